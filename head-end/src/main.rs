@@ -1,0 +1,2 @@
+//! head-end
+fn main() {}

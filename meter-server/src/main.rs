@@ -1,0 +1,2 @@
+//! meter-server
+fn main() {}

@@ -1,0 +1,48 @@
+//! DLMS/COSEM (IEC 62056) protocol stack: sans-I/O, `no_std`, client and server.
+//!
+//! Bytes in, bytes out, time in: this crate opens no sockets, reads no clock, spawns nothing and
+//! draws no randomness that it was not handed. A module imports only modules above it here.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | plain values | [`id`], [`obis`], [`time`], [`unit`], [`instant`] |
+//! | A-XDR | [`axdr`] |
+//! | application protocol data units | [`acse`], [`apdu`] |
+//! | security | [`security`] |
+//! | links | [`link`], [`hdlc`], [`wrapper`] |
+//! | associations | [`association`] |
+//! | interface classes | [`cosem`] |
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod axdr;
+pub mod id;
+pub mod instant;
+
+pub use instant::Instant;
