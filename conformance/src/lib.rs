@@ -1,1 +1,8 @@
-//! conformance
+//! DLMS/COSEM conformance tools: a corpus of captured traffic, a replayer that decodes it with the
+//! `dlms` crate and compares every value, a decoder for single frames, and a recorder that makes
+//! corpus records of live exchanges.
+
+pub mod corpus;
+pub mod record;
+pub mod replay;
+pub mod tree;

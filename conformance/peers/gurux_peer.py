@@ -1,0 +1,120 @@
+"""A client built on the PyPI package gurux-dlms."""
+
+import socket
+
+from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
+from gurux_dlms.enums import Authentication, InterfaceType, ObjectType, Security
+from gurux_dlms.enums.AccessMode import AccessMode
+from gurux_dlms.objects import GXDLMSProfileGeneric
+from gurux_dlms.secure import GXDLMSSecureClient
+
+from session import Attribute, Refused, Session, plain
+
+MECHANISMS = {"none": Authentication.NONE, "lls": Authentication.LOW, "gmac": Authentication.HIGH_GMAC}
+
+
+class GuruxPeer:
+    name = "gurux-dlms"
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.socket = None
+        interface = InterfaceType.HDLC if session.link == "hdlc" else InterfaceType.WRAPPER
+        password = session.password or None
+        client = GXDLMSSecureClient(
+            True, session.client, session.server, MECHANISMS[session.mechanism], password, interface
+        )
+        client.maxReceivePDUSize = session.max_pdu
+        client.hdlcSettings.maxInfoTX = session.information_field
+        client.hdlcSettings.maxInfoRX = session.information_field
+        client.hdlcSettings.windowSizeTX = session.window
+        client.hdlcSettings.windowSizeRX = session.window
+        if session.ciphered:
+            client.ciphering.security = Security.AUTHENTICATION_ENCRYPTION
+            client.ciphering.systemTitle = session.client_title
+            client.ciphering.blockCipherKey = session.encryption_key
+            client.ciphering.authenticationKey = session.authentication_key
+            client.ciphering.invocationCounter = session.invocation_counter
+        self.client = client
+
+    def open(self):
+        self.socket = socket.create_connection((self.session.host, self.session.port), self.session.timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        snrm = self.client.snrmRequest()
+        if snrm:
+            self.client.parseUAResponse(self._exchange([snrm]).data)
+        self.client.parseAareResponse(self._exchange(self.client.aarqRequest()).data)
+        if self.client.getIsAuthenticationRequired():
+            reply = self._exchange(self.client.getApplicationAssociationRequest())
+            self.client.parseApplicationAssociationResponse(reply.data)
+
+    @property
+    def counter(self) -> int:
+        """The next invocation counter of the client."""
+        return self.client.ciphering.invocationCounter
+
+    def read(self, attribute: Attribute):
+        request = self.client._read(attribute.obis, ObjectType(attribute.class_id), attribute.index)
+        return plain(self._exchange(request).value)
+
+    def objects(self):
+        """The object list as this implementation parses it, with access rights."""
+        reply = self._exchange(self.client.getObjectsRequest())
+        return self.client.parseObjects(reply.data, True, False)
+
+    def readable(self, item):
+        """Indices of the attributes that the object list grants for reading."""
+        granted = (AccessMode.READ, AccessMode.READ_WRITE, AccessMode.AUTHENTICATED_READ, AccessMode.AUTHENTICATED_READ_WRITE)
+        return [index for index in range(1, item.getAttributeCount() + 1) if item.getAccess(index) in granted]
+
+    def read_typed(self, item, index):
+        """Reads an attribute and has the implementation's own class parse it."""
+        reply = self._exchange(self.client.read(item, index))
+        self.client.updateValue(item, index, reply.value)
+        return plain(reply.value)
+
+    def read_range(self, attribute: Attribute, start, end):
+        profile = GXDLMSProfileGeneric(attribute.obis)
+        request = self.client.readRowsByRange(profile, GXDateTime(start), GXDateTime(end))
+        return plain(self._exchange(request).value)
+
+    def read_entries(self, attribute: Attribute, first: int, last: int):
+        profile = GXDLMSProfileGeneric(attribute.obis)
+        request = self.client.readRowsByEntry(profile, first, last - first + 1)
+        return plain(self._exchange(request).value)
+
+    def close(self):
+        if self.socket is None:
+            return
+        try:
+            release = self.client.releaseRequest()
+            if release:
+                self._exchange(release)
+            if self.session.link == "hdlc":
+                self._exchange([self.client.disconnectRequest(True)])
+        finally:
+            self.socket.close()
+            self.socket = None
+
+    def _exchange(self, requests):
+        """Sends the messages of one request and gathers frames and blocks of its answer."""
+        reply = GXReplyData()
+        for request in requests:
+            self._send_and_receive(request, reply)
+        while reply.isMoreData():
+            self._send_and_receive(None if reply.isStreaming() else self.client.receiverReady(reply), reply)
+        return reply
+
+    def _send_and_receive(self, request, reply):
+        if request:
+            self.socket.sendall(bytes(request))
+        reply.complete = False
+        octets = GXByteBuffer()
+        notify = GXReplyData()
+        while not self.client.getData(octets, reply, notify):
+            received = self.socket.recv(65536)
+            if not received:
+                raise ConnectionError("the meter closed the connection")
+            octets.set(received)
+        if reply.error:
+            raise Refused(reply.getErrorMessage())

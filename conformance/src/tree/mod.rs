@@ -1,0 +1,206 @@
+//! Decoded octets as a tree of names and values, in the shape of a corpus record's `decoded`.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+/// A decoded value with, where known, the offset of its first octet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    /// A number, text, hex string, boolean or null.
+    Leaf(Value),
+    /// Named parts, in the order of their encoding.
+    Map(Vec<(Cow<'static, str>, Self)>),
+    /// Elements in order.
+    List(Vec<Self>),
+    /// A value and the offset of its first octet.
+    At(usize, Box<Self>),
+}
+
+impl Tree {
+    /// Octets as lower-case hex.
+    pub fn hex(octets: &[u8]) -> Self {
+        Self::Leaf(Value::String(hex::encode(octets)))
+    }
+
+    /// A one-key map, as A-XDR values are written.
+    pub fn typed(name: &'static str, value: impl Into<Self>) -> Self {
+        Self::Map(vec![(Cow::Borrowed(name), value.into())])
+    }
+
+    /// Marks the offset of the first octet.
+    #[must_use]
+    pub fn at(self, offset: usize) -> Self {
+        Self::At(offset, Box::new(self))
+    }
+
+    /// The tree without offsets.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Leaf(value) => value.clone(),
+            Self::Map(parts) => Value::Object(
+                parts.iter().map(|(name, part)| (name.to_string(), part.to_json())).collect::<Map<_, _>>(),
+            ),
+            Self::List(elements) => Value::Array(elements.iter().map(Self::to_json).collect()),
+            Self::At(_, inner) => inner.to_json(),
+        }
+    }
+
+    /// The tree with offsets: objects of `offset`, `name`, and `value` or `parts`.
+    pub fn to_annotated_json(&self, name: &str) -> Value {
+        let mut offset = None;
+        let mut tree = self;
+        while let Self::At(at, inner) = tree {
+            offset.get_or_insert(*at);
+            tree = inner;
+        }
+        let mut object = Map::new();
+        object.insert("offset".to_owned(), json!(offset));
+        object.insert("name".to_owned(), json!(name));
+        match tree {
+            Self::Leaf(value) => object.insert("value".to_owned(), value.clone()),
+            Self::Map(parts) => object.insert(
+                "parts".to_owned(),
+                parts.iter().map(|(name, part)| part.to_annotated_json(name)).collect::<Value>(),
+            ),
+            Self::List(elements) => object.insert(
+                "parts".to_owned(),
+                elements.iter().enumerate().map(|(i, part)| part.to_annotated_json(&format!("[{i}]"))).collect(),
+            ),
+            Self::At(..) => None,
+        };
+        Value::Object(object)
+    }
+
+    /// Writes the tree for people: offset, indented name, value.
+    pub fn write_text(&self, out: &mut String, name: &str, depth: usize) {
+        self.write_line(out, name, depth, None);
+    }
+
+    fn write_line(&self, out: &mut String, name: &str, depth: usize, offset: Option<usize>) {
+        use std::fmt::Write as _;
+        let indent = 2 * depth;
+        let place = offset.map_or_else(|| "     ".to_owned(), |offset| format!("{offset:05x}"));
+        match self {
+            Self::At(at, inner) => inner.write_line(out, name, depth, offset.or(Some(*at))),
+            Self::Leaf(value) => {
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let _ = writeln!(out, "{place}  {:indent$}{name} {text}", "");
+            }
+            // An A-XDR value: its type joins the line of its name.
+            Self::Map(parts) if parts.len() == 1 && name.starts_with('[') => {
+                let (kind, part) = &parts[0];
+                part.write_line(out, &format!("{name} {kind}"), depth, offset);
+            }
+            Self::Map(parts) => {
+                let _ = writeln!(out, "{place}  {:indent$}{name}", "");
+                parts.iter().for_each(|(name, part)| part.write_line(out, name, depth + 1, None));
+            }
+            Self::List(elements) => {
+                let _ = writeln!(out, "{place}  {:indent$}{name} ({})", "", elements.len());
+                for (i, element) in elements.iter().enumerate() {
+                    element.write_line(out, &format!("[{i}]"), depth + 1, None);
+                }
+            }
+        }
+    }
+}
+
+impl From<Value> for Tree {
+    fn from(value: Value) -> Self {
+        Self::Leaf(value)
+    }
+}
+
+macro_rules! leaf_from {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Tree {
+            fn from(value: $type) -> Self {
+                Self::Leaf(Value::from(value))
+            }
+        }
+    )*};
+}
+leaf_from!(bool, u8, u16, u32, u64, i8, i16, i32, i64, usize, f32, f64, &str, String);
+
+impl From<Vec<Self>> for Tree {
+    fn from(elements: Vec<Self>) -> Self {
+        Self::List(elements)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Tree {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Leaf(Value::Null), Into::into)
+    }
+}
+
+/// Named parts in the order in which they are added.
+#[derive(Debug, Default)]
+pub struct Parts(Vec<(Cow<'static, str>, Tree)>);
+
+impl Parts {
+    /// Parts of an APDU, the first being its name.
+    pub fn of(apdu: &str) -> Self {
+        Self(vec![(Cow::Borrowed("apdu"), Tree::from(apdu))])
+    }
+
+    /// Adds a part.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Tree>) -> Self {
+        self.0.push((Cow::Borrowed(name), value.into()));
+        self
+    }
+
+    /// Adds a part if there is one.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<Tree>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+}
+
+impl From<Parts> for Tree {
+    fn from(parts: Parts) -> Self {
+        Self::Map(parts.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Tree {
+        let value = Tree::typed("array", vec![Tree::typed("integer", -1i8).at(9)]).at(7);
+        Tree::from(Parts::of("get-response-normal").with("invoke", Tree::hex(&[0xC1]).at(2)).with("data", value)).at(0)
+    }
+
+    #[test]
+    fn plain_json_has_no_offsets() {
+        assert_eq!(
+            sample().to_json(),
+            json!({"apdu":"get-response-normal","invoke":"c1","data":{"array":[{"integer":-1}]}})
+        );
+    }
+
+    #[test]
+    fn text_shows_offset_name_type_and_value() {
+        let mut text = String::new();
+        sample().write_text(&mut text, "apdu", 0);
+        assert!(text.contains("00002    invoke c1\n"), "{text}");
+        assert!(text.contains("00009        [0] integer -1\n"), "{text}");
+    }
+
+    #[test]
+    fn annotated_json_names_every_part() {
+        let json = sample().to_annotated_json("apdu");
+        assert_eq!(json["offset"], 0);
+        assert_eq!(json["parts"][2]["parts"][0]["parts"][0]["name"], "[0]");
+        assert_eq!(json["parts"][2]["offset"], 7);
+    }
+}
