@@ -44,5 +44,7 @@ extern crate std;
 pub mod axdr;
 pub mod id;
 pub mod instant;
+pub mod link;
+pub mod wrapper;
 
 pub use instant::Instant;
