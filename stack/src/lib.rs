@@ -45,6 +45,9 @@ pub mod axdr;
 pub mod id;
 pub mod instant;
 pub mod link;
+pub mod obis;
+pub mod time;
+pub mod unit;
 pub mod wrapper;
 
 pub use instant::Instant;

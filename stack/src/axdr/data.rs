@@ -1,0 +1,282 @@
+//! The COSEM `Data` type, borrowed from the octets that were received.
+
+use super::tag;
+use super::{BitString, BufferFull, CompactArray, DecodeError, DecodeErrorKind, Reader, Sequence, Writer};
+use super::{check, compact};
+use crate::time::{Date, DateTime, Time};
+
+/// A COSEM value (Green Book, xDLMS `Data`).
+///
+/// Decoding checks the whole value once; after that, reading it cannot fail. Strings and the elements of arrays stay
+/// where they were received.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Data<'a> {
+    /// `null-data`: nothing, or "as before" in a profile's buffer.
+    Null,
+    /// `array`: elements of one type.
+    Array(Sequence<'a>),
+    /// `structure`: elements of any types.
+    Structure(Sequence<'a>),
+    /// `boolean`; any octet but 0 is true, 01 is sent.
+    Boolean(bool),
+    /// `bit-string`.
+    BitString(BitString<'a>),
+    /// `double-long`.
+    DoubleLong(i32),
+    /// `double-long-unsigned`.
+    DoubleLongUnsigned(u32),
+    /// `octet-string`; also carries OBIS codes and, most often, dates and times.
+    OctetString(&'a [u8]),
+    /// `visible-string`: ASCII by the book, kept as octets because meters do not always agree.
+    VisibleString(&'a [u8]),
+    /// `utf8-string`, kept as octets.
+    Utf8String(&'a [u8]),
+    /// `bcd`: one octet.
+    Bcd(u8),
+    /// `integer`.
+    Integer(i8),
+    /// `long`.
+    Long(i16),
+    /// `unsigned`.
+    Unsigned(u8),
+    /// `long-unsigned`.
+    LongUnsigned(u16),
+    /// `compact-array`.
+    CompactArray(CompactArray<'a>),
+    /// `long64`.
+    Long64(i64),
+    /// `long64-unsigned`.
+    Long64Unsigned(u64),
+    /// `enum`.
+    Enum(u8),
+    /// `float32`.
+    Float32(f32),
+    /// `float64`.
+    Float64(f64),
+    /// `date-time` with a tag of its own.
+    DateTime(DateTime),
+    /// `date` with a tag of its own.
+    Date(Date),
+    /// `time` with a tag of its own.
+    Time(Time),
+    /// `delta-integer`: difference to the value before, in a profile's buffer.
+    DeltaInteger(i8),
+    /// `delta-long`.
+    DeltaLong(i16),
+    /// `delta-double-long`.
+    DeltaDoubleLong(i32),
+    /// `delta-unsigned`.
+    DeltaUnsigned(u8),
+    /// `delta-long-unsigned`.
+    DeltaLongUnsigned(u16),
+    /// `delta-double-long-unsigned`.
+    DeltaDoubleLongUnsigned(u32),
+    /// `dont-care`.
+    DontCare,
+}
+
+impl<'a> Data<'a> {
+    /// Takes one value and checks it to its last octet.
+    ///
+    /// # Errors
+    /// Any [`DecodeErrorKind`] but `TrailingOctets`.
+    pub fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let start = *reader;
+        check::value(reader)?;
+        let length = start.remaining().saturating_sub(reader.remaining());
+        let octets = { start }.bytes(length)?;
+        let mut inner = Reader::with_offset(octets, start.offset());
+        match inner.peek() {
+            Some(found @ (tag::ARRAY | tag::STRUCTURE)) => {
+                inner.u8()?;
+                let count = inner.length("container")?;
+                Ok(Self::container(found, Sequence::tagged(inner.rest(), count)))
+            }
+            _ => Self::decode_checked(&mut inner),
+        }
+    }
+
+    /// The value in `octets`, all of them.
+    ///
+    /// # Errors
+    /// Any [`DecodeErrorKind`].
+    pub fn from_slice(octets: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(octets);
+        let value = Self::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    }
+
+    /// Takes one value that was checked before.
+    #[inline]
+    pub(super) fn decode_checked(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        match reader.u8()? {
+            found @ (tag::ARRAY | tag::STRUCTURE) => {
+                let count = reader.length("container")?;
+                let mut start = *reader;
+                for _ in 0..count {
+                    check::skip_checked(reader)?;
+                }
+                let octets = start.bytes(start.remaining().saturating_sub(reader.remaining()))?;
+                Ok(Self::container(found, Sequence::tagged(octets, count)))
+            }
+            tag::COMPACT_ARRAY => CompactArray::decode_checked(reader).map(Self::CompactArray),
+            found => Self::simple(found, reader),
+        }
+    }
+
+    /// Takes one element of a compact array that was checked before, and its type description.
+    pub(super) fn decode_described(types: &mut Reader<'a>, contents: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let mut start = *contents;
+        let mut taken = |end: &Reader<'a>| start.bytes(start.remaining().saturating_sub(end.remaining()));
+        match types.u8()? {
+            tag::ARRAY => {
+                let count = usize::from(types.u16()?);
+                let element = compact::description_octets(types)?;
+                for _ in 0..count {
+                    compact::skip_content(&mut Reader::new(element), contents)?;
+                }
+                Ok(Self::Array(Sequence::repeated(taken(contents)?, count, element)))
+            }
+            tag::STRUCTURE => {
+                let count = types.length("structure")?;
+                let mut members = *types;
+                for _ in 0..count {
+                    compact::skip_content(types, contents)?;
+                }
+                let members = members.bytes(members.remaining().saturating_sub(types.remaining()))?;
+                Ok(Self::Structure(Sequence::members(taken(contents)?, count, members)))
+            }
+            found => Self::simple(found, contents),
+        }
+    }
+
+    /// Takes the body of a value that holds no others.
+    #[inline]
+    pub(super) fn simple(found: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(match found {
+            tag::NULL => Self::Null,
+            tag::BOOLEAN => Self::Boolean(reader.u8()? != 0),
+            tag::BIT_STRING => {
+                let bits = reader.length("bit-string")?;
+                let octets = reader.bytes(tag::octets_of_bits(bits))?;
+                let refused = reader.error(DecodeErrorKind::InvalidLength { what: "bit-string" });
+                Self::BitString(BitString::new(octets, bits).ok_or(refused)?)
+            }
+            tag::DOUBLE_LONG => Self::DoubleLong(i32::from_be_bytes(reader.array()?)),
+            tag::DOUBLE_LONG_UNSIGNED => Self::DoubleLongUnsigned(reader.u32()?),
+            tag::OCTET_STRING => Self::OctetString(reader.octet_string("octet-string")?),
+            tag::VISIBLE_STRING => Self::VisibleString(reader.octet_string("visible-string")?),
+            tag::UTF8_STRING => Self::Utf8String(reader.octet_string("utf8-string")?),
+            tag::BCD => Self::Bcd(reader.u8()?),
+            tag::INTEGER => Self::Integer(reader.i8()?),
+            tag::LONG => Self::Long(i16::from_be_bytes(reader.array()?)),
+            tag::UNSIGNED => Self::Unsigned(reader.u8()?),
+            tag::LONG_UNSIGNED => Self::LongUnsigned(reader.u16()?),
+            tag::LONG64 => Self::Long64(i64::from_be_bytes(reader.array()?)),
+            tag::LONG64_UNSIGNED => Self::Long64Unsigned(u64::from_be_bytes(reader.array()?)),
+            tag::ENUM => Self::Enum(reader.u8()?),
+            tag::FLOAT32 => Self::Float32(f32::from_be_bytes(reader.array()?)),
+            tag::FLOAT64 => Self::Float64(f64::from_be_bytes(reader.array()?)),
+            tag::DATE_TIME => Self::DateTime(DateTime::from_bytes(&reader.array()?)),
+            tag::DATE => Self::Date(Date::from_bytes(&reader.array()?)),
+            tag::TIME => Self::Time(Time::from_bytes(&reader.array()?)),
+            tag::DELTA_INTEGER => Self::DeltaInteger(reader.i8()?),
+            tag::DELTA_LONG => Self::DeltaLong(i16::from_be_bytes(reader.array()?)),
+            tag::DELTA_DOUBLE_LONG => Self::DeltaDoubleLong(i32::from_be_bytes(reader.array()?)),
+            tag::DELTA_UNSIGNED => Self::DeltaUnsigned(reader.u8()?),
+            tag::DELTA_LONG_UNSIGNED => Self::DeltaLongUnsigned(reader.u16()?),
+            tag::DELTA_DOUBLE_LONG_UNSIGNED => Self::DeltaDoubleLongUnsigned(reader.u32()?),
+            tag::DONT_CARE => Self::DontCare,
+            _ => return Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
+        })
+    }
+
+    const fn container(found: u8, elements: Sequence<'a>) -> Self {
+        if found == tag::ARRAY { Self::Array(elements) } else { Self::Structure(elements) }
+    }
+
+    /// Writes tag and value. Elements of a compact array get the tags that they lack.
+    ///
+    /// # Errors
+    /// [`BufferFull`].
+    pub fn encode(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
+        match *self {
+            Self::Null => writer.null(),
+            Self::Array(elements) => writer.array(elements.len()).and_then(|()| elements.encode(writer)),
+            Self::Structure(elements) => writer.structure(elements.len()).and_then(|()| elements.encode(writer)),
+            Self::Boolean(value) => writer.boolean(value),
+            Self::BitString(bits) => writer.bit_string(&bits),
+            Self::DoubleLong(value) => writer.double_long(value),
+            Self::DoubleLongUnsigned(value) => writer.double_long_unsigned(value),
+            Self::OctetString(octets) => writer.octets(octets),
+            Self::VisibleString(octets) => writer.string(tag::VISIBLE_STRING, octets),
+            Self::Utf8String(octets) => writer.string(tag::UTF8_STRING, octets),
+            Self::Bcd(value) => writer.bcd(value),
+            Self::Integer(value) => writer.integer(value),
+            Self::Long(value) => writer.long(value),
+            Self::Unsigned(value) => writer.unsigned(value),
+            Self::LongUnsigned(value) => writer.long_unsigned(value),
+            Self::CompactArray(array) => writer.compact_array(&array),
+            Self::Long64(value) => writer.long64(value),
+            Self::Long64Unsigned(value) => writer.long64_unsigned(value),
+            Self::Enum(value) => writer.enumerated(value),
+            Self::Float32(value) => writer.float32(value),
+            Self::Float64(value) => writer.float64(value),
+            Self::DateTime(value) => writer.typed_date_time(&value),
+            Self::Date(value) => writer.typed_date(&value),
+            Self::Time(value) => writer.typed_time(&value),
+            Self::DeltaInteger(value) => writer.tagged(tag::DELTA_INTEGER, value.to_be_bytes()),
+            Self::DeltaLong(value) => writer.tagged(tag::DELTA_LONG, value.to_be_bytes()),
+            Self::DeltaDoubleLong(value) => writer.tagged(tag::DELTA_DOUBLE_LONG, value.to_be_bytes()),
+            Self::DeltaUnsigned(value) => writer.tagged(tag::DELTA_UNSIGNED, value.to_be_bytes()),
+            Self::DeltaLongUnsigned(value) => writer.tagged(tag::DELTA_LONG_UNSIGNED, value.to_be_bytes()),
+            Self::DeltaDoubleLongUnsigned(value) => writer.tagged(tag::DELTA_DOUBLE_LONG_UNSIGNED, value.to_be_bytes()),
+            Self::DontCare => writer.dont_care(),
+        }
+    }
+
+    /// The tag.
+    #[must_use]
+    pub const fn tag(&self) -> u8 {
+        match self {
+            Self::Null => tag::NULL,
+            Self::Array(_) => tag::ARRAY,
+            Self::Structure(_) => tag::STRUCTURE,
+            Self::Boolean(_) => tag::BOOLEAN,
+            Self::BitString(_) => tag::BIT_STRING,
+            Self::DoubleLong(_) => tag::DOUBLE_LONG,
+            Self::DoubleLongUnsigned(_) => tag::DOUBLE_LONG_UNSIGNED,
+            Self::OctetString(_) => tag::OCTET_STRING,
+            Self::VisibleString(_) => tag::VISIBLE_STRING,
+            Self::Utf8String(_) => tag::UTF8_STRING,
+            Self::Bcd(_) => tag::BCD,
+            Self::Integer(_) => tag::INTEGER,
+            Self::Long(_) => tag::LONG,
+            Self::Unsigned(_) => tag::UNSIGNED,
+            Self::LongUnsigned(_) => tag::LONG_UNSIGNED,
+            Self::CompactArray(_) => tag::COMPACT_ARRAY,
+            Self::Long64(_) => tag::LONG64,
+            Self::Long64Unsigned(_) => tag::LONG64_UNSIGNED,
+            Self::Enum(_) => tag::ENUM,
+            Self::Float32(_) => tag::FLOAT32,
+            Self::Float64(_) => tag::FLOAT64,
+            Self::DateTime(_) => tag::DATE_TIME,
+            Self::Date(_) => tag::DATE,
+            Self::Time(_) => tag::TIME,
+            Self::DeltaInteger(_) => tag::DELTA_INTEGER,
+            Self::DeltaLong(_) => tag::DELTA_LONG,
+            Self::DeltaDoubleLong(_) => tag::DELTA_DOUBLE_LONG,
+            Self::DeltaUnsigned(_) => tag::DELTA_UNSIGNED,
+            Self::DeltaLongUnsigned(_) => tag::DELTA_LONG_UNSIGNED,
+            Self::DeltaDoubleLongUnsigned(_) => tag::DELTA_DOUBLE_LONG_UNSIGNED,
+            Self::DontCare => tag::DONT_CARE,
+        }
+    }
+
+    /// Name of the type as the standard writes it: `double-long-unsigned`, `octet-string`; `null` for null-data.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        tag::name(self.tag())
+    }
+}
