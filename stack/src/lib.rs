@@ -46,6 +46,7 @@ pub mod id;
 pub mod instant;
 pub mod link;
 pub mod obis;
+pub mod security;
 pub mod time;
 pub mod unit;
 pub mod wrapper;

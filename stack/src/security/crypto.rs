@@ -1,0 +1,81 @@
+//! The seam to the cryptographic engine.
+
+use thiserror::Error;
+
+/// Octets of an authentication tag: the leftmost 96 bits of the GCM tag, never another number.
+pub const TAG_LENGTH: usize = 12;
+
+/// An authentication tag.
+pub type Tag = [u8; TAG_LENGTH];
+
+/// Why an engine refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CryptoError {
+    /// The authentication tag is wrong.
+    #[error("the authentication tag is wrong")]
+    Tag,
+    /// Not a length of an AES key.
+    #[error("key of {found} octets")]
+    KeyLength {
+        /// Octets that it has.
+        found: usize,
+    },
+    /// The engine failed.
+    #[error("the cryptographic engine failed")]
+    Engine,
+}
+
+/// AES-GCM with 96-bit initialization vectors and tags, as the suites use it.
+///
+/// A meter brings its AES peripheral, a server a faster library; [`RustCrypto`](super::RustCrypto) is the default.
+/// Everything works in place and allocates nothing. Additional authenticated data comes in pieces, so that an
+/// authenticated-only APDU is not copied to stand beside the authentication key.
+pub trait Crypto {
+    /// An expanded key, kept for the life of an association. It wipes itself on drop.
+    type Key;
+
+    /// Expands a key of 16 or 32 octets.
+    ///
+    /// # Errors
+    /// [`CryptoError::KeyLength`], [`CryptoError::Engine`].
+    fn expand(key: &[u8]) -> Result<Self::Key, CryptoError>;
+
+    /// Enciphers `text` and returns the tag over `aad`, piece after piece, and the ciphertext.
+    ///
+    /// # Errors
+    /// [`CryptoError::Engine`].
+    fn seal(key: &Self::Key, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError>;
+
+    /// Verifies the tag in constant time and, only if it is right, deciphers `text`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Tag`], with `text` unchanged; [`CryptoError::Engine`].
+    fn open(key: &Self::Key, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8], tag: &Tag) -> Result<(), CryptoError>;
+
+    /// Enciphers or deciphers `text` without any tag (the counter mode of GCM, from `iv` and block 2).
+    ///
+    /// # Errors
+    /// [`CryptoError::Engine`].
+    fn cipher(key: &Self::Key, iv: &[u8; 12], text: &mut [u8]) -> Result<(), CryptoError>;
+
+    /// Enciphers single blocks with a key of 16 or 32 octets (for HLS mechanism 2, which keeps no expanded key).
+    ///
+    /// # Errors
+    /// [`CryptoError::KeyLength`], [`CryptoError::Engine`].
+    fn encrypt_blocks(key: &[u8], blocks: &mut [[u8; 16]]) -> Result<(), CryptoError>;
+}
+
+/// A cryptographic random generator, handed in: the crate has none of its own.
+///
+/// Challenges and keys depend on it. It must be seeded by the operating system or a hardware source, never
+/// with a constant, and be no statistical generator.
+pub trait Random {
+    /// Fills `octets` with unpredictable values.
+    fn fill(&mut self, octets: &mut [u8]);
+}
+
+impl<R: Random + ?Sized> Random for &mut R {
+    fn fill(&mut self, octets: &mut [u8]) {
+        (**self).fill(octets);
+    }
+}

@@ -1,0 +1,45 @@
+//! Security of the application layer: suites, keys, invocation counters, protection of APDUs in place,
+//! high-level-security responses (Green Book, clause 9.2; IEC 62056-5-3).
+//!
+//! The parts, in the order in which an association meets them:
+//!
+//! - [`KeySet`] holds the keys of one Security setup object; keys are wiped on drop and never printed.
+//! - [`Context`] holds the expanded keys of one association and protects and unprotects its APDUs.
+//! - [`InvocationCounter`] hands out transmit counters, [`ReceiveFloor`] refuses replays. A context
+//!   owns neither: all associations that share a key share its counters.
+//! - [`hls`] computes and verifies what high-level security exchanges.
+//! - [`Crypto`] is the cipher behind all of it, [`RustCrypto`] the implementation that comes along.
+//!
+//! The receiver states the protection it demands ([`Context::set_required`]), the received octets never
+//! do. A floor moves only with a [`VerifiedCounter`], which only a verified tag yields.
+//!
+//! Supported: suites 0, 1 and 2 with the symmetric services (`glo-*`, `ded-*`, `general-glo`, `general-ded`),
+//! HLS mechanisms 2 and 5, low-level security. **Not supported:** compression (V.44), general-ciphering,
+//! general-signing, key agreement, HLS mechanisms 3, 4, 6 and 7.
+
+mod control;
+mod counter;
+mod crypto;
+mod error;
+mod header;
+pub mod hls;
+mod keys;
+mod policy;
+mod protect;
+#[cfg(feature = "rustcrypto")]
+mod rustcrypto;
+mod suite;
+mod tags;
+
+pub use control::SecurityControl;
+pub use counter::{CounterExhausted, InvocationCounter, ReceiveFloor, VerifiedCounter};
+pub use crypto::{Crypto, CryptoError, Random, TAG_LENGTH, Tag};
+pub use error::{ErrorClass, SecurityError};
+pub use header::{Envelope, ProtectedHeader};
+pub use keys::{AuthenticationKey, EncryptionKey, KeyId, KeySet};
+pub use policy::{Protection, SecurityPolicy};
+pub use protect::{Context, HEADROOM, Unprotected};
+#[cfg(feature = "rustcrypto")]
+pub use rustcrypto::{RustCrypto, RustCryptoKey};
+pub use suite::Suite;
+pub use tags::{dedicated_tag, global_tag};
