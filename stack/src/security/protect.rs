@@ -54,6 +54,7 @@ pub struct Context<C: Crypto> {
     peer_title: Option<SystemTitle>,
     unicast: C::Key,
     broadcast: Option<C::Key>,
+    broadcast_accepted: bool,
     dedicated: Option<C::Key>,
     authentication: Option<AuthenticationKey>,
     required: Protection,
@@ -97,6 +98,7 @@ impl<C: Crypto> Context<C> {
             peer_title: None,
             unicast: C::expand(keys.encryption.as_bytes())?,
             broadcast,
+            broadcast_accepted: false,
             dedicated: None,
             authentication,
             required: Protection::AUTHENTICATED_ENCRYPTED,
@@ -112,6 +114,13 @@ impl<C: Crypto> Context<C> {
     #[must_use]
     pub const fn required(&self) -> Protection {
         self.required
+    }
+
+    /// Whether received APDUs may use the broadcast key, which the whole group of meters holds: any of them can forge
+    /// such an APDU. A server that serves broadcasts allows it, and then looks at [`Unprotected::key`] before it
+    /// grants anything; a client never does. Not allowed at first.
+    pub fn set_broadcast_accepted(&mut self, accepted: bool) {
+        self.broadcast_accepted = accepted;
     }
 
     /// Sets the peer's system title, from the AARQ or AARE or from configuration.
@@ -234,6 +243,9 @@ impl<C: Crypto> Context<C> {
         let protection = header.control.protection();
         if !protection.covers(self.required) {
             return Err(SecurityError::PolicyNotMet { required: self.required, found: protection });
+        }
+        if key_id == KeyId::Broadcast && !self.broadcast_accepted {
+            return Err(SecurityError::NoKey(key_id));
         }
         let key = self.key(key_id)?;
         let sender = header.title.or(self.peer_title).ok_or(SecurityError::NoPeerTitle)?;
