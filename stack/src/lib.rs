@@ -42,6 +42,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod axdr;
+pub mod hdlc;
 pub mod id;
 pub mod instant;
 pub mod link;
