@@ -1,5 +1,7 @@
 //! Decoded octets as a tree of names and values, in the shape of a corpus record's `decoded`.
 
+pub mod data;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
@@ -135,6 +137,26 @@ impl From<Vec<Self>> for Tree {
 impl<T: Into<Self>> From<Option<T>> for Tree {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Leaf(Value::Null), Into::into)
+    }
+}
+
+/// Where octets lie, so that the offsets of their parts can be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    octets: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Place<'a> {
+    /// `octets` begin at `offset`.
+    pub const fn new(octets: &'a [u8], offset: usize) -> Self {
+        Self { octets, offset }
+    }
+
+    /// Where `part` begins, if it is a piece of these octets.
+    pub fn offset_of(&self, part: &[u8]) -> Option<usize> {
+        let inner = part.as_ptr().addr().checked_sub(self.octets.as_ptr().addr())?;
+        (inner + part.len() <= self.octets.len()).then_some(self.offset + inner)
     }
 }
 
