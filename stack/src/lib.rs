@@ -6,7 +6,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | plain values | [`id`], [`obis`], [`time`], [`unit`], [`instant`] |
-//! | A-XDR | [`axdr`] |
+//! | A-XDR | [`axdr`], [`deviation`] |
 //! | application protocol data units | [`acse`], [`apdu`] |
 //! | security | [`security`] |
 //! | links | [`link`], [`hdlc`], [`wrapper`] |
@@ -41,7 +41,10 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod acse;
+pub mod apdu;
 pub mod axdr;
+pub mod deviation;
 pub mod hdlc;
 pub mod id;
 pub mod instant;
@@ -50,6 +53,7 @@ pub mod obis;
 pub mod security;
 pub mod time;
 pub mod unit;
+mod wire;
 pub mod wrapper;
 
 pub use instant::Instant;

@@ -46,6 +46,12 @@ pub enum DecodeErrorKind {
         /// The number that was found.
         found: u32,
     },
+    /// A field that must be there is not.
+    #[error("{what} is missing")]
+    Missing {
+        /// The field.
+        what: &'static str,
+    },
     /// Octets are left after a complete value.
     #[error("{count} octet(s) after the end")]
     TrailingOctets {
