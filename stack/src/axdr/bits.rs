@@ -10,6 +10,9 @@ pub struct BitString<'a> {
 }
 
 impl<'a> BitString<'a> {
+    /// No bits.
+    pub const EMPTY: Self = BitString { octets: &[], bits: 0 };
+
     /// The first `bits` bits of `octets`, or `None` when there are not exactly as many octets as they need.
     #[must_use]
     pub const fn new(octets: &'a [u8], bits: usize) -> Option<Self> {

@@ -34,7 +34,7 @@ fn values(reader: &mut Reader<'_>, count: usize) -> Result<(), DecodeError> {
             }
             Body::Compact => compact::check(reader, depth)?,
             Body::Unknown => return Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
-            simple => tag::skip_simple(simple, reader)?,
+            _ => tag::skip_simple(found, reader)?,
         }
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn skip_checked(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match tag::body(found) {
             Body::Container => missing = missing.saturating_add(reader.length("container")?),
             Body::Compact => compact::skip_checked(reader)?,
-            simple => tag::skip_simple(simple, reader)?,
+            _ => tag::skip_simple(found, reader)?,
         }
     }
     Ok(())

@@ -32,6 +32,12 @@ impl<'a> CompactArray<'a> {
         Ok(value)
     }
 
+    /// A compact array of parts that were checked before.
+    #[cfg(feature = "alloc")]
+    pub(super) const fn checked(description: &'a [u8], contents: &'a [u8]) -> Self {
+        Self { description, contents }
+    }
+
     pub(super) fn decode_checked(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let description = description_octets(reader)?;
         Ok(Self { description, contents: reader.octet_string("compact-array")? })
@@ -136,16 +142,19 @@ fn describe(reader: &mut Reader<'_>, depth: usize) -> Result<Shape, DecodeError>
     Ok(shape)
 }
 
-/// Takes type description and contents and checks them; `depth` containers are open around the compact array.
+/// Takes type description and contents and checks them; `depth` containers are open around the compact array, which
+/// is one itself.
 pub(super) fn check(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
     let start = *reader;
-    let shape = describe(reader, depth)?;
-    let mut description = start;
-    let description = description.bytes(start.remaining().saturating_sub(reader.remaining()))?;
+    if depth >= MAX_DEPTH {
+        return Err(start.error(DecodeErrorKind::TooDeep));
+    }
+    let shape = describe(reader, depth.saturating_add(1))?;
+    let description = { start }.bytes(start.remaining().saturating_sub(reader.remaining()))?;
     let length = reader.length("compact-array")?;
-    let mut contents = Reader::with_offset(reader.rest(), reader.offset());
+    let offset = reader.offset();
     let contents_octets = reader.bytes(length)?;
-    contents = Reader::with_offset(contents_octets, contents.offset());
+    let mut contents = Reader::with_offset(contents_octets, offset);
 
     if contents.is_empty() {
         return Ok(());
@@ -210,6 +219,6 @@ pub(super) fn skip_content(types: &mut Reader<'_>, contents: &mut Reader<'_>) ->
             }
             Ok(())
         }
-        simple => tag::skip_simple(tag::body(simple), contents),
+        simple => tag::skip_simple(simple, contents),
     }
 }

@@ -8,6 +8,7 @@ mod access;
 mod bits;
 mod check;
 mod compact;
+mod compress;
 mod data;
 mod encode;
 mod error;
@@ -16,6 +17,9 @@ mod sequence;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "alloc")]
+mod value;
+mod walk;
 mod writer;
 
 pub use bits::BitString;
@@ -24,6 +28,9 @@ pub use data::Data;
 pub use error::{BufferFull, DecodeError, DecodeErrorKind};
 pub use reader::Reader;
 pub use sequence::{Elements, Sequence};
+#[cfg(feature = "alloc")]
+pub use value::{BitBuf, CompactBuf, Value};
+pub use walk::{Container, Visitor, walk, walk_values};
 pub use writer::Writer;
 
 /// How deeply arrays and structures may be nested. The deepest attributes of the Blue Book need half of it.

@@ -121,10 +121,10 @@ pub(super) const fn octets_of_bits(bits: usize) -> usize {
 
 /// Takes the body of a value that is neither a container nor a compact array.
 #[inline]
-pub(super) fn skip_simple(body: Body, reader: &mut Reader<'_>) -> Result<(), super::DecodeError> {
-    match body {
+pub(super) fn skip_simple(found: u8, reader: &mut Reader<'_>) -> Result<(), super::DecodeError> {
+    match body(found) {
         Body::Fixed(size) => reader.bytes(usize::from(size))?,
-        Body::Octets => reader.octet_string("string")?,
+        Body::Octets => reader.octet_string(name(found))?,
         Body::Bits => {
             let bits = reader.length("bit-string")?;
             reader.bytes(octets_of_bits(bits))?
