@@ -43,6 +43,7 @@ extern crate std;
 
 pub mod acse;
 pub mod apdu;
+pub mod association;
 pub mod axdr;
 pub mod deviation;
 pub mod hdlc;

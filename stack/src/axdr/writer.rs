@@ -79,6 +79,14 @@ impl<'b> Writer<'b> {
         self.length = self.length.min(length);
     }
 
+    /// Forgets everything that was written, what overflowed included: begins again.
+    pub fn restart(&mut self) {
+        self.length = 0;
+        if let Some(overflow) = &mut self.overflow {
+            *overflow = 0;
+        }
+    }
+
     /// Writes octets as they are.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ pub enum SecurityError {
         /// The APDU's tag.
         tag: u8,
     },
+    /// A ciphered APDU in an association that was opened without ciphering.
+    #[error("ciphered APDU in an association without ciphering")]
+    NotExpected,
     /// This service has no ciphered tag of its own in the `glo-` or `ded-` family.
     #[error("APDU {tag:02X} has no ciphered counterpart")]
     NoCounterpart {
@@ -154,6 +157,7 @@ impl SecurityError {
             | Self::BroadcastDedicated
             | Self::PolicyNotMet { .. }
             | Self::NoKey(_)
+            | Self::NotExpected
             | Self::NoAuthenticationKey
             | Self::NoPeerTitle
             | Self::UnknownPeer

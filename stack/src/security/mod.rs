@@ -42,4 +42,4 @@ pub use protect::{Context, HEADROOM, Unprotected};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::{RustCrypto, RustCryptoKey};
 pub use suite::Suite;
-pub use tags::{dedicated_tag, global_tag};
+pub use tags::{dedicated_tag, global_tag, is_protected};

@@ -38,6 +38,12 @@ pub fn dedicated_tag(plain: u8) -> Option<u8> {
     FAMILIES.iter().find(|family| family.0 == plain).and_then(|family| family.2)
 }
 
+/// Whether `apdu` is one of the ciphered forms that a [`Context`](super::Context) opens.
+#[must_use]
+pub fn is_protected(apdu: &[u8]) -> bool {
+    apdu.first().is_some_and(|tag| unwrap_tag(*tag).is_some())
+}
+
 /// How the ciphered APDU `tag` is wrapped, and the tag that must be inside where the service fixes it.
 pub(super) fn unwrap_tag(tag: u8) -> Option<(Envelope, Option<u8>)> {
     match tag {

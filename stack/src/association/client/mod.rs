@@ -1,0 +1,257 @@
+//! The client's side of one application association over one link.
+
+mod config;
+mod error;
+mod event;
+mod open;
+mod receive;
+mod request;
+mod session;
+
+pub use config::{CLIENT_CONFORMANCE, Config, Security};
+pub use error::{ConnectionError, ProtocolError, RequestError, UsageError};
+pub use event::{Event, Negotiated, Response};
+
+use core::ops::Range;
+
+use crate::Instant;
+use crate::link::{Link, Storage};
+use crate::security::hls::Challenge;
+use crate::security::{Crypto, InvocationCounter, Protection, Random};
+
+use receive::decode_event;
+use request::Pending;
+use session::Session;
+
+/// The client's side of one application association over one link.
+///
+/// Methods come in four kinds: getters; inputs (`handle_input`, `handle_timeout`); commands (`associate`,
+/// `get`, `set`, `action`, `release`); outputs (`poll_*`). After any input or command drain in this order:
+///
+/// 1. [`poll_event`](Self::poll_event) until `None`, 2. [`poll_transmit`](Self::poll_transmit) until `None`,
+/// 3. read [`poll_timeout`](Self::poll_timeout) and sleep no later than that.
+///
+/// An event borrows the received octets; the link takes no further input before the next `poll_event`.
+///
+/// ```text
+///         associate             AARE ok, no HLS
+///   Idle ──────────▶ Opening ─────────────────────▶ Associated ──release──▶ Releasing ─▶ Idle
+///                      │ AARE ok, HLS pending           ▲
+///                      └──────────▶ AwaitHls ───────────┘
+/// ```
+///
+/// `B` is the storage for what is sent: one for the APDU under construction, one for a value that is cut into
+/// blocks. Both bound the length of requests.
+pub struct Connection<L, C: Crypto, R, B> {
+    link: L,
+    config: Config,
+    random: R,
+    counter: InvocationCounter,
+    state: State<C>,
+    pending: Option<Pending>,
+    /// The APDU under construction.
+    out: B,
+    /// The value of a long SET or ACTION.
+    long: B,
+    /// The last invoke-id that was used, 0 to 15.
+    invoke_id: u8,
+    /// When the answer that is waited for must have come.
+    deadline: Option<Instant>,
+    now: Instant,
+    ready: Ready,
+    /// A request that failed, to be told.
+    failed: Option<RequestError>,
+    /// How the connection will have ended once the link is down.
+    end: Option<End>,
+    /// How it ended, to be told.
+    ended: Option<End>,
+}
+
+/// What exists in each state, and only then.
+enum State<C: Crypto> {
+    Idle,
+    /// The link is being set up.
+    LinkOpening,
+    /// The AARQ is out.
+    AwaitAare {
+        session: Session<C>,
+        challenge: Option<Challenge>,
+    },
+    /// The answer to the server's challenge is out.
+    AwaitHls {
+        session: Session<C>,
+        challenge: Challenge,
+    },
+    Associated(Session<C>),
+    /// The RLRQ is out.
+    Releasing(Session<C>),
+    /// The link is being taken down.
+    LinkClosing,
+}
+
+/// What waits for the user.
+#[derive(Clone, Debug)]
+enum Ready {
+    Nothing,
+    Associated(Negotiated),
+    /// A plain APDU in the link's storage.
+    Apdu(Received),
+    /// The APDU was given out; its storage is still lent.
+    Lent {
+        ask_next: Option<u32>,
+    },
+}
+
+/// A plain APDU that the user is to see.
+#[derive(Clone, Debug)]
+struct Received {
+    plain: Range<usize>,
+    protection: Protection,
+    /// How many results a list must have.
+    list: usize,
+    /// The block to be acknowledged once the user has seen this one.
+    ask_next: Option<u32>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Released,
+    Lost(ConnectionError),
+}
+
+impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
+    /// A connection that is not open yet. `counter` holds the invocation counters that were reserved for it;
+    /// `out` and `long` bound the length of requests and of values that are sent in blocks.
+    pub const fn new(link: L, config: Config, random: R, counter: InvocationCounter, out: B, long: B) -> Self {
+        Self {
+            link,
+            config,
+            random,
+            counter,
+            state: State::Idle,
+            pending: None,
+            out,
+            long,
+            invoke_id: 0,
+            deadline: None,
+            now: Instant::from_millis(0),
+            ready: Ready::Nothing,
+            failed: None,
+            end: None,
+            ended: None,
+        }
+    }
+
+    /// What was agreed on; `None` unless associated.
+    #[must_use]
+    pub const fn negotiated(&self) -> Option<Negotiated> {
+        match &self.state {
+            State::Associated(session) => Some(session.negotiated),
+            _ => None,
+        }
+    }
+
+    /// Whether requests can be made.
+    #[must_use]
+    pub const fn is_associated(&self) -> bool {
+        matches!(self.state, State::Associated(_))
+    }
+
+    /// Whether a request waits for its answer.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// The transmit invocation counters that are left; extend them before they run out.
+    pub const fn counter_mut(&mut self) -> &mut InvocationCounter {
+        &mut self.counter
+    }
+
+    /// Lowest invocation counter that is acceptable from the meter now; `None` without ciphering. To be
+    /// kept for the next association.
+    #[must_use]
+    pub fn receive_floor(&self) -> Option<u32> {
+        match &self.state {
+            State::Associated(session) | State::AwaitHls { session, .. } | State::Releasing(session) => {
+                session.security.as_ref().map(|secured| secured.floor().lowest())
+            }
+            _ => None,
+        }
+    }
+
+    /// The link below.
+    #[must_use]
+    pub const fn link(&self) -> &L {
+        &self.link
+    }
+
+    /// Octets of the line. Returns how many were taken: fewer than all while an event waits; hand in the rest
+    /// after [`poll_event`](Self::poll_event) returned `None`.
+    pub fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.now = now;
+        self.link.handle_input(bytes, now)
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.link.handle_timeout(now);
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.deadline = None;
+        match self.state {
+            State::Associated(_) => self.fail(RequestError::TimedOut),
+            State::Releasing(_) => self.finish(End::Released),
+            State::LinkOpening | State::AwaitAare { .. } | State::AwaitHls { .. } => {
+                self.finish(End::Lost(ConnectionError::Request(RequestError::TimedOut)));
+            }
+            State::Idle | State::LinkClosing => {}
+        }
+    }
+
+    /// Octets for the line, written into `out`; returns how many. `None`: nothing to send.
+    pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
+        self.link.poll_transmit(out)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match (self.link.poll_timeout(), self.deadline) {
+            (Some(link), Some(own)) => Some(link.min(own)),
+            (link, own) => link.or(own),
+        }
+    }
+
+    /// The next event. What the event before it lent goes back to the link; the block after a lent block is
+    /// asked for now.
+    pub fn poll_event(&mut self) -> Option<Event<'_>> {
+        if let Ready::Lent { ask_next } = self.ready {
+            self.ready = Ready::Nothing;
+            self.link.release_apdu();
+            if let Some(number) = ask_next {
+                self.ask_next(number);
+            }
+        }
+        self.pump();
+        if let Some(error) = self.failed.take() {
+            return Some(Event::Failed(error));
+        }
+        match core::mem::replace(&mut self.ready, Ready::Nothing) {
+            Ready::Associated(negotiated) => return Some(Event::Associated(negotiated)),
+            Ready::Apdu(Received { plain, protection, list, ask_next }) => {
+                self.ready = Ready::Lent { ask_next };
+                let octets = self.link.apdu().get(plain).unwrap_or_default();
+                return Some(decode_event(octets, protection, list));
+            }
+            Ready::Nothing | Ready::Lent { .. } => {}
+        }
+        match self.ended.take()? {
+            End::Released => Some(Event::Released),
+            End::Lost(error) => Some(Event::Closed(error)),
+        }
+    }
+}

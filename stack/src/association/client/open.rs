@@ -1,0 +1,366 @@
+//! Opening and releasing on the client's side: AARQ, HLS, RLRQ.
+
+use super::error::{ConnectionError, ProtocolError, RequestError, UsageError};
+use super::event::Negotiated;
+use super::session::Session;
+use super::{Connection, End, Ready, State};
+use crate::Instant;
+use crate::acse::{
+    Aare, Aarq, ApplicationContext, AssociationResult, AuthenticationValue, Diagnostic, Mechanism, ReleaseReason, Rlrq,
+    ServiceUserDiagnostic,
+};
+use crate::apdu::DLMS_VERSION;
+use crate::apdu::{
+    ActionRequest, ActionResponse, ActionResult, ConfirmedServiceError, GetDataResult, InitiateRequest,
+    InitiateResponse, InvokeIdAndPriority, MethodRequest,
+};
+use crate::association::REPLY_TO_HLS;
+use crate::axdr::{Data, Writer};
+use crate::id::SystemTitle;
+use crate::link::{Link, Storage};
+use crate::security::hls::{self, Challenge};
+use crate::security::{Crypto, Envelope, HEADROOM, Random, SecurityError, TAG_LENGTH};
+
+/// Room for an Initiate APDU with its ciphering.
+const INITIATE_MAX: usize = 160;
+/// Octets of the challenges made here: as many as every known peer accepts.
+const CHALLENGE_LENGTH: usize = 16;
+
+impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
+    /// Opens the link and the association; [`Event::Associated`](super::Event::Associated) or
+    /// [`Event::Closed`](super::Event::Closed) follows.
+    ///
+    /// # Errors
+    /// `AlreadyOpen`, `Security` when mechanism and keys do not fit each other, `CounterExhausted` when
+    /// there are fewer invocation counters than opening needs.
+    pub fn associate(&mut self, now: Instant) -> Result<(), UsageError> {
+        if !matches!(self.state, State::Idle) {
+            return Err(UsageError::AlreadyOpen);
+        }
+        if self.config.mechanism == Mechanism::Gmac && self.config.security.is_none() {
+            return Err(SecurityError::NoAuthenticationKey.into());
+        }
+        // Initiate, the GMAC of the reply, and the reply itself.
+        if self.config.security.is_some() && self.counter.remaining() < 3 {
+            return Err(UsageError::CounterExhausted);
+        }
+        self.now = now;
+        self.ready = Ready::Nothing;
+        self.ended = None;
+        self.state = State::LinkOpening;
+        self.deadline = Some(now.after_ms(self.config.response_timeout_ms));
+        self.link.open(now);
+        Ok(())
+    }
+
+    /// Releases the association and closes the link; [`Event::Released`](super::Event::Released) follows, also
+    /// when the server does not answer.
+    ///
+    /// # Errors
+    /// `NotAssociated`, `RequestPending`, `CounterExhausted`.
+    pub fn release(&mut self, now: Instant) -> Result<(), UsageError> {
+        if !matches!(self.state, State::Associated(_)) {
+            return Err(UsageError::NotAssociated);
+        }
+        if self.pending.is_some() {
+            return Err(UsageError::RequestPending);
+        }
+        self.now = now;
+        let State::Associated(mut session) = core::mem::replace(&mut self.state, State::LinkClosing) else {
+            return Err(UsageError::NotAssociated);
+        };
+        let mut room = [0; INITIATE_MAX];
+        // In a ciphered association the release is protected as the opening was, so that nobody else can forge it.
+        let information = match session.security.is_some() {
+            true => Some(self.initiate_request(&mut session, &mut room)?),
+            false => None,
+        };
+        let rlrq = Rlrq { reason: Some(ReleaseReason::Normal), user_information: information };
+        let mut out = Writer::new(self.out.as_mut());
+        rlrq.encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
+        let length = out.len();
+        self.link.send(self.out.as_ref().get(..length).unwrap_or_default(), now)?;
+        self.state = State::Releasing(session);
+        self.deadline = Some(now.after_ms(self.config.response_timeout_ms));
+        Ok(())
+    }
+
+    /// Closes the link without releasing the association first, whatever is under way;
+    /// [`Event::Released`](super::Event::Released) follows.
+    pub fn close(&mut self, now: Instant) {
+        self.now = now;
+        self.finish(End::Released);
+    }
+
+    /// The transport below was closed by the peer: the association is lost.
+    pub fn handle_close(&mut self, now: Instant) {
+        self.now = now;
+        if !matches!(self.state, State::Idle) {
+            let end = if matches!(self.state, State::LinkClosing) { self.end } else { None };
+            self.end_now(end.unwrap_or(End::Lost(ConnectionError::ClosedByPeer)));
+        }
+    }
+
+    /// Takes the link down and reports `end` once it is.
+    pub(super) fn finish(&mut self, end: End) {
+        if matches!(self.state, State::Idle) {
+            return;
+        }
+        self.state = State::LinkClosing;
+        self.pending = None;
+        self.deadline = None;
+        self.end = Some(end);
+        self.link.close(self.now);
+    }
+
+    /// Ends at once: there is no link any more.
+    pub(super) fn end_now(&mut self, end: End) {
+        self.state = State::Idle;
+        self.pending = None;
+        self.deadline = None;
+        self.end = None;
+        self.ended = Some(end);
+    }
+
+    /// The link is up: proposes the association.
+    pub(super) fn propose(&mut self) {
+        if let Err(error) = self.send_aarq() {
+            self.finish(End::Lost(ConnectionError::Request(RequestError::Usage(error))));
+        }
+    }
+
+    fn send_aarq(&mut self) -> Result<(), UsageError> {
+        let mut session = Session::new(&self.config)?;
+        let mut room = [0; INITIATE_MAX];
+        let information = self.initiate_request(&mut session, &mut room)?;
+        let mechanism = self.config.mechanism;
+        let challenge = match mechanism.is_hls() {
+            true => Some(Challenge::draw(&mut self.random, CHALLENGE_LENGTH)?),
+            false => None,
+        };
+        let context = proposed_context(&session);
+        let mut aarq = Aarq::new(context, information);
+        let title = session.security.as_ref().map(|secured| secured.context.own_title());
+        aarq.calling_ap_title = title.as_ref().map(|title| title.as_bytes().as_slice());
+        if mechanism != Mechanism::Lowest {
+            let value = match &challenge {
+                Some(challenge) => challenge.as_bytes(),
+                None => self.config.secret.as_bytes(),
+            };
+            aarq = aarq.with_authentication(mechanism, value);
+        }
+        let mut out = Writer::new(self.out.as_mut());
+        aarq.encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
+        let length = out.len();
+        self.link.send(self.out.as_ref().get(..length).unwrap_or_default(), self.now)?;
+        self.deadline = Some(self.now.after_ms(self.config.response_timeout_ms));
+        self.state = State::AwaitAare { session, challenge };
+        Ok(())
+    }
+
+    /// Encodes the InitiateRequest into `room`, globally ciphered if protection is configured.
+    fn initiate_request<'r>(
+        &mut self,
+        session: &mut Session<C>,
+        room: &'r mut [u8; INITIATE_MAX],
+    ) -> Result<&'r [u8], UsageError> {
+        let end = room.len().saturating_sub(TAG_LENGTH);
+        let dedicated = self.config.security.as_ref().and_then(|security| security.dedicated_key.as_ref());
+        let request = InitiateRequest {
+            dedicated_key: dedicated.map(|key| key.as_bytes()),
+            response_allowed: true,
+            quality_of_service: None,
+            version: DLMS_VERSION,
+            conformance: self.config.conformance,
+            max_receive_pdu: self.config.max_pdu,
+        };
+        let mut out = Writer::new(room.get_mut(HEADROOM..end).unwrap_or_default());
+        request.encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
+        let plain = HEADROOM..HEADROOM.saturating_add(out.len());
+        let placed = match &mut session.security {
+            Some(secured) if !secured.protection.is_none() => {
+                secured.protect(Envelope::Global, &mut self.counter, room, plain)?
+            }
+            // A dedicated key in clear is none.
+            Some(_) if dedicated.is_some() => return Err(SecurityError::NoAuthenticationKey.into()),
+            _ => plain,
+        };
+        Ok(room.get(placed).unwrap_or_default())
+    }
+
+    /// The server's answer to the proposal.
+    pub(super) fn handle_aare(&mut self, mut session: Session<C>, challenge: Option<Challenge>) {
+        match self.accept_aare(&mut session, challenge.as_ref()) {
+            Err(error) => self.finish(End::Lost(error)),
+            Ok(None) => self.associated(session),
+            Ok(Some(reply)) => {
+                let Some(challenge) = challenge else { return };
+                self.state = State::AwaitHls { session, challenge };
+                self.invoke_id = self.invoke_id.wrapping_add(1) & 0x0F;
+                let invoke = InvokeIdAndPriority::new(self.invoke_id, true, true);
+                let parameter = Some(Data::OctetString(reply.as_bytes()));
+                let request =
+                    ActionRequest::Normal { invoke, request: MethodRequest { method: REPLY_TO_HLS, parameter } };
+                if let Err(error) = self.send_apdu(|out| request.encode(out)) {
+                    self.finish(End::Lost(ConnectionError::Request(RequestError::Usage(error))));
+                }
+            }
+        }
+    }
+
+    /// Checks the AARE against the proposal; returns the answer to the server's challenge, if there is one.
+    fn accept_aare(
+        &mut self,
+        session: &mut Session<C>,
+        challenge: Option<&Challenge>,
+    ) -> Result<Option<Reply>, ConnectionError> {
+        let protocol = |error| ConnectionError::Request(RequestError::Protocol(error));
+        let aare = Aare::decode(self.link.apdu()).map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
+        let mut room = [0; INITIATE_MAX];
+        let information = match aare.user_information {
+            Some(information) => {
+                let copy = room.get_mut(..information.len()).ok_or(protocol(ProtocolError::NoInitiateResponse))?;
+                copy.copy_from_slice(information);
+                Some(copy)
+            }
+            None => None,
+        };
+        if aare.result != AssociationResult::Accepted {
+            let initiate = information.and_then(|information| ConfirmedServiceError::decode(information).ok());
+            return Err(ConnectionError::Rejected { result: aare.result, diagnostic: aare.diagnostic, initiate });
+        }
+        if aare.context != proposed_context(session) {
+            return Err(protocol(ProtocolError::ContextChanged));
+        }
+        let hls_pending = aare.diagnostic == Diagnostic::ServiceUser(ServiceUserDiagnostic::AuthenticationRequired);
+        // Meters leave the name away where there is no challenge to answer.
+        let same = aare.mechanism.is_none_or(|mechanism| mechanism == self.config.mechanism);
+        if !same || hls_pending != challenge.is_some() {
+            return Err(protocol(ProtocolError::MechanismChanged));
+        }
+        let server_title = aare.responding_ap_title.and_then(SystemTitle::from_slice);
+        if let Some(secured) = &mut session.security {
+            let expected = secured.context.peer_title();
+            match (server_title, expected) {
+                (Some(found), Some(expected)) if found != expected => {
+                    return Err(protocol(ProtocolError::SystemTitle));
+                }
+                (Some(found), _) => secured.context.set_peer_title(found),
+                // Some meters leave it away: then it has to be configured.
+                (None, Some(_)) => {}
+                (None, None) => return Err(protocol(ProtocolError::SystemTitle)),
+            }
+        }
+
+        let information = information.ok_or(protocol(ProtocolError::NoInitiateResponse))?;
+        let plain = match &mut session.security {
+            Some(secured) => {
+                let unwrapped = secured.unwrap(information);
+                let (plain, _) = unwrapped.map_err(|error| ConnectionError::Request(RequestError::Security(error)))?;
+                plain
+            }
+            None => 0..information.len(),
+        };
+        let plain = information.get(plain).unwrap_or_default();
+        let initiate =
+            InitiateResponse::decode(plain).map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
+        session.negotiated = Negotiated {
+            conformance: initiate.conformance.intersection(self.config.conformance),
+            server_max_pdu: if initiate.max_receive_pdu == 0 { u16::MAX } else { initiate.max_receive_pdu },
+            server_title: server_title.or(session.security.as_ref().and_then(|s| s.context.peer_title())),
+        };
+        let Some(own) = challenge else { return Ok(None) };
+        let value = aare.authentication_value.as_ref().map(AuthenticationValue::as_bytes).unwrap_or_default();
+        let server = Challenge::from_peer(value).map_err(|_| protocol(ProtocolError::Challenge))?;
+        // A server that sends our challenge back would have us compute its own proof.
+        server.check_differs(own).map_err(|_| protocol(ProtocolError::Challenge))?;
+        let reply =
+            self.reply_to(session, &server).map_err(|error| ConnectionError::Request(RequestError::Usage(error)))?;
+        Ok(Some(reply))
+    }
+
+    fn reply_to(&mut self, session: &Session<C>, challenge: &Challenge) -> Result<Reply, UsageError> {
+        match (self.config.mechanism, &session.security) {
+            (Mechanism::Gmac, Some(secured)) => {
+                let counter = self.counter.take().map_err(|_| UsageError::CounterExhausted)?;
+                Ok(Reply::new(&hls::gmac_response(&secured.context, counter, challenge)?))
+            }
+            (Mechanism::Hls2, _) => {
+                Ok(Reply::new(hls::block_response::<C>(self.config.secret.as_bytes(), challenge)?.as_bytes()))
+            }
+            _ => Err(SecurityError::Authentication.into()),
+        }
+    }
+
+    /// The server's answer to the client's challenge.
+    pub(super) fn handle_hls_reply(&mut self, mut session: Session<C>, challenge: &Challenge) {
+        let error = match self.verify_hls_reply(&mut session, challenge) {
+            Ok(()) => return self.associated(session),
+            Err(error) => error,
+        };
+        self.finish(End::Lost(error));
+    }
+
+    fn verify_hls_reply(&mut self, session: &mut Session<C>, challenge: &Challenge) -> Result<(), ConnectionError> {
+        let request = ConnectionError::Request;
+        let apdu = self.link.apdu();
+        // The reply's own counter is below the one of the APDU around it.
+        let floor = session.security.as_ref().map(|secured| secured.floor());
+        let plain = match &mut session.security {
+            Some(secured) => secured.unwrap(apdu).map_err(|e| request(RequestError::Security(e)))?.0,
+            None => 0..apdu.len(),
+        };
+        let plain = apdu.get(plain).unwrap_or_default();
+        let (result, data) = match ActionResponse::decode(plain) {
+            Ok(ActionResponse::Normal { result, .. }) => (result.result, result.data),
+            Ok(_) => {
+                return Err(request(RequestError::Protocol(ProtocolError::UnexpectedApdu {
+                    found: "action-response",
+                })));
+            }
+            Err(error) => return Err(request(RequestError::Decode(error))),
+        };
+        if result != ActionResult::Success {
+            return Err(ConnectionError::HlsRefused);
+        }
+        let Some(GetDataResult::Data(Data::OctetString(reply))) = data else {
+            return Err(ConnectionError::ServerNotAuthentic);
+        };
+        let verified = match (self.config.mechanism, &mut session.security, floor) {
+            (Mechanism::Gmac, Some(secured), Some(floor)) => {
+                hls::verify_gmac(&secured.context, floor, challenge, reply).map(|verified| secured.accept(verified))
+            }
+            (Mechanism::Hls2, _, _) => hls::verify_blocks::<C>(self.config.secret.as_bytes(), challenge, reply),
+            _ => Err(SecurityError::Authentication),
+        };
+        verified.map_err(|_| ConnectionError::ServerNotAuthentic)
+    }
+
+    fn associated(&mut self, session: Session<C>) {
+        self.ready = Ready::Associated(session.negotiated);
+        self.deadline = None;
+        self.state = State::Associated(session);
+    }
+}
+
+/// The answer to a challenge.
+struct Reply {
+    octets: [u8; hls::CHALLENGE_MAX],
+    length: usize,
+}
+
+impl Reply {
+    fn new(octets: &[u8]) -> Self {
+        let mut reply = Self { octets: [0; hls::CHALLENGE_MAX], length: octets.len().min(hls::CHALLENGE_MAX) };
+        reply.octets.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+        reply
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.octets.get(..self.length).unwrap_or_default()
+    }
+}
+
+fn proposed_context<C: Crypto>(session: &Session<C>) -> ApplicationContext {
+    if session.security.is_some() { ApplicationContext::LogicalNameCiphered } else { ApplicationContext::LogicalName }
+}

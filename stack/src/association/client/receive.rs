@@ -1,0 +1,294 @@
+//! What arrives: answers, blocks of answers, notifications, exceptions.
+
+use core::ops::Range;
+
+use super::error::{ConnectionError, ProtocolError, RequestError};
+use super::event::{Event, Response};
+use super::request::{Pending, Service};
+use super::{Connection, End, Ready, Received, State};
+use crate::apdu::{
+    ActionResponse, Apdu, BlockResult, ConfirmedServiceError, ExceptionResponse, GetDataResult, GetRequest,
+    GetResponse, InvokeIdAndPriority, SetResponse,
+};
+use crate::axdr::DecodeError;
+use crate::link::{Link, LinkEvent, Storage};
+use crate::security::{self, Crypto, Protection, Random, SecurityError};
+
+/// What to do with a received APDU.
+enum Verdict {
+    /// Late, foreign or unknown: dropped, the wait goes on.
+    Drop,
+    /// The user is to see it; the request stays open for the block after `ask_next`.
+    Show { ask_next: Option<u32> },
+    /// A block of the request was acknowledged.
+    Acknowledged { number: u32 },
+    /// The request has failed.
+    Fail(RequestError),
+}
+
+impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
+    /// Takes what the link has, until something waits for the user.
+    pub(super) fn pump(&mut self) {
+        while matches!(self.ready, Ready::Nothing) {
+            match self.link.poll_event() {
+                None => return,
+                Some(LinkEvent::Opened) => {
+                    if matches!(self.state, State::LinkOpening) {
+                        self.propose();
+                    }
+                }
+                Some(LinkEvent::Closed) => {
+                    let end = self.end.unwrap_or(End::Lost(ConnectionError::ClosedByPeer));
+                    if !matches!(self.state, State::Idle) {
+                        self.end_now(end);
+                    }
+                }
+                Some(LinkEvent::Failed(error)) => {
+                    let end = self.end.unwrap_or(End::Lost(ConnectionError::Link(error)));
+                    if !matches!(self.state, State::Idle) {
+                        self.end_now(end);
+                    }
+                }
+                Some(LinkEvent::Apdu) => {
+                    self.handle_apdu();
+                    if !matches!(self.ready, Ready::Apdu(_)) {
+                        self.link.release_apdu();
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_apdu(&mut self) {
+        let tag = self.link.apdu().first().copied().unwrap_or_default();
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::AwaitAare { session, challenge } if tag == 0x61 => self.handle_aare(session, challenge),
+            State::AwaitHls { session, challenge } if !is_unsolicited(tag) && !is_refusal(tag) => {
+                self.handle_hls_reply(session, &challenge);
+            }
+            state @ (State::AwaitAare { .. } | State::AwaitHls { .. }) => {
+                self.state = state;
+                if is_refusal(tag) {
+                    let error = decode_refusal(self.link.apdu());
+                    self.finish(End::Lost(ConnectionError::Request(error)));
+                }
+            }
+            // RLRE, or any refusal of the release: either way the link goes down.
+            State::Releasing(session) => {
+                self.state = State::Releasing(session);
+                if tag == 0x63 || is_refusal(tag) {
+                    self.finish(End::Released);
+                }
+            }
+            State::Associated(session) => {
+                self.state = State::Associated(session);
+                self.handle_answer(tag);
+            }
+            state => self.state = state,
+        }
+    }
+
+    fn handle_answer(&mut self, tag: u8) {
+        let (plain, protection) = match self.unwrap(tag) {
+            Ok(unwrapped) => unwrapped,
+            // An answer that cannot be believed fails the request; without one it is noise.
+            Err(error) => return self.fail(RequestError::Security(error)),
+        };
+        let Some(octets) = self.link.apdu().get(plain.clone()) else { return };
+        let verdict = judge(octets, self.pending.as_ref());
+        match verdict {
+            Verdict::Drop => {}
+            Verdict::Fail(error) => self.fail(error),
+            Verdict::Show { ask_next } => {
+                let notification = octets.first().copied().is_some_and(is_unsolicited);
+                let list = self.pending.map_or(0, |pending| pending.list);
+                if !notification {
+                    self.deadline = None;
+                    self.pending = match ask_next {
+                        Some(number) => self.pending.map(|p| Pending { expected_block: number.saturating_add(1), ..p }),
+                        None => None,
+                    };
+                }
+                self.ready = Ready::Apdu(Received { plain, protection, list, ask_next });
+            }
+            Verdict::Acknowledged { number } => self.acknowledged(number),
+        }
+    }
+
+    /// Deciphers in place. Exceptions come in clear even inside a ciphered association: accepted as refusals,
+    /// never as data. So do notifications, whose protection the user is told.
+    fn unwrap(&mut self, tag: u8) -> Result<(Range<usize>, Protection), SecurityError> {
+        let State::Associated(session) = &mut self.state else { return Ok((0..0, Protection::NONE)) };
+        let apdu = self.link.apdu();
+        match &mut session.security {
+            Some(secured) if !is_refusal(tag) && !is_unsolicited(tag) => secured.unwrap(apdu),
+            None if security::is_protected(apdu) => Err(SecurityError::NotExpected),
+            _ => Ok((0..apdu.len(), Protection::NONE)),
+        }
+    }
+
+    fn acknowledged(&mut self, number: u32) {
+        let Some(pending) = self.pending else { return };
+        let error = match pending.sending {
+            Some(sending) if sending.number == number => match self.send_next(pending, sending) {
+                Ok(true) => return,
+                Ok(false) => RequestError::Protocol(ProtocolError::UnexpectedApdu { found: "block acknowledgement" }),
+                Err(error) => RequestError::Usage(error),
+            },
+            Some(sending) => {
+                RequestError::Protocol(ProtocolError::BlockNumber { expected: sending.number, found: number })
+            }
+            None => RequestError::Protocol(ProtocolError::UnexpectedApdu { found: "block acknowledgement" }),
+        };
+        self.fail(error);
+    }
+
+    /// Fails the request under way, if there is one.
+    pub(super) fn fail(&mut self, error: RequestError) {
+        if self.pending.take().is_some() {
+            self.deadline = None;
+            self.failed = Some(error);
+        }
+    }
+
+    /// Asks for the block after `number`.
+    pub(super) fn ask_next(&mut self, number: u32) {
+        let Some(pending) = self.pending else { return };
+        let invoke = pending.invoke;
+        let asked = match pending.service {
+            Service::Action => {
+                self.send_apdu(|out| crate::apdu::ActionRequest::NextPBlock { invoke, number }.encode(out))
+            }
+            _ => self.send_apdu(|out| GetRequest::Next { invoke, number }.encode(out)),
+        };
+        if let Err(error) = asked {
+            self.fail(RequestError::Usage(error));
+        }
+    }
+}
+
+/// Decides from the first octets; the rest is decoded when the user takes it.
+fn judge(octets: &[u8], pending: Option<&Pending>) -> Verdict {
+    let mut head = crate::axdr::Reader::new(octets);
+    let Ok(tag) = head.u8() else { return Verdict::Drop };
+    if is_unsolicited(tag) {
+        return Verdict::Show { ask_next: None };
+    }
+    let Some(pending) = pending else { return Verdict::Drop };
+    if is_refusal(tag) {
+        return Verdict::Fail(decode_refusal(octets));
+    }
+    let service = match tag {
+        0xC4 => Service::Get,
+        0xC5 => Service::Set,
+        0xC7 => Service::Action,
+        _ => return Verdict::Fail(RequestError::Protocol(ProtocolError::UnexpectedApdu { found: name(octets) })),
+    };
+    match judge_answer(&mut head, service, pending) {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::Fail(RequestError::Decode(error)),
+    }
+}
+
+fn judge_answer(
+    head: &mut crate::axdr::Reader<'_>,
+    service: Service,
+    pending: &Pending,
+) -> Result<Verdict, DecodeError> {
+    let variant = head.u8()?;
+    let invoke = InvokeIdAndPriority(head.u8()?);
+    // A late answer to a request that was given up carries that request's invoke-id.
+    if service != pending.service || !pending.invoke.matches(invoke) {
+        return Ok(Verdict::Drop);
+    }
+    let block = match (service, variant) {
+        (Service::Get | Service::Action, 2) => true,
+        (Service::Set, 2) | (Service::Action, 4) => {
+            let number = head.u32()?;
+            return Ok(Verdict::Acknowledged { number });
+        }
+        _ => false,
+    };
+    if !block {
+        return Ok(Verdict::Show { ask_next: None });
+    }
+    let last = head.present()?;
+    let number = head.u32()?;
+    // Some meters count from 0 (field reports); from the first block on strictly one by one.
+    let expected = if pending.expected_block == 1 && number == 0 { 0 } else { pending.expected_block };
+    if number != expected {
+        let error = ProtocolError::BlockNumber { expected, found: number };
+        return Ok(Verdict::Fail(RequestError::Protocol(error)));
+    }
+    // A block that carries an error instead of data is the end, whatever its last-block octet says.
+    let failed = service == Service::Get && head.peek() == Some(1);
+    Ok(Verdict::Show { ask_next: (!last && !failed).then_some(number) })
+}
+
+/// Decodes what the user is to see.
+pub(super) fn decode_event(octets: &[u8], protection: Protection, list: usize) -> Event<'_> {
+    if octets.first().copied().is_some_and(is_unsolicited) {
+        return match Apdu::decode(octets) {
+            Ok(apdu) => Event::Notification { apdu, protection },
+            Err(error) => Event::Unreadable(error),
+        };
+    }
+    match decode_response(octets) {
+        Ok(response) => match response.count() {
+            Some(found) if found != list => {
+                Event::Failed(RequestError::Protocol(ProtocolError::ResultCount { expected: list, found }))
+            }
+            _ => Event::Response(response),
+        },
+        Err(error) => Event::Failed(error),
+    }
+}
+
+fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
+    let unexpected = |found| Err(RequestError::Protocol(ProtocolError::UnexpectedApdu { found }));
+    Ok(match octets.first() {
+        Some(0xC4) => match GetResponse::decode(octets).map_err(RequestError::Decode)? {
+            GetResponse::Normal { result, .. } => Response::Get(result),
+            GetResponse::WithList { results, .. } => Response::GetList(results),
+            GetResponse::WithDataBlock { last, result: BlockResult::Raw(raw), .. } => Response::GetBlock { raw, last },
+            GetResponse::WithDataBlock { result: BlockResult::Error(error), .. } => {
+                Response::Get(GetDataResult::Error(error))
+            }
+        },
+        Some(0xC5) => match SetResponse::decode(octets).map_err(RequestError::Decode)? {
+            SetResponse::Normal { result, .. } | SetResponse::LastDataBlock { result, .. } => Response::Set(result),
+            SetResponse::WithList { results, .. } | SetResponse::LastDataBlockWithList { results, .. } => {
+                Response::SetList(results)
+            }
+            SetResponse::DataBlock { .. } => return unexpected("set-response-datablock"),
+        },
+        _ => match ActionResponse::decode(octets).map_err(RequestError::Decode)? {
+            ActionResponse::Normal { result, .. } => Response::Action(result),
+            ActionResponse::WithList { results, .. } => Response::ActionList(results),
+            ActionResponse::WithPBlock { block, .. } => Response::ActionBlock { raw: block.raw, last: block.last },
+            ActionResponse::NextPBlock { .. } => return unexpected("action-response-next-pblock"),
+        },
+    })
+}
+
+/// DataNotification, EventNotification, InformationReport: nobody asked for them.
+const fn is_unsolicited(tag: u8) -> bool {
+    matches!(tag, 0x0F | 0xC2 | 0x18)
+}
+
+/// ExceptionResponse and ConfirmedServiceError.
+const fn is_refusal(tag: u8) -> bool {
+    matches!(tag, 0xD8 | 0x0E)
+}
+
+fn decode_refusal(octets: &[u8]) -> RequestError {
+    if octets.first() == Some(&0xD8) {
+        ExceptionResponse::decode(octets).map_or_else(RequestError::Decode, RequestError::Exception)
+    } else {
+        ConfirmedServiceError::decode(octets).map_or_else(RequestError::Decode, RequestError::Service)
+    }
+}
+
+fn name(octets: &[u8]) -> &'static str {
+    Apdu::decode(octets).map_or("undecodable apdu", |apdu| apdu.name())
+}

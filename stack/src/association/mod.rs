@@ -1,0 +1,19 @@
+//! Application associations: everything between a user's request and the APDUs on a link.
+//!
+//! [`client::Connection`] is the head-end's side, [`server::Connection`] the meter's. Both are sans-I/O
+//! state machines that negotiate, authenticate, cipher, cut long values into blocks and join them again.
+
+pub mod client;
+pub mod server;
+
+mod secret;
+
+pub use secret::{SECRET_BYTES_MAX, Secret};
+
+use crate::apdu::MethodDescriptor;
+use crate::id::{ClassId, MethodId};
+use crate::obis::ObisCode;
+
+/// `reply_to_HLS_authentication` of the current association: passes 3 and 4 (Green Book, HLS).
+pub const REPLY_TO_HLS: MethodDescriptor =
+    MethodDescriptor { class: ClassId(15), instance: ObisCode([0, 0, 40, 0, 0, 255]), method: MethodId(1) };

@@ -1,0 +1,113 @@
+//! The response under construction: where it is written, how long it may get, how it is wrapped.
+
+use core::ops::Range;
+
+use crate::apdu::{ExceptionResponse, ServiceError, StateError};
+use crate::axdr::Writer;
+use crate::security::HEADROOM;
+
+/// No association, or not this service now.
+pub(super) const SERVICE_NOT_ALLOWED: ExceptionResponse =
+    ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::OperationNotPossible };
+/// Unknown, or not negotiated.
+pub(super) const SERVICE_NOT_SUPPORTED: ExceptionResponse =
+    ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::ServiceNotSupported };
+/// A known service that cannot be decoded.
+pub(super) const OTHER_REASON: ExceptionResponse =
+    ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::OtherReason };
+/// Whatever is wrong with the protection: the client learns no more than that.
+pub(super) const DECIPHERING_ERROR: ExceptionResponse =
+    ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::DecipheringError };
+
+/// The invocation counter is below `floor`, the lowest acceptable one.
+pub(super) const fn invocation_counter_error(floor: u32) -> ExceptionResponse {
+    ExceptionResponse {
+        state: StateError::ServiceNotAllowed,
+        service: ServiceError::InvocationCounterError(Some(floor)),
+    }
+}
+
+/// One response APDU, written in place with room in front for a ciphering header and behind for a tag.
+#[derive(Debug)]
+pub(super) struct Answer<'b> {
+    buffer: &'b mut [u8],
+    /// Most octets that the plain APDU may have.
+    limit: usize,
+    /// The plain APDU in `buffer`; empty while there is none.
+    plain: Range<usize>,
+    /// Sent in clear even inside a ciphered association: exceptions.
+    clear: bool,
+}
+
+impl<'b> Answer<'b> {
+    /// An empty answer of at most `limit` octets plus `overhead` for ciphering, whatever `buffer` holds.
+    pub(super) fn new(buffer: &'b mut [u8], limit: usize, overhead: usize) -> Self {
+        let room = buffer.len().saturating_sub(HEADROOM).saturating_sub(overhead);
+        let limit = limit.saturating_sub(overhead).min(room);
+        Self { buffer, limit, plain: 0..0, clear: false }
+    }
+
+    /// Most octets that the plain APDU may have.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Room for a body of at most `limit` octets behind a header of at most `header_max`.
+    pub(super) fn body(&mut self, header_max: usize, limit: usize) -> &mut [u8] {
+        let start = HEADROOM.saturating_add(header_max);
+        let end = start.saturating_add(limit).min(self.buffer.len());
+        self.buffer.get_mut(start..end).unwrap_or_default()
+    }
+
+    /// Puts `header` right in front of a body of `length` octets that [`body`](Self::body) was filled with.
+    pub(super) fn finish(&mut self, header: &[u8], header_max: usize, length: usize) {
+        let body = HEADROOM.saturating_add(header_max);
+        let start = body.saturating_sub(header.len());
+        if let Some(room) = self.buffer.get_mut(start..body) {
+            room.copy_from_slice(header);
+            self.plain = start..body.saturating_add(length);
+        }
+    }
+
+    /// The whole plain APDU at once; nothing if it does not fit, which no fixed answer comes near to.
+    pub(super) fn write(&mut self, apdu: &[u8]) {
+        self.encode(|out| out.bytes(apdu));
+    }
+
+    /// The whole plain APDU, encoded in place. Returns whether it fitted.
+    pub(super) fn encode<E>(&mut self, encode: impl FnOnce(&mut Writer<'_>) -> Result<(), E>) -> bool {
+        let end = HEADROOM.saturating_add(self.limit).min(self.buffer.len());
+        let mut out = Writer::new(self.buffer.get_mut(HEADROOM..end).unwrap_or_default());
+        let fitted = encode(&mut out).is_ok();
+        if fitted {
+            self.plain = HEADROOM..HEADROOM.saturating_add(out.len());
+        }
+        fitted
+    }
+
+    /// Answers for the APDU as a whole, in clear.
+    pub(super) fn exception(&mut self, exception: ExceptionResponse) {
+        self.clear = true;
+        self.encode(|out| exception.encode(out));
+    }
+
+    /// Whether the answer goes out in clear although the request was protected.
+    pub(super) const fn is_clear(&self) -> bool {
+        self.clear
+    }
+
+    /// The plain APDU's place in the buffer; empty when there is nothing to send.
+    pub(super) fn plain(&self) -> Range<usize> {
+        self.plain.clone()
+    }
+
+    /// The buffer, to protect the plain APDU in place.
+    pub(super) fn buffer(&mut self) -> &mut [u8] {
+        self.buffer
+    }
+
+    /// Nothing is to be sent.
+    pub(super) fn clear(&mut self) {
+        self.plain = 0..0;
+    }
+}

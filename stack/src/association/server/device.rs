@@ -1,0 +1,200 @@
+//! What the server asks of the application behind it.
+
+use crate::acse::Mechanism;
+use crate::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
+use crate::axdr::{Data, Writer};
+use crate::id::{ClientSap, ServerSap, SystemTitle};
+use crate::security::{Protection, SecurityError, Suite};
+
+/// The application of a meter: its logical devices, their objects, access rights and security material.
+///
+/// The server calls it only inside an open association, with the protection that the request was found
+/// to have. What a client may do is the device's decision; everything else (block transfer, ciphering,
+/// invocation identifiers) is the server's.
+pub trait Device {
+    /// The association that `client` may open with logical device `server`; `None` when that pair does
+    /// not exist.
+    fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>>;
+
+    /// Writes one part of an attribute's value as A-XDR `Data`.
+    ///
+    /// A value is served in parts: part 0 is the whole of a simple value, or tag and count of an array,
+    /// and part n its n-th element. A part that does not fit into the rest of a block is asked for again
+    /// when the next block is due, so the same cursor must give the same octets. `out` never refuses
+    /// octets: what does not fit is dropped and counted by the server.
+    ///
+    /// # Errors
+    /// The result that the client is to get instead of data.
+    fn read(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        cursor: &mut Cursor,
+        out: &mut Writer<'_>,
+    ) -> Result<Progress, DataAccessResult>;
+
+    /// Sets an attribute.
+    ///
+    /// # Errors
+    /// The result that the client is to get.
+    fn write(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        value: Data<'_>,
+    ) -> Result<(), DataAccessResult>;
+
+    /// Invokes a method once. What it returns, if anything, is written to `out` as A-XDR `Data`.
+    ///
+    /// # Errors
+    /// The result that the client is to get.
+    fn invoke(
+        &mut self,
+        access: &Access,
+        method: MethodDescriptor,
+        parameter: Option<Data<'_>>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), ActionResult>;
+
+    /// The next transmit invocation counter of a security setup's encryption key. One authority per key:
+    /// all associations, pushes and exceptions that use the key take from it, and a value is never given
+    /// out twice, across restarts too. `None` when the key is exhausted.
+    fn take_counter(&mut self, server: ServerSap, setup: u8) -> Option<u32>;
+
+    /// The lowest invocation counter that is acceptable from `peer` under a security setup's encryption key.
+    fn floor(&self, server: ServerSap, setup: u8, peer: SystemTitle) -> u32;
+
+    /// An APDU of `peer` with this invocation counter was verified: the floor moves above it.
+    fn accept_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32);
+
+    /// Something that an operator may want to know; refusals included.
+    fn audit(&mut self, event: AuditEvent) {
+        let _ = event;
+    }
+}
+
+/// One association that a logical device offers to one client.
+#[derive(Clone, Copy)]
+pub struct AssociationConfig<'a> {
+    /// How the client proves who it is.
+    pub mechanism: Mechanism,
+    /// LLS password or HLS secret; empty for lowest level and for HLS-GMAC.
+    pub secret: &'a [u8],
+    /// Ciphering; `None` offers the application context without ciphering only.
+    pub security: Option<SecurityConfig<'a>>,
+    /// Services that the server offers.
+    pub conformance: Conformance,
+    /// Longest APDU that the server accepts, in octets.
+    pub max_pdu: u16,
+}
+
+/// The security setup behind an association.
+#[derive(Clone, Copy)]
+pub struct SecurityConfig<'a> {
+    /// Instance of the security setup object: the E field of its logical name 0.0.43.0.e.255.
+    pub setup: u8,
+    /// Security suite.
+    pub suite: Suite,
+    /// Protection that every request must have at least.
+    pub policy: Protection,
+    /// Global unicast encryption key.
+    pub encryption_key: &'a [u8],
+    /// Authentication key.
+    pub authentication_key: &'a [u8],
+    /// The server's system title.
+    pub system_title: SystemTitle,
+}
+
+impl core::fmt::Debug for AssociationConfig<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AssociationConfig").field("mechanism", &self.mechanism).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for SecurityConfig<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SecurityConfig").field("setup", &self.setup).field("suite", &self.suite).finish_non_exhaustive()
+    }
+}
+
+/// Who asks, and how well protected.
+#[derive(Clone, Copy, Debug)]
+pub struct Access {
+    /// The client.
+    pub client: ClientSap,
+    /// The logical device.
+    pub server: ServerSap,
+    /// How the client proved who it is.
+    pub mechanism: Mechanism,
+    /// Whether the association's application context allows ciphering.
+    pub ciphered_context: bool,
+    /// Protection that the request was found to have.
+    pub request: Protection,
+    /// Services negotiated for this association.
+    pub conformance: Conformance,
+    /// Longest APDU that the client accepts, in octets.
+    pub client_max_pdu: u16,
+    /// Longest APDU that the server accepts, in octets.
+    pub server_max_pdu: u16,
+    /// The client's system title, as far as known.
+    pub client_title: Option<SystemTitle>,
+}
+
+/// Where the reading of one attribute stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Part to be written: 0 for a simple value or an array's head, n for the array's n-th element.
+    pub part: u32,
+    /// The object's own note, kept unchanged between parts: for instance the sequence number of the first
+    /// selected row, set at part 0 so that rows captured meanwhile do not shift the answer.
+    pub anchor: u64,
+    /// The object's second note, for instance the number of rows selected at part 0.
+    pub extent: u64,
+}
+
+/// Whether a value has further parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// That was the last part.
+    Done,
+    /// At least one more part follows.
+    More,
+}
+
+/// What an operator may want to know.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum AuditEvent {
+    /// An association was opened.
+    Associated {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+    },
+    /// A client failed to prove who it is: wrong password, wrong HLS response, refused parameters.
+    AuthenticationFailed {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+    },
+    /// A protected APDU was refused.
+    SecurityFailed {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// Why; the client learns less.
+        error: SecurityError,
+    },
+    /// An association was released or lost.
+    Released {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+    },
+}

@@ -1,0 +1,68 @@
+//! Requests that arrive in blocks: SET and ACTION parameters longer than one APDU.
+
+use crate::link::Storage;
+
+/// A request whose value arrives block by block.
+///
+/// The association's storage holds the first APDU, which names the attributes or methods, and behind it
+/// the raw data of all blocks so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LongRequest {
+    /// Octets of the first APDU.
+    head: usize,
+    /// Octets of raw data behind it.
+    raw: usize,
+    /// Number of the block that is expected next.
+    expected: u32,
+}
+
+/// Why a block was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlockRefused {
+    /// Not the block that comes next.
+    WrongNumber,
+    /// The value is longer than the storage.
+    TooLong,
+}
+
+impl LongRequest {
+    /// Keeps the first APDU and its block.
+    pub(super) fn start<B: Storage>(
+        storage: &mut B,
+        apdu: &[u8],
+        number: u32,
+        raw: &[u8],
+    ) -> Result<Self, BlockRefused> {
+        if number > 1 {
+            return Err(BlockRefused::WrongNumber);
+        }
+        let room = storage.as_mut().get_mut(..apdu.len()).ok_or(BlockRefused::TooLong)?;
+        room.copy_from_slice(apdu);
+        // Some clients count from 0 (spec: edge cases); from then on strictly one by one.
+        let mut long = Self { head: apdu.len(), raw: 0, expected: number };
+        long.append(storage, number, raw)?;
+        Ok(long)
+    }
+
+    /// Keeps one more block.
+    pub(super) fn append<B: Storage>(&mut self, storage: &mut B, number: u32, raw: &[u8]) -> Result<(), BlockRefused> {
+        if number != self.expected {
+            return Err(BlockRefused::WrongNumber);
+        }
+        let start = self.head.saturating_add(self.raw);
+        let end = start.saturating_add(raw.len());
+        let room = storage.as_mut().get_mut(start..end).ok_or(BlockRefused::TooLong)?;
+        room.copy_from_slice(raw);
+        self.raw = self.raw.saturating_add(raw.len());
+        self.expected = self.expected.saturating_add(1);
+        Ok(())
+    }
+
+    /// The first APDU and all raw data.
+    pub(super) fn parts<'s, B: Storage>(&self, storage: &'s B) -> (&'s [u8], &'s [u8]) {
+        let kept = storage.as_ref();
+        let head = kept.get(..self.head).unwrap_or_default();
+        let raw = kept.get(self.head..self.head.saturating_add(self.raw)).unwrap_or_default();
+        (head, raw)
+    }
+}

@@ -1,0 +1,17 @@
+//! The server's side of application associations.
+//!
+//! [`Association`] is one association, an APDU in and at most one APDU out; [`Device`] is what the meter
+//! behind it implements.
+
+mod action;
+mod answer;
+mod association;
+mod device;
+mod get;
+mod long_request;
+mod open;
+mod set;
+mod transfer;
+
+pub use association::Association;
+pub use device::{Access, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig};

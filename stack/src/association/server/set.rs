@@ -1,0 +1,159 @@
+//! SET on the server's side: normal, with list, and long values by blocks.
+
+use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
+use super::device::{Access, Device};
+use super::long_request::{BlockRefused, LongRequest};
+use super::transfer::{Transfer, Transfers};
+use crate::apdu::{AttributeRequest, Conformance, DataAccessResult, DataBlock, InvokeIdAndPriority, List, SetRequest};
+use crate::axdr::{BufferFull, Data, DecodeError, Reader, Writer};
+use crate::link::Storage;
+
+impl<B: Storage> Transfers<B> {
+    /// Answers a SET; `plain` is the request's own octets, kept when more blocks follow.
+    pub(super) fn set<D: Device>(
+        &mut self,
+        request: &SetRequest<'_>,
+        plain: &[u8],
+        access: &Access,
+        device: &mut D,
+        answer: &mut Answer<'_>,
+    ) {
+        let lists = access.conformance.contains(Conformance::MULTIPLE_REFERENCES);
+        let blocks = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_SET);
+        match *request {
+            SetRequest::Normal { invoke, request, value } => {
+                self.transfer = Transfer::None;
+                let result = set_one(device, access, request, value);
+                answer.write(&[0xC5, 1, invoke.0, result.code()]);
+            }
+            SetRequest::WithList { invoke, requests, values } if lists => {
+                self.transfer = Transfer::None;
+                answer.encode(|out| {
+                    out.bytes(&[0xC5, 5, invoke.0])?;
+                    set_list(device, access, requests, values.iter().map(Ok::<_, DecodeError>), out)
+                });
+            }
+            SetRequest::WithFirstDataBlock { invoke, block, .. } if blocks => {
+                self.set_first(invoke, block, plain, access, device, answer);
+            }
+            SetRequest::WithListAndFirstDataBlock { invoke, block, .. } if blocks && lists => {
+                self.set_first(invoke, block, plain, access, device, answer);
+            }
+            SetRequest::WithDataBlock { invoke, block } if blocks => {
+                let Transfer::Set(mut long) = self.transfer else {
+                    answer.write(&[0xC5, 1, invoke.0, DataAccessResult::NoLongSetInProgress.code()]);
+                    return;
+                };
+                let kept = long.append(&mut self.long, block.number, block.raw).map(|()| long);
+                self.set_block(invoke, block, kept, access, device, answer);
+            }
+            _ => {
+                answer.exception(SERVICE_NOT_SUPPORTED);
+            }
+        }
+    }
+
+    fn set_first<D: Device>(
+        &mut self,
+        invoke: InvokeIdAndPriority,
+        block: DataBlock<'_>,
+        plain: &[u8],
+        access: &Access,
+        device: &mut D,
+        answer: &mut Answer<'_>,
+    ) {
+        let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw);
+        self.set_block(invoke, block, kept, access, device, answer);
+    }
+
+    /// Acknowledges a block, or sets the value when it was the last.
+    fn set_block<D: Device>(
+        &mut self,
+        invoke: InvokeIdAndPriority,
+        block: DataBlock<'_>,
+        kept: Result<LongRequest, BlockRefused>,
+        access: &Access,
+        device: &mut D,
+        answer: &mut Answer<'_>,
+    ) {
+        self.transfer = Transfer::None;
+        let long = match kept {
+            Ok(long) => long,
+            Err(refused) => {
+                let result = match refused {
+                    BlockRefused::WrongNumber => DataAccessResult::DataBlockNumberInvalid,
+                    BlockRefused::TooLong => DataAccessResult::LongSetAborted,
+                };
+                answer.write(&[0xC5, 1, invoke.0, result.code()]);
+                return;
+            }
+        };
+        if !block.last {
+            self.transfer = Transfer::Set(long);
+            answer.encode(|out| {
+                out.bytes(&[0xC5, 2, invoke.0])?;
+                out.u32(block.number)
+            });
+            return;
+        }
+        let (first, raw) = long.parts(&self.long);
+        match SetRequest::decode(first) {
+            Ok(SetRequest::WithFirstDataBlock { request, .. }) => {
+                let result = match Data::from_slice(raw) {
+                    Ok(value) => set_one(device, access, request, value),
+                    Err(_) => DataAccessResult::TypeUnmatched,
+                };
+                answer.encode(|out| {
+                    out.bytes(&[0xC5, 3, invoke.0, result.code()])?;
+                    out.u32(block.number)
+                });
+            }
+            Ok(SetRequest::WithListAndFirstDataBlock { requests, .. }) => {
+                let mut values = Reader::new(raw);
+                let count = values.length("values").unwrap_or(0);
+                let values = (0..count).map(|_| Data::decode(&mut values));
+                answer.encode(|out| {
+                    out.bytes(&[0xC5, 4, invoke.0])?;
+                    set_list(device, access, requests, values, out)?;
+                    out.u32(block.number)
+                });
+            }
+            _ => answer.write(&[0xC5, 1, invoke.0, DataAccessResult::LongSetAborted.code()]),
+        }
+    }
+}
+
+fn set_one<D: Device>(
+    device: &mut D,
+    access: &Access,
+    request: AttributeRequest<'_>,
+    value: Data<'_>,
+) -> DataAccessResult {
+    match device.write(access, request.attribute, request.selection, value) {
+        Ok(()) => DataAccessResult::Success,
+        Err(result) => result,
+    }
+}
+
+/// Sets a list and writes as many results as there are attributes: one without a value is unmatched.
+fn set_list<'v, D: Device, E>(
+    device: &mut D,
+    access: &Access,
+    requests: List<'_, AttributeRequest<'_>>,
+    mut values: impl Iterator<Item = Result<Data<'v>, E>>,
+    out: &mut Writer<'_>,
+) -> Result<(), BufferFull> {
+    out.length(requests.len())?;
+    for request in requests.iter() {
+        // The result is written before the next value is set, so that a full buffer sets nothing unseen.
+        if out.free() == 0 {
+            return Err(BufferFull);
+        }
+        let result = match values.next() {
+            Some(Ok(value)) => set_one(device, access, request, value),
+            Some(Err(_)) | None => DataAccessResult::TypeUnmatched,
+        };
+        out.u8(result.code())?;
+    }
+    Ok(())
+}

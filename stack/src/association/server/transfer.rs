@@ -1,0 +1,23 @@
+//! What is under way between blocks.
+
+use super::action::LongResult;
+use super::get::LongGet;
+use super::long_request::LongRequest;
+
+/// The block transfer of one association: one at a time, a new request ends it.
+#[derive(Debug)]
+pub(super) struct Transfers<B> {
+    pub(super) transfer: Transfer,
+    /// Holds a request that arrives in blocks, or the request of an answer that leaves in blocks.
+    pub(super) long: B,
+}
+
+/// What is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Transfer {
+    None,
+    Get(LongGet),
+    Set(LongRequest),
+    Action(LongRequest),
+    ActionResult(LongResult),
+}
