@@ -1,4 +1,5 @@
 //! Captured ciphered APDUs, deciphered. Skipped where the captures are not there: they are not part of this tree.
+#![cfg(feature = "rustcrypto")]
 
 use std::collections::HashMap;
 use std::path::PathBuf;

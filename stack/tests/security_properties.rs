@@ -1,4 +1,5 @@
 //! Properties of protection: no flipped bit passes, no failure moves a counter, nothing is accepted or sent twice.
+#![cfg(feature = "rustcrypto")]
 
 use std::collections::HashSet;
 

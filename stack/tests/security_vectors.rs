@@ -2,6 +2,7 @@
 //!
 //! Not carried, as the services are not supported yet: general-ciphering, general-signing, ECDSA, key
 //! agreement, certificates, HLS mechanisms 3, 4, 6 and 7.
+#![cfg(feature = "rustcrypto")]
 
 use dlms::id::SystemTitle;
 use dlms::security::hls::{self, Challenge};

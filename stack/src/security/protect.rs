@@ -3,6 +3,8 @@
 use core::fmt;
 use core::ops::Range;
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 use super::tags::{GENERAL_DED, GENERAL_GLO, dedicated_tag, global_tag};
 use super::{
     AuthenticationKey, Crypto, EncryptionKey, Envelope, KeyId, KeySet, ProtectedHeader, Protection, ReceiveFloor,
@@ -56,7 +58,7 @@ pub struct Context<C: Crypto> {
     broadcast: Option<C::Key>,
     broadcast_accepted: bool,
     dedicated: Option<C::Key>,
-    authentication: Option<AuthenticationKey>,
+    authentication: Option<Prefixes>,
     required: Protection,
 }
 
@@ -84,10 +86,6 @@ impl<C: Crypto> Context<C> {
     /// # Errors
     /// [`SecurityError::Engine`], when the cryptographic engine refuses a key.
     pub fn new(own_title: SystemTitle, keys: &KeySet) -> Result<Self, SecurityError> {
-        let authentication = match &keys.authentication {
-            Some(key) => Some(AuthenticationKey::from_slice(keys.suite, key.as_bytes())?),
-            None => None,
-        };
         let broadcast = match &keys.broadcast {
             Some(key) => Some(C::expand(key.as_bytes())?),
             None => None,
@@ -100,7 +98,7 @@ impl<C: Crypto> Context<C> {
             broadcast,
             broadcast_accepted: false,
             dedicated: None,
-            authentication,
+            authentication: keys.authentication.as_ref().map(|key| Prefixes::new(keys.suite, key)),
             required: Protection::AUTHENTICATED_ENCRYPTED,
         })
     }
@@ -212,11 +210,11 @@ impl<C: Crypto> Context<C> {
             (false, false) => {}
             (false, true) => C::cipher(key, &iv, text)?,
             (true, false) => {
-                let tag = C::seal(key, &iv, &[&[control.0], self.authentication_key()?, text], &mut [])?;
+                let tag = C::seal(key, &iv, &[self.prefix(control)?, text], &mut [])?;
                 room_for_tag.copy_from_slice(&tag);
             }
             (true, true) => {
-                let tag = C::seal(key, &iv, &[&[control.0], self.authentication_key()?], text)?;
+                let tag = C::seal(key, &iv, &[self.prefix(control)?], text)?;
                 room_for_tag.copy_from_slice(&tag);
             }
         }
@@ -273,8 +271,7 @@ impl<C: Crypto> Context<C> {
     /// GMAC with the unicast key over the control octet, the authentication key and `octets` (HLS mechanism 5).
     pub(super) fn gmac(&self, signer: SystemTitle, counter: u32, octets: &[u8]) -> Result<super::Tag, SecurityError> {
         let control = self.control(Protection::AUTHENTICATED);
-        let aad: [&[u8]; 3] = [&[control.0], self.authentication_key()?, octets];
-        Ok(C::seal(&self.unicast, &iv(signer, counter), &aad, &mut [])?)
+        Ok(C::seal(&self.unicast, &iv(signer, counter), &[self.prefix(control)?, octets], &mut [])?)
     }
 
     /// Verifies what [`gmac`](Self::gmac) made.
@@ -286,8 +283,7 @@ impl<C: Crypto> Context<C> {
         tag: &super::Tag,
     ) -> Result<VerifiedCounter, SecurityError> {
         let control = self.control(Protection::AUTHENTICATED);
-        let aad: [&[u8]; 3] = [&[control.0], self.authentication_key()?, octets];
-        C::open(&self.unicast, &iv(signer, counter), &aad, &mut [], tag)?;
+        C::open(&self.unicast, &iv(signer, counter), &[self.prefix(control)?, octets], &mut [], tag)?;
         Ok(VerifiedCounter::new(KeyId::Unicast, counter))
     }
 
@@ -310,12 +306,11 @@ impl<C: Crypto> Context<C> {
             return Ok(None);
         }
         let tag = tag.first_chunk::<TAG_LENGTH>().ok_or(SecurityError::NoRoomForTag)?;
-        let authentication = self.authentication_key()?;
-        let control = [header.control.0];
+        let prefix = self.prefix(header.control)?;
         if protection.encrypted {
-            C::open(key, &iv, &[&control, authentication], text, tag)?;
+            C::open(key, &iv, &[prefix], text, tag)?;
         } else {
-            C::open(key, &iv, &[&control, authentication, text], &mut [], tag)?;
+            C::open(key, &iv, &[prefix, text], &mut [], tag)?;
         }
         Ok(Some(VerifiedCounter::new(key_id, header.counter)))
     }
@@ -341,8 +336,9 @@ impl<C: Crypto> Context<C> {
         .ok_or(SecurityError::NoKey(id))
     }
 
-    fn authentication_key(&self) -> Result<&[u8], SecurityError> {
-        self.authentication.as_ref().map(AuthenticationKey::as_bytes).ok_or(SecurityError::NoAuthenticationKey)
+    /// Control octet and authentication key, with which all authenticated data begins.
+    fn prefix(&self, control: SecurityControl) -> Result<&[u8], SecurityError> {
+        self.authentication.as_ref().map(|prefixes| prefixes.get(control)).ok_or(SecurityError::NoAuthenticationKey)
     }
 
     fn write_header(
@@ -385,6 +381,33 @@ impl<C: Crypto> fmt::Debug for Context<C> {
             .field("broadcast", &self.broadcast.is_some())
             .field("dedicated", &self.dedicated.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+/// The four beginnings of authenticated data, joined once: control octet and authentication key.
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct Prefixes {
+    octets: [[u8; 33]; 4],
+    length: usize,
+}
+
+impl Prefixes {
+    fn new(suite: Suite, key: &AuthenticationKey) -> Self {
+        let mut prefixes = Self { octets: [[0; 33]; 4], length: suite.key_length().saturating_add(1) };
+        for (index, prefix) in prefixes.octets.iter_mut().enumerate() {
+            let protection = Protection { authenticated: true, encrypted: index & 1 != 0 };
+            let control = SecurityControl::new(suite, protection);
+            let control = if index & 2 == 0 { control } else { control.with_broadcast_key() };
+            let octets = core::iter::once(&control.0).chain(key.as_bytes());
+            prefix.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+        }
+        prefixes
+    }
+
+    /// `control` is authenticated, uncompressed and of this suite: only two bits are left to choose.
+    fn get(&self, control: SecurityControl) -> &[u8] {
+        let index = usize::from(control.protection().encrypted) | (usize::from(control.is_broadcast()) << 1);
+        self.octets.get(index).and_then(|prefix| prefix.get(..self.length)).unwrap_or_default()
     }
 }
 

@@ -35,9 +35,9 @@ impl core::fmt::Debug for Gcm {
     }
 }
 
-/// Additional authenticated data up to this length is joined on the stack: control octet and the longest
-/// authentication key are 33 octets.
-const JOINED: usize = 64;
+/// Authenticated data up to this length is joined on the stack, which is quicker there than hashing pieces: control
+/// octet, authentication key and any challenge (97 octets), or a short APDU.
+const JOINED: usize = 128;
 
 impl Gcm {
     fn seal(&self, iv: &[u8; 12], aad: &[u8], text: &mut [u8]) -> Result<Tag, CryptoError> {
@@ -133,16 +133,40 @@ impl Pieces {
     }
 }
 
-/// Joins short pieces on the stack; the copy of the authentication key wipes itself.
-fn join(aad: &[&[u8]]) -> Option<(Zeroizing<[u8; JOINED]>, usize)> {
-    let mut joined = Zeroizing::new([0; JOINED]);
-    let mut length = 0_usize;
-    for piece in aad {
-        let end = length.checked_add(piece.len())?;
-        joined.get_mut(length..end)?.copy_from_slice(piece);
-        length = end;
+/// Authenticated data as one slice, which `aes-gcm` demands.
+enum Joined<'a> {
+    One(&'a [u8]),
+    /// Joined on the stack; the copy may hold the authentication key and wipes itself.
+    Copy(Zeroizing<[u8; JOINED]>, usize),
+}
+
+impl<'a> Joined<'a> {
+    /// `None` when there are several pieces and they are too long to be joined.
+    fn new(aad: &[&'a [u8]]) -> Option<Self> {
+        match aad {
+            [] => return Some(Self::One(&[])),
+            [piece] => return Some(Self::One(piece)),
+            _ => {}
+        }
+        if aad.iter().fold(0_usize, |sum, piece| sum.saturating_add(piece.len())) > JOINED {
+            return None;
+        }
+        let mut joined = Zeroizing::new([0; JOINED]);
+        let mut length = 0_usize;
+        for piece in aad {
+            let end = length.checked_add(piece.len())?;
+            joined.get_mut(length..end)?.copy_from_slice(piece);
+            length = end;
+        }
+        Some(Self::Copy(joined, length))
     }
-    Some((joined, length))
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::One(piece) => piece,
+            Self::Copy(joined, length) => joined.get(..*length).unwrap_or_default(),
+        }
+    }
 }
 
 impl Crypto for RustCrypto {
@@ -157,8 +181,8 @@ impl Crypto for RustCrypto {
     }
 
     fn seal(key: &RustCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError> {
-        if let Some((joined, length)) = join(aad) {
-            return key.gcm.seal(iv, joined.get(..length).unwrap_or_default(), text);
+        if let Some(joined) = Joined::new(aad) {
+            return key.gcm.seal(iv, joined.as_slice(), text);
         }
         Self::cipher(key, iv, text)?;
         key.tag_over_pieces(iv, aad, text)
@@ -171,8 +195,8 @@ impl Crypto for RustCrypto {
         text: &mut [u8],
         tag: &[u8; TAG_LENGTH],
     ) -> Result<(), CryptoError> {
-        if let Some((joined, length)) = join(aad) {
-            return key.gcm.open(iv, joined.get(..length).unwrap_or_default(), text, tag);
+        if let Some(joined) = Joined::new(aad) {
+            return key.gcm.open(iv, joined.as_slice(), text, tag);
         }
         let expected = key.tag_over_pieces(iv, aad, text)?;
         if !bool::from(expected.ct_eq(tag)) {
@@ -215,7 +239,7 @@ mod tests {
         for key_length in [16, 32] {
             let key = RustCrypto::expand(&octets[..key_length]).unwrap();
             let iv = [7; 12];
-            for aad_length in [0, 1, 15, 16, 17, 31, 33, 64, 65, 100, 160] {
+            for aad_length in [0, 1, 15, 16, 17, 31, 33, 64, 128, 129, 160] {
                 let aad = &octets[..aad_length];
                 for text_length in [0, 1, 16, 40] {
                     let mut text = octets[..text_length].to_vec();
@@ -237,13 +261,16 @@ mod tests {
     #[test]
     fn a_wrong_tag_leaves_the_text_alone() {
         let key = RustCrypto::expand(&[1; 16]).unwrap();
-        for aad in [&[0; 17][..], &[0; 100][..]] {
+        for aad in [&[&[0; 17][..]][..], &[&[0; 50], &[0; 50]], &[&[0; 100], &[0; 100]]] {
             let mut text = [9; 20];
-            let mut tag = RustCrypto::seal(&key, &[0; 12], &[aad], &mut text).unwrap();
+            let mut tag = RustCrypto::seal(&key, &[0; 12], aad, &mut text).unwrap();
             let sealed = text;
             tag[11] ^= 1;
-            assert_eq!(RustCrypto::open(&key, &[0; 12], &[aad], &mut text, &tag), Err(CryptoError::Tag));
+            assert_eq!(RustCrypto::open(&key, &[0; 12], aad, &mut text, &tag), Err(CryptoError::Tag));
             assert_eq!(text, sealed);
+            tag[11] ^= 1;
+            assert_eq!(RustCrypto::open(&key, &[0; 12], aad, &mut text, &tag), Ok(()));
+            assert_eq!(text, [9; 20]);
         }
     }
 
