@@ -61,7 +61,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     fn handle_apdu(&mut self) {
         let tag = self.link.apdu().first().copied().unwrap_or_default();
-        match core::mem::replace(&mut self.state, State::Idle) {
+        match core::mem::replace(&mut self.state, State::LinkClosing) {
             State::AwaitAare { session, challenge } if tag == 0x61 => self.handle_aare(session, challenge),
             State::AwaitHls { session, challenge } if !is_unsolicited(tag) && !is_refusal(tag) => {
                 self.handle_hls_reply(session, &challenge);

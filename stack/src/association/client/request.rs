@@ -275,7 +275,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// Longest plain request: what the server takes and what the storage holds.
     fn request_limit(&self) -> usize {
         let negotiated = match &self.state {
-            State::Associated(session) => session.request_limit(),
+            State::Associated(session) | State::AwaitHls { session, .. } => session.request_limit(),
             _ => 0,
         };
         negotiated.min(self.out.as_ref().len().saturating_sub(HEADROOM).saturating_sub(TAG_LENGTH))

@@ -1,0 +1,350 @@
+//! A client and a server in one process: bytes go over by hand, time is a number.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+
+use dlms::Instant;
+use dlms::acse::Mechanism;
+use dlms::apdu::*;
+use dlms::association::Secret;
+use dlms::association::client::{self, Config, Event, Security};
+use dlms::association::server::{
+    Access, Association, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig,
+};
+use dlms::axdr::{Data, Value, Writer};
+use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, SystemTitle};
+use dlms::obis::ObisCode;
+use dlms::security::{InvocationCounter, KeySet, Protection, Random, RustCrypto, Suite};
+use dlms::wrapper::client::Wrapper;
+
+pub const GUEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+pub const GAK: [u8; 16] =
+    [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF];
+pub const CLIENT_TITLE: SystemTitle = SystemTitle(*b"MMM\0\0\0\0\x01");
+pub const SERVER_TITLE: SystemTitle = SystemTitle(*b"MMM\0\0\xBCaN");
+pub const READER: ClientSap = ClientSap(17);
+pub const PASSWORD: &[u8] = b"12345678";
+
+/// Random numbers that tests can tell apart; never the same twice.
+pub struct Counting(pub u8);
+
+impl Random for Counting {
+    fn fill(&mut self, octets: &mut [u8]) {
+        for octet in octets {
+            self.0 = self.0.wrapping_add(1);
+            *octet = self.0;
+        }
+    }
+}
+
+/// A meter with a register, a long profile, a writable text and a method that echoes.
+#[derive(Default)]
+pub struct Meter {
+    pub rows: u32,
+    pub row_octets: usize,
+    pub text: Vec<u8>,
+    pub counter: u32,
+    pub floors: BTreeMap<SystemTitle, u32>,
+    pub audit: Vec<String>,
+    pub invoked: u32,
+    pub max_pdu: u16,
+    pub policy: Option<Protection>,
+}
+
+pub const REGISTER: AttributeDescriptor =
+    AttributeDescriptor::new(ClassId(3), ObisCode([1, 0, 1, 8, 0, 255]), AttributeId(2));
+pub const PROFILE: AttributeDescriptor =
+    AttributeDescriptor::new(ClassId(7), ObisCode([1, 0, 99, 1, 0, 255]), AttributeId(2));
+pub const TEXT: AttributeDescriptor =
+    AttributeDescriptor::new(ClassId(1), ObisCode([0, 0, 96, 1, 3, 255]), AttributeId(2));
+pub const DENIED: AttributeDescriptor =
+    AttributeDescriptor::new(ClassId(1), ObisCode([0, 0, 96, 1, 4, 255]), AttributeId(2));
+pub const ECHO: MethodDescriptor = MethodDescriptor::new(ClassId(9), ObisCode([0, 0, 10, 0, 0, 255]), MethodId(1));
+
+impl Device for Meter {
+    fn association(&self, client: ClientSap, _: ServerSap) -> Option<AssociationConfig<'_>> {
+        let (mechanism, secret, security): (_, &[u8], _) = match client.0 {
+            16 => (Mechanism::Lowest, &[], None),
+            17 => (Mechanism::Lls, PASSWORD, None),
+            1 => (
+                Mechanism::Gmac,
+                &[],
+                Some(SecurityConfig {
+                    setup: 0,
+                    suite: Suite::Suite0,
+                    policy: self.policy.unwrap_or(Protection::AUTHENTICATED_ENCRYPTED),
+                    encryption_key: &GUEK,
+                    authentication_key: &GAK,
+                    system_title: SERVER_TITLE,
+                }),
+            ),
+            _ => return None,
+        };
+        Some(AssociationConfig {
+            mechanism,
+            secret,
+            security,
+            conformance: client::CLIENT_CONFORMANCE,
+            max_pdu: if self.max_pdu == 0 { 512 } else { self.max_pdu },
+        })
+    }
+
+    fn read(
+        &mut self,
+        _: &Access,
+        attribute: AttributeDescriptor,
+        _: Option<Selection<'_>>,
+        cursor: &mut Cursor,
+        out: &mut Writer<'_>,
+    ) -> Result<Progress, DataAccessResult> {
+        let full = |_| DataAccessResult::OtherReason;
+        match attribute {
+            REGISTER => out.double_long_unsigned(913).map_err(full)?,
+            TEXT => out.octets(&self.text).map_err(full)?,
+            PROFILE if cursor.part == 0 => {
+                out.array(self.rows as usize).map_err(full)?;
+                return Ok(if self.rows == 0 { Progress::Done } else { Progress::More });
+            }
+            PROFILE => {
+                out.structure(2).map_err(full)?;
+                out.double_long_unsigned(cursor.part).map_err(full)?;
+                out.octets(&vec![cursor.part as u8; self.row_octets]).map_err(full)?;
+                return Ok(if cursor.part < self.rows { Progress::More } else { Progress::Done });
+            }
+            DENIED => return Err(DataAccessResult::ReadWriteDenied),
+            _ => return Err(DataAccessResult::ObjectUndefined),
+        }
+        Ok(Progress::Done)
+    }
+
+    fn write(
+        &mut self,
+        _: &Access,
+        attribute: AttributeDescriptor,
+        _: Option<Selection<'_>>,
+        value: Data<'_>,
+    ) -> Result<(), DataAccessResult> {
+        match (attribute, value) {
+            (TEXT, Data::OctetString(text)) => self.text = text.to_vec(),
+            (TEXT, _) => return Err(DataAccessResult::TypeUnmatched),
+            _ => return Err(DataAccessResult::ReadWriteDenied),
+        }
+        Ok(())
+    }
+
+    fn invoke(
+        &mut self,
+        _: &Access,
+        method: MethodDescriptor,
+        parameter: Option<Data<'_>>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), ActionResult> {
+        if method != ECHO {
+            return Err(ActionResult::ObjectUndefined);
+        }
+        self.invoked += 1;
+        match parameter {
+            Some(parameter) => parameter.encode(out).map_err(|_| ActionResult::OtherReason),
+            None => Ok(()),
+        }
+    }
+
+    fn take_counter(&mut self, _: ServerSap, _: u8) -> Option<u32> {
+        self.counter += 1;
+        Some(self.counter)
+    }
+
+    fn floor(&self, _: ServerSap, _: u8, peer: SystemTitle) -> u32 {
+        self.floors.get(&peer).copied().unwrap_or(0)
+    }
+
+    fn accept_counter(&mut self, _: ServerSap, _: u8, peer: SystemTitle, counter: u32) {
+        let floor = self.floors.entry(peer).or_insert(0);
+        *floor = (*floor).max(counter + 1);
+    }
+
+    fn audit(&mut self, event: AuditEvent) {
+        self.audit.push(format!("{event:?}"));
+    }
+}
+
+pub fn management() -> Config {
+    Config {
+        client: ClientSap::MANAGEMENT,
+        mechanism: Mechanism::Gmac,
+        security: Some(Security {
+            suite: Suite::Suite0,
+            keys: KeySet::new(Suite::Suite0, &GUEK, &GAK).unwrap(),
+            dedicated_key: None,
+            system_title: CLIENT_TITLE,
+            peer_title: None,
+            protection: Protection::AUTHENTICATED_ENCRYPTED,
+            general: false,
+            receive_floor: 0,
+        }),
+        ..Config::public(ServerSap::MANAGEMENT)
+    }
+}
+
+pub fn reader(password: &[u8]) -> Config {
+    Config {
+        client: READER,
+        mechanism: Mechanism::Lls,
+        secret: Secret::new(password).unwrap(),
+        ..Config::public(ServerSap::MANAGEMENT)
+    }
+}
+
+pub type Client = client::Connection<Wrapper<Vec<u8>>, RustCrypto, Counting, Vec<u8>>;
+
+pub struct Pair {
+    pub client: Client,
+    pub server: Association<RustCrypto, Vec<u8>>,
+    pub meter: Meter,
+    pub random: Counting,
+    pub now: Instant,
+    /// Every APDU that crossed, in order, as sent.
+    pub seen: Vec<Vec<u8>>,
+    /// Changes an APDU of the server on its way.
+    pub tamper: Option<fn(&mut Vec<u8>)>,
+    /// The server is not there.
+    pub silent: bool,
+}
+
+/// What happened, owned.
+#[derive(Debug, PartialEq)]
+pub enum Happened {
+    Associated,
+    Value(Value),
+    Refused(DataAccessResult),
+    Values(Vec<Result<Value, DataAccessResult>>),
+    Set(DataAccessResult),
+    SetList(Vec<DataAccessResult>),
+    Action(ActionResult, Option<Value>),
+    ActionList(Vec<(ActionResult, Option<Value>)>),
+    Failed(client::RequestError),
+    Notification,
+    Released,
+    Closed(client::ConnectionError),
+}
+
+impl Pair {
+    pub fn new(config: Config, meter: Meter) -> Self {
+        let (client, server) = (config.client, config.server);
+        let link = Wrapper::new(client, server, vec![0; 70_000], vec![0; 70_000], 1_000);
+        let counter = InvocationCounter::new(1, 100_000);
+        Self {
+            client: client::Connection::new(link, config, Counting(0), counter, vec![0; 4_096], vec![0; 70_000]),
+            server: Association::new(client, server, vec![0; 70_000]),
+            meter,
+            random: Counting(100),
+            now: Instant::from_millis(0),
+            seen: Vec::new(),
+            tamper: None,
+            silent: false,
+        }
+    }
+
+    pub fn associated(config: Config, meter: Meter) -> Self {
+        let mut pair = Self::new(config, meter);
+        pair.client.associate(pair.now).unwrap();
+        assert_eq!(pair.drive(), [Happened::Associated]);
+        pair
+    }
+
+    /// Carries octets to and fro, and time on, until nothing more happens.
+    pub fn drive(&mut self) -> Vec<Happened> {
+        let mut happened = Vec::new();
+        let mut blocks = Vec::new();
+        loop {
+            while let Some(event) = self.client.poll_event() {
+                if let Some(event) = own(event, &mut blocks) {
+                    happened.push(event);
+                }
+            }
+            let mut line = vec![0; 70_000];
+            if let Some(length) = self.client.poll_transmit(&mut line) {
+                if !self.silent {
+                    self.exchange(&mut line[..length]);
+                }
+            } else if let Some(due) = self.client.poll_timeout() {
+                self.now = due;
+                self.client.handle_timeout(due);
+            } else {
+                return happened;
+            }
+        }
+    }
+
+    fn exchange(&mut self, wpdu: &mut [u8]) {
+        let (header, apdu) = wpdu.split_at_mut(8);
+        self.seen.push(apdu.to_vec());
+        let mut out = vec![0; 66_000];
+        let Some(place) = self.server.handle(apdu, &mut self.meter, &mut self.random, &mut out) else { return };
+        let mut apdu = out[place].to_vec();
+        self.seen.push(apdu.clone());
+        if let Some(tamper) = self.tamper {
+            tamper(&mut apdu);
+        }
+        let mut answer = vec![0, 1, header[4], header[5], header[2], header[3]];
+        answer.extend((apdu.len() as u16).to_be_bytes());
+        answer.extend(apdu);
+        assert_eq!(self.client.handle_input(&answer, self.now), answer.len());
+    }
+}
+
+fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
+    use client::Response;
+    let value = |data: Data<'_>| Value::from(data);
+    let action = |item: MethodResult<'_>| (item.result, item.data.and_then(|data| data.into_result().ok()).map(value));
+    Some(match event {
+        Event::Associated(_) => Happened::Associated,
+        Event::Response(Response::Get(result)) => match result.into_result() {
+            Ok(data) => Happened::Value(value(data)),
+            Err(error) => Happened::Refused(error),
+        },
+        Event::Response(Response::GetList(list)) => {
+            Happened::Values(list.iter().map(|item| item.into_result().map(value)).collect())
+        }
+        Event::Response(Response::GetBlock { raw, last }) => {
+            blocks.extend_from_slice(raw);
+            if !last {
+                return None;
+            }
+            let joined = std::mem::take(blocks);
+            match Data::from_slice(&joined) {
+                Ok(data) => Happened::Value(value(data)),
+                Err(_) => {
+                    let mut octets = vec![0xC4, 3, 0xC1];
+                    octets.extend(&joined);
+                    match GetResponse::decode(&octets).unwrap() {
+                        GetResponse::WithList { results, .. } => {
+                            Happened::Values(results.iter().map(|item| item.into_result().map(value)).collect())
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        }
+        Event::Response(Response::Set(result)) => Happened::Set(result),
+        Event::Response(Response::SetList(list)) => Happened::SetList(list.iter().collect()),
+        Event::Response(Response::Action(item)) => {
+            let (result, data) = action(item);
+            Happened::Action(result, data)
+        }
+        Event::Response(Response::ActionList(list)) => Happened::ActionList(list.iter().map(action).collect()),
+        Event::Response(Response::ActionBlock { raw, last }) => {
+            blocks.extend_from_slice(raw);
+            if !last {
+                return None;
+            }
+            let joined = std::mem::take(blocks);
+            let (result, data) = action(MethodResult::from_blocks(&joined).unwrap());
+            Happened::Action(result, data)
+        }
+        Event::Failed(error) => Happened::Failed(error),
+        Event::Notification { .. } | Event::Unreadable(_) => Happened::Notification,
+        Event::Released => Happened::Released,
+        Event::Closed(error) => Happened::Closed(error),
+    })
+}
