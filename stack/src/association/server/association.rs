@@ -87,6 +87,12 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         Self { client, server, state: State::Idle, transfers }
     }
 
+    /// Gives a closed association to another pair.
+    pub(super) const fn assign(&mut self, client: ClientSap, server: ServerSap) {
+        self.client = client;
+        self.server = server;
+    }
+
     /// The client of this association.
     #[must_use]
     pub const fn client(&self) -> ClientSap {

@@ -1,11 +1,12 @@
 //! The server's side of application associations.
 //!
 //! [`Association`] is one association, an APDU in and at most one APDU out; [`Device`] is what the meter
-//! behind it implements.
+//! behind it implements; [`Connection`] is a whole line, framing below and several associations above.
 
 mod action;
 mod answer;
 mod association;
+mod connection;
 mod device;
 mod get;
 mod long_request;
@@ -14,4 +15,5 @@ mod set;
 mod transfer;
 
 pub use association::Association;
+pub use connection::{Connection, ServerLink, ServerLinkEvent};
 pub use device::{Access, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig};

@@ -1,0 +1,253 @@
+//! Everything on one line of a meter: framing below, several associations above.
+
+use super::association::Association;
+use super::device::Device;
+use crate::Instant;
+use crate::id::{ClientSap, ServerSap};
+use crate::link::{LinkError, Storage};
+use crate::security::{Crypto, Random};
+use crate::wrapper;
+
+/// Server side of a link: it carries APDUs of any client to any logical device.
+///
+/// After any input drain [`poll_event`](Self::poll_event), then [`poll_transmit`](Self::poll_transmit), and sleep
+/// no later than [`poll_timeout`](Self::poll_timeout).
+pub trait ServerLink {
+    /// Octets of the line; returns how many were taken, fewer than all while an APDU waits.
+    fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize;
+
+    /// Does what is due at `now`.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// Octets for the line, written into `out`; returns how many.
+    fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize>;
+
+    /// The next event.
+    fn poll_event(&mut self) -> Option<ServerLinkEvent>;
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// The received APDU, which may be changed in place.
+    fn apdu(&mut self) -> &mut [u8];
+
+    /// Gives the received APDU's storage back.
+    fn release_apdu(&mut self);
+
+    /// Sends an APDU of logical device `server` to `client`.
+    ///
+    /// # Errors
+    /// [`LinkError`], when the link is gone, busy or too narrow.
+    fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], now: Instant) -> Result<(), LinkError>;
+}
+
+/// What a server's link has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerLinkEvent {
+    /// An APDU waits in [`ServerLink::apdu`].
+    Apdu {
+        /// Who sent it.
+        client: ClientSap,
+        /// Whom it is for.
+        server: ServerSap,
+    },
+    /// The link between these two was set up anew or taken down: an association over it is gone.
+    Reset {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+    },
+    /// The octet stream is lost: the line must be closed.
+    Failed(LinkError),
+}
+
+/// Everything on one line of a meter: a link, and at most `N` associations over it, each of a client with a
+/// logical device.
+///
+/// Hand in octets with [`handle_input`](Self::handle_input) and send what
+/// [`poll_transmit`](Self::poll_transmit) yields, in turn until all are taken, call [`handle_timeout`](Self::handle_timeout) when
+/// [`poll_timeout`](Self::poll_timeout) says so, and [`close`](Self::close) when the line is gone. The device is
+/// lent for the time of each call.
+#[derive(Debug)]
+pub struct Connection<L, C: Crypto, B, const N: usize> {
+    link: L,
+    associations: [Association<C, B>; N],
+    /// The association that was used last stands at its number's place; the lowest is replaced first.
+    used: [u32; N],
+    clock: u32,
+    out: B,
+    failed: Option<LinkError>,
+}
+
+impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N> {
+    /// A line without associations. `storage` makes the storage of each association (see [`Association`]); `out`
+    /// holds one response and bounds its length.
+    pub fn new(link: L, mut storage: impl FnMut() -> B, out: B) -> Self {
+        let associations = core::array::from_fn(|_| Association::new(ClientSap(0), ServerSap(0), storage()));
+        Self { link, associations, used: [0; N], clock: 0, out, failed: None }
+    }
+
+    /// Octets of the line. Returns how many were taken: fewer than all when a response is to be sent first; hand
+    /// in the rest after [`poll_transmit`](Self::poll_transmit) returned `None`.
+    ///
+    /// # Errors
+    /// Why the octet stream is lost: the line must be closed.
+    pub fn handle_input<D: Device, R: Random>(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
+        device: &mut D,
+        random: &mut R,
+    ) -> Result<usize, LinkError> {
+        let mut taken: usize = 0;
+        loop {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let more = self.link.handle_input(rest, now);
+            taken = taken.saturating_add(more);
+            let answered = self.pump(now, device, random);
+            if let Some(error) = self.failed {
+                return Err(error);
+            }
+            if answered || more == 0 || taken >= bytes.len() {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// Does what is due at `now`.
+    ///
+    /// # Errors
+    /// Why the octet stream is lost: the line must be closed.
+    pub fn handle_timeout<D: Device, R: Random>(
+        &mut self,
+        now: Instant,
+        device: &mut D,
+        random: &mut R,
+    ) -> Result<(), LinkError> {
+        self.link.handle_timeout(now);
+        self.pump(now, device, random);
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Octets for the line, written into `out`; returns how many. `None`: nothing to send.
+    pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
+        self.link.poll_transmit(out)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.link.poll_timeout()
+    }
+
+    /// Whether any client is associated.
+    #[must_use]
+    pub fn is_associated(&self) -> bool {
+        self.associations.iter().any(Association::is_open)
+    }
+
+    /// The line is gone, and with it all associations.
+    pub fn close<D: Device>(&mut self, device: &mut D) {
+        self.associations.iter_mut().for_each(|association| association.reset(device));
+    }
+
+    /// Answers what has arrived; whether anything had.
+    fn pump<D: Device, R: Random>(&mut self, now: Instant, device: &mut D, random: &mut R) -> bool {
+        let mut any = false;
+        while let Some(event) = self.link.poll_event() {
+            any = true;
+            match event {
+                ServerLinkEvent::Failed(error) => self.failed = Some(error),
+                ServerLinkEvent::Reset { client, server } => {
+                    self.associations
+                        .iter_mut()
+                        .filter(|association| association.client() == client && association.server() == server)
+                        .for_each(|association| association.reset(device));
+                }
+                ServerLinkEvent::Apdu { client, server } => {
+                    self.answer(client, server, now, device, random);
+                    self.link.release_apdu();
+                }
+            }
+        }
+        any
+    }
+
+    fn answer<D: Device, R: Random>(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        now: Instant,
+        device: &mut D,
+        random: &mut R,
+    ) {
+        // A pair that does not exist is not answered: another device on the line may be meant.
+        if device.association(client, server).is_none() {
+            return;
+        }
+        let Some(slot) = self.slot(client, server, device) else { return };
+        let Some(association) = self.associations.get_mut(slot) else { return };
+        let apdu = self.link.apdu();
+        let Some(place) = association.handle(apdu, device, random, self.out.as_mut()) else { return };
+        let response = self.out.as_ref().get(place).unwrap_or_default();
+        if let Err(error) = self.link.send(client, server, response, now) {
+            self.failed = Some(error);
+        }
+    }
+
+    /// The place of this pair's association: its own, a free one, or that of the one not used for longest.
+    fn slot<D: Device>(&mut self, client: ClientSap, server: ServerSap, device: &mut D) -> Option<usize> {
+        let own = |association: &Association<C, B>| association.client() == client && association.server() == server;
+        let found = self.associations.iter().position(own).or_else(|| {
+            let oldest = |slot: &usize| {
+                let open = self.associations.get(*slot).is_some_and(Association::is_open);
+                (open, self.used.get(*slot).copied())
+            };
+            let slot = (0..N).min_by_key(oldest)?;
+            let association = self.associations.get_mut(slot)?;
+            association.reset(device);
+            association.assign(client, server);
+            Some(slot)
+        })?;
+        self.clock = self.clock.wrapping_add(1);
+        *self.used.get_mut(found)? = self.clock;
+        Some(found)
+    }
+}
+
+impl<B: Storage> ServerLink for wrapper::server::Wrapper<B> {
+    fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.handle_input(bytes, now)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
+        self.poll_transmit(out)
+    }
+
+    fn poll_event(&mut self) -> Option<ServerLinkEvent> {
+        Some(match self.poll_event()? {
+            wrapper::server::Event::Apdu { client, server } => ServerLinkEvent::Apdu { client, server },
+            wrapper::server::Event::Failed(error) => ServerLinkEvent::Failed(error),
+        })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn apdu(&mut self) -> &mut [u8] {
+        self.apdu()
+    }
+
+    fn release_apdu(&mut self) {
+        self.release_apdu();
+    }
+
+    fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], _: Instant) -> Result<(), LinkError> {
+        self.send(client, server, apdu)
+    }
+}
