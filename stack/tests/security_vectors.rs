@@ -1,14 +1,14 @@
 //! Published and independently computed vectors of `tests/vectors/security.toml`, all of them.
 //!
-//! Not carried, as the services are not supported yet: general-ciphering, general-signing, ECDSA, key
+//! Not carried, as the services are not supported: general-ciphering, general-signing, ECDSA, key
 //! agreement, certificates, HLS mechanisms 3, 4, 6 and 7.
 #![cfg(feature = "rustcrypto")]
 
 use dlms::id::SystemTitle;
 use dlms::security::hls::{self, Challenge};
 use dlms::security::{
-    Context, Crypto, Envelope, ErrorClass, HEADROOM, KeyId, KeySet, ProtectedHeader, Protection, ReceiveFloor,
-    RustCrypto, SecurityControl, SecurityError, Suite, TAG_LENGTH,
+    Context, Crypto, Envelope, ErrorClass, HEADROOM, KeyEncryptionKey, KeyId, KeySet, ProtectedHeader, Protection,
+    ReceiveFloor, RustCrypto, SecurityControl, SecurityError, Suite, TAG_LENGTH, unwrap_key, wrap_key,
 };
 use serde::Deserialize;
 
@@ -20,6 +20,7 @@ struct Vectors {
     hls: Vec<Hls>,
     negative: Vec<Negative>,
     parse_only: Vec<ParseOnly>,
+    key_wrap: Vec<KeyWrap>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +77,15 @@ struct ParseOnly {
     sc: Hex,
     ic: Hex,
     ciphertext_and_tag: Hex,
+}
+
+#[derive(Deserialize)]
+struct KeyWrap {
+    id: String,
+    kek: Hex,
+    key: Hex,
+    wrapped: Hex,
+    valid: bool,
 }
 
 #[derive(Deserialize, Default, Clone, PartialEq, Debug)]
@@ -330,5 +340,33 @@ fn lesson_02_the_inner_counter_of_pass_3_is_compared_with_the_floor_before_the_o
         assert!(hls::verify_gmac(&server, floor, &challenge, response).is_err());
         floor.accept(hls::verify_gmac(&server, before, &challenge, response).unwrap());
         assert_eq!(floor.lowest(), outer + 1);
+    }
+}
+
+#[test]
+fn every_key_is_wrapped_and_unwrapped_and_the_broken_ones_are_refused() {
+    let vectors = vectors().key_wrap;
+    assert_eq!(vectors.len(), 10);
+    for vector in vectors {
+        let suite = if vector.kek.0.len() == 32 { Suite::Suite2 } else { Suite::Suite0 };
+        let kek = KeyEncryptionKey::from_slice(suite, &vector.kek.0).unwrap();
+        let unwrapped = unwrap_key::<RustCrypto>(suite, &kek, &vector.wrapped.0);
+        if !vector.valid {
+            assert_eq!(unwrapped.unwrap_err(), SecurityError::KeyUnwrap, "{}", vector.id);
+            continue;
+        }
+        assert_eq!(hex::encode(unwrapped.unwrap().as_bytes()), hex::encode(&vector.key.0), "{}", vector.id);
+        let wrapped = wrap_key::<RustCrypto>(suite, &kek, &vector.key.0).unwrap();
+        assert_eq!(hex::encode(wrapped.as_bytes()), hex::encode(&vector.wrapped.0), "{}", vector.id);
+        for bit in 0..vector.wrapped.0.len() * 8 {
+            let mut flipped = vector.wrapped.0.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let error = unwrap_key::<RustCrypto>(suite, &kek, &flipped).unwrap_err();
+            assert_eq!(error, SecurityError::KeyUnwrap, "{}: bit {bit}", vector.id);
+        }
+        let other = if suite == Suite::Suite2 { Suite::Suite0 } else { Suite::Suite2 };
+        let error = SecurityError::KeyLength { found: suite.key_length() };
+        assert_eq!(wrap_key::<RustCrypto>(other, &kek, &vector.key.0).unwrap_err(), error, "{}", vector.id);
+        assert_eq!(unwrap_key::<RustCrypto>(other, &kek, &vector.wrapped.0).unwrap_err(), error, "{}", vector.id);
     }
 }

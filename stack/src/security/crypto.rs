@@ -63,6 +63,19 @@ pub trait Crypto {
     /// # Errors
     /// [`CryptoError::KeyLength`], [`CryptoError::Engine`].
     fn encrypt_blocks(key: &[u8], blocks: &mut [[u8; 16]]) -> Result<(), CryptoError>;
+
+    /// Wraps `key` (RFC 3394, default initial value) into `wrapped`, which is 8 octets longer.
+    ///
+    /// # Errors
+    /// [`CryptoError::KeyLength`], [`CryptoError::Engine`], also when the lengths do not fit.
+    fn wrap(kek: &[u8], key: &[u8], wrapped: &mut [u8]) -> Result<(), CryptoError>;
+
+    /// Unwraps `wrapped` into `key`, which is 8 octets shorter.
+    ///
+    /// # Errors
+    /// [`CryptoError::Tag`] when the integrity check fails; `key` then holds nothing of use.
+    /// [`CryptoError::KeyLength`], [`CryptoError::Engine`], also when the lengths do not fit.
+    fn unwrap(kek: &[u8], wrapped: &[u8], key: &mut [u8]) -> Result<(), CryptoError>;
 }
 
 /// A cryptographic random generator, handed in: the crate has none of its own.

@@ -97,6 +97,9 @@ pub enum SecurityError {
     /// The authentication tag is wrong.
     #[error("the authentication tag is wrong")]
     Tag,
+    /// A wrapped key does not pass its integrity check, or has not the length of a key of the suite.
+    #[error("the wrapped key is refused")]
+    KeyUnwrap,
     /// A challenge has fewer than 8 or more than 64 octets.
     #[error("challenge of {length} octets")]
     ChallengeLength {
@@ -161,6 +164,7 @@ impl SecurityError {
             | Self::NoAuthenticationKey
             | Self::NoPeerTitle
             | Self::UnknownPeer
+            | Self::KeyUnwrap
             | Self::Tag => ErrorClass::Deciphering,
             Self::Counter { lowest } => ErrorClass::Counter { lowest },
             Self::ChallengeLength { .. } | Self::ChallengeReflected | Self::Authentication => {

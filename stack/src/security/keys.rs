@@ -77,6 +77,26 @@ key!(
     AuthenticationKey
 );
 
+key!(
+    /// Key encrypting key (key_id 3), also called the master key: wraps other keys and nothing else.
+    KeyEncryptionKey
+);
+key!(
+    /// A key that arrived wrapped; its key_id says what it becomes.
+    TransferredKey
+);
+
+impl TransferredKey {
+    /// Zeros, to be filled by unwrapping.
+    pub(super) fn empty(suite: Suite) -> Self {
+        Self { octets: [0; 32], length: u8::try_from(suite.key_length()).unwrap_or_default() }
+    }
+
+    pub(super) fn as_bytes_mut(&mut self) -> &mut [u8] {
+        self.octets.get_mut(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
 /// The keys of one Security setup object.
 ///
 /// Several associations may use the same object; they then share its keys **and** its counters.

@@ -14,7 +14,7 @@
 //! do. A floor moves only with a [`VerifiedCounter`], which only a verified tag yields.
 //!
 //! Supported: suites 0, 1 and 2 with the symmetric services (`glo-*`, `ded-*`, `general-glo`, `general-ded`),
-//! HLS mechanisms 2 and 5, low-level security. **Not supported:** compression (V.44), general-ciphering,
+//! key wrap, HLS mechanisms 2 and 5, low-level security. **Not supported:** compression (V.44), general-ciphering,
 //! general-signing, key agreement, HLS mechanisms 3, 4, 6 and 7.
 
 mod control;
@@ -30,16 +30,18 @@ mod protect;
 mod rustcrypto;
 mod suite;
 mod tags;
+mod wrap;
 
 pub use control::SecurityControl;
 pub use counter::{CounterExhausted, InvocationCounter, ReceiveFloor, VerifiedCounter};
 pub use crypto::{Crypto, CryptoError, Random, TAG_LENGTH, Tag};
 pub use error::{ErrorClass, SecurityError};
 pub use header::{Envelope, ProtectedHeader};
-pub use keys::{AuthenticationKey, EncryptionKey, KeyId, KeySet};
+pub use keys::{AuthenticationKey, EncryptionKey, KeyEncryptionKey, KeyId, KeySet, TransferredKey};
 pub use policy::{Protection, SecurityPolicy};
 pub use protect::{Context, HEADROOM, Unprotected};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::{RustCrypto, RustCryptoKey};
 pub use suite::Suite;
 pub use tags::{dedicated_tag, global_tag, is_protected};
+pub use wrap::{WRAP_OVERHEAD, WrappedKey, unwrap_key, wrap_key};

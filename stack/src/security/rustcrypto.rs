@@ -4,6 +4,7 @@ use aes::cipher::consts::U12;
 use aes::cipher::{Block, BlockCipherEncrypt, BlockSizeUser, KeyInit};
 use aes::{Aes128, Aes256};
 use aes_gcm::{AeadInOut, AesGcm};
+use aes_kw::{KwAes128, KwAes256};
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
 use subtle::ConstantTimeEq;
@@ -223,6 +224,30 @@ impl Crypto for RustCrypto {
             Ok(())
         }
         if key.len() == 32 { each::<Aes256>(key, blocks) } else { each::<Aes128>(key, blocks) }
+    }
+
+    fn wrap(kek: &[u8], key: &[u8], wrapped: &mut [u8]) -> Result<(), CryptoError> {
+        let length = wrapped.len();
+        let written = match kek.len() {
+            16 => KwAes128::new_from_slice(kek).ok().and_then(|kw| kw.wrap_key(key, wrapped).ok().map(<[u8]>::len)),
+            32 => KwAes256::new_from_slice(kek).ok().and_then(|kw| kw.wrap_key(key, wrapped).ok().map(<[u8]>::len)),
+            found => return Err(CryptoError::KeyLength { found }),
+        };
+        if written == Some(length) { Ok(()) } else { Err(CryptoError::Engine) }
+    }
+
+    fn unwrap(kek: &[u8], wrapped: &[u8], key: &mut [u8]) -> Result<(), CryptoError> {
+        let length = key.len();
+        let written = match kek.len() {
+            16 => KwAes128::new_from_slice(kek).map(|kw| kw.unwrap_key(wrapped, key).map(<[u8]>::len)),
+            32 => KwAes256::new_from_slice(kek).map(|kw| kw.unwrap_key(wrapped, key).map(<[u8]>::len)),
+            found => return Err(CryptoError::KeyLength { found }),
+        };
+        match written {
+            Ok(Ok(written)) if written == length => Ok(()),
+            Ok(Err(aes_kw::Error::IntegrityCheckFailed)) => Err(CryptoError::Tag),
+            _ => Err(CryptoError::Engine),
+        }
     }
 }
 
