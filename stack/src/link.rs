@@ -74,6 +74,9 @@ pub enum LinkError {
     /// The peer refused to connect (DM in answer to SNRM).
     #[error("connection refused by the peer")]
     Refused,
+    /// The parameters in the answer to SNRM cannot be read.
+    #[error("unreadable link parameters from the peer")]
+    BadParameters,
     /// The peer says that it is disconnected (DM on an open link).
     #[error("disconnected by the peer")]
     Disconnected,
@@ -164,6 +167,10 @@ impl<E: Copy, const N: usize> Events<E, N> {
             self.0.rotate_left(1);
         }
         event
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
     }
 
     pub(crate) fn clear(&mut self) {

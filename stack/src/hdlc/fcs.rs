@@ -4,7 +4,7 @@
 //! frame's check sequence covers the header's, so one register runs over both.
 
 /// What the register holds after any octets followed by their own check sequence.
-pub const RESIDUE: u16 = 0xF0B8;
+const RESIDUE: u16 = 0xF0B8;
 
 const TABLES: [[u16; 256]; 8] = tables();
 

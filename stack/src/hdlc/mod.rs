@@ -11,11 +11,17 @@
 //! again when they are not.
 
 mod address;
+pub mod client;
 mod control;
 mod deframer;
+mod echo;
 mod fcs;
 mod frame;
 mod parameters;
+mod receiver;
+mod sender;
+pub mod server;
+mod station;
 
 pub use address::{Address, Width};
 pub use control::{Control, Kind, Sequence};

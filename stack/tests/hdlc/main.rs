@@ -1,0 +1,6 @@
+//! The HDLC link from outside: published frames and exchanges, captured traffic, and both stations joined by a
+//! line that loses, doubles and damages frames.
+
+mod line;
+mod lossy;
+mod pair;
