@@ -1,12 +1,14 @@
 //! Properties of protection: no flipped bit passes, no failure moves a counter, nothing is accepted or sent twice.
 #![cfg(feature = "rustcrypto")]
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use dlms::id::SystemTitle;
 use dlms::security::{
-    Context, CounterExhausted, Crypto, Envelope, HEADROOM, InvocationCounter, KeyId, KeySet, ProtectedHeader,
-    Protection, ReceiveFloor, RustCrypto, SecurityControl, SecurityError, Suite, TAG_LENGTH, Unprotected,
+    Context, CounterExhausted, Crypto, CryptoError, Envelope, HEADROOM, InvocationCounter, KeyId, KeySet,
+    ProtectedHeader, Protection, ReceiveFloor, RustCrypto, RustCryptoKey, SecurityControl, SecurityError, Suite,
+    TAG_LENGTH, Tag, Unprotected,
 };
 use proptest::prelude::*;
 
@@ -364,6 +366,64 @@ fn a_key_of_the_wrong_length_is_refused() {
         assert_eq!(context.set_dedicated_key(&key).unwrap_err(), error);
     }
     assert_eq!(KeySet::new(Suite::Suite2, &[1; 32], &[1; 16]).unwrap_err(), SecurityError::KeyLength { found: 16 });
+}
+
+/// The default engine, which counts how often a key is expanded.
+struct Counting;
+
+thread_local! {
+    static EXPANDED: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Crypto for Counting {
+    type Key = RustCryptoKey;
+
+    fn expand(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
+        EXPANDED.set(EXPANDED.get() + 1);
+        RustCrypto::expand(key)
+    }
+
+    fn seal(key: &RustCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError> {
+        RustCrypto::seal(key, iv, aad, text)
+    }
+
+    fn open(key: &RustCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8], tag: &Tag) -> Result<(), CryptoError> {
+        RustCrypto::open(key, iv, aad, text, tag)
+    }
+
+    fn cipher(key: &RustCryptoKey, iv: &[u8; 12], text: &mut [u8]) -> Result<(), CryptoError> {
+        RustCrypto::cipher(key, iv, text)
+    }
+
+    fn encrypt_blocks(key: &[u8], blocks: &mut [[u8; 16]]) -> Result<(), CryptoError> {
+        RustCrypto::encrypt_blocks(key, blocks)
+    }
+
+    fn wrap(kek: &[u8], key: &[u8], wrapped: &mut [u8]) -> Result<(), CryptoError> {
+        RustCrypto::wrap(kek, key, wrapped)
+    }
+
+    fn unwrap(kek: &[u8], wrapped: &[u8], key: &mut [u8]) -> Result<(), CryptoError> {
+        RustCrypto::unwrap(kek, wrapped, key)
+    }
+}
+
+#[test]
+fn lesson_37_keys_are_expanded_once_for_an_association() {
+    let keys = KeySet::new(Suite::Suite0, &[1; 16], &[2; 16]).unwrap().with_broadcast(&[3; 16]).unwrap();
+    let mut context = Context::<Counting>::new(CLIENT, &keys).unwrap();
+    context.set_peer_title(CLIENT);
+    context.set_dedicated_key(&[4; 16]).unwrap();
+    assert_eq!(EXPANDED.get(), 3);
+    for counter in 0..10 {
+        for envelope in ENVELOPES {
+            let mut buffer = [0xC0; HEADROOM + 4 + TAG_LENGTH];
+            let control = context.control(Protection::AUTHENTICATED_ENCRYPTED);
+            let sent = context.protect(envelope, control, counter, &mut buffer, HEADROOM..HEADROOM + 4).unwrap();
+            context.unprotect(&mut buffer[sent], |_| ReceiveFloor::default()).unwrap();
+        }
+    }
+    assert_eq!(EXPANDED.get(), 3);
 }
 
 #[test]
