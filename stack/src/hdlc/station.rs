@@ -7,8 +7,8 @@ use super::frame::{Frame, OVERHEAD_MAX, Repr};
 use super::server::{Event, Session};
 use crate::Instant;
 use crate::axdr::Writer;
-use crate::id::ClientSap;
-use crate::link::Storage;
+use crate::id::{ClientSap, ServerSap};
+use crate::link::{LinkError, Storage};
 
 /// Which addresses are this side's. A closure will do.
 pub trait Addresses {
@@ -37,6 +37,8 @@ pub struct Station<B, S, A> {
     /// Who is to be told that there is no link: client and server.
     disconnected: Option<(Address, Address)>,
     foreign: u32,
+    /// The session whose APDU was reported last.
+    current: usize,
 }
 
 impl<B, S, A> Station<B, S, A>
@@ -56,6 +58,7 @@ where
             addresses,
             disconnected: None,
             foreign: 0,
+            current: 0,
         }
     }
 
@@ -146,7 +149,40 @@ where
     /// The next event and the index of its session.
     pub fn poll_event(&mut self) -> Option<(usize, Event)> {
         let mut sessions = self.sessions.as_mut().iter_mut().enumerate();
-        sessions.find_map(|(index, session)| session.poll_event().map(|event| (index, event)))
+        let (index, event) = sessions.find_map(|(index, session)| session.poll_event().map(|event| (index, event)))?;
+        if let Event::Apdu(_) = event {
+            self.current = index;
+        }
+        Some((index, event))
+    }
+
+    /// The APDU that was reported last, which may be changed in place.
+    pub fn apdu(&mut self) -> &mut [u8] {
+        self.sessions.as_mut().get_mut(self.current).map(Session::apdu).unwrap_or_default()
+    }
+
+    /// Releases the APDU that was reported last; see [`Session::release_apdu`].
+    pub fn release_apdu(&mut self) {
+        if let Some(session) = self.sessions.as_mut().get_mut(self.current) {
+            session.release_apdu();
+        }
+    }
+
+    /// Sends an APDU of logical device `server` to `client` in sequence: on the link whose APDU was reported last if it is
+    /// theirs, else on any that is.
+    ///
+    /// # Errors
+    /// `NotOpen` when there is no link between them; `ApduTooLong`.
+    pub fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8]) -> Result<(), LinkError> {
+        let theirs = |session: &Session<B>| {
+            session.is_open() && session.client() == Some(client) && session.server() == Some(server)
+        };
+        let sessions = self.sessions.as_mut();
+        let index = match sessions.get(self.current) {
+            Some(session) if theirs(session) => self.current,
+            _ => sessions.iter().position(theirs).ok_or(LinkError::NotOpen)?,
+        };
+        sessions.get_mut(index).ok_or(LinkError::NotOpen)?.send(apdu)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.

@@ -9,6 +9,7 @@ mod association;
 mod connection;
 mod device;
 mod get;
+mod hdlc;
 mod long_request;
 mod open;
 mod set;
