@@ -2,7 +2,14 @@
 //! `dlms` crate and compares every value, a decoder for single frames, and a recorder that makes
 //! corpus records of live exchanges.
 
+pub mod complaint;
 pub mod corpus;
+pub mod gbt;
+pub mod line;
+pub mod mbus;
+pub mod open;
+pub mod p1;
+pub mod readings;
 pub mod record;
 pub mod replay;
 pub mod tree;

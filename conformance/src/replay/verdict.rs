@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::complaint::Complaint;
 use crate::record::{Cause, Layer, Record};
 
 /// What this build says about the octets of one record.
@@ -24,22 +25,6 @@ impl Reading {
     /// Records a refusal; the first one stays.
     pub fn refuse(&mut self, complaint: Complaint) {
         self.complaint.get_or_insert(complaint);
-    }
-}
-
-/// A refusal: which layer, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// The layer that refused.
-    pub layer: Layer,
-    /// Its error.
-    pub message: String,
-}
-
-impl Complaint {
-    /// A refusal by `layer`.
-    pub fn new(layer: Layer, message: impl std::fmt::Display) -> Self {
-        Self { layer, message: message.to_string() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Decoded octets as a tree of names and values, in the shape of a corpus record's `decoded`.
 
+pub mod apdu;
 pub mod data;
 
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::verdict::Complaint;
+use crate::complaint::Complaint;
 use crate::record::Layer;
 
 /// Start octet of a long frame.

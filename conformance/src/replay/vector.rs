@@ -1,0 +1,93 @@
+//! Single cryptographic computations of a corpus.
+
+use dlms::id::SystemTitle;
+use dlms::security::{Context, Envelope, HEADROOM, KeySet, RustCrypto, SecurityControl, TAG_LENGTH, hls};
+use serde_json::{Map, Value};
+
+use super::verdict::Reading;
+use crate::complaint::Complaint;
+use crate::record::{Layer, Record};
+
+/// Recomputes a vector and compares every figure that it expects.
+pub(super) fn check(record: &Record, reading: &mut Reading) {
+    let algorithm = record.algorithm.as_deref().unwrap_or_default();
+    let input = Input(record.input.as_ref());
+    let outcome = if algorithm.contains("mechanism 5") {
+        gmac_response(&input)
+    } else if algorithm.contains("mechanism 2") {
+        block_response(&input)
+    } else if algorithm.starts_with("AES-GCM") {
+        protected(&input)
+    } else {
+        reading.unsupported = Some(format!("computation {algorithm:?}"));
+        return;
+    };
+    let computed = match outcome {
+        Ok(computed) => computed,
+        Err(message) => return reading.refuse(Complaint::new(Layer::Security, message)),
+    };
+    for (name, expected) in &record.expect {
+        if computed.get(name) != Some(expected) {
+            let found = computed.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
+            let message = format!("{name}: expected {expected}, computed {found}");
+            reading.refuse(Complaint::new(Layer::Security, message));
+        }
+    }
+    // The figures were compared here: the record's `expect` has none of the fields of decoded traffic.
+}
+
+struct Input<'a>(Option<&'a Map<String, Value>>);
+
+impl Input<'_> {
+    fn octets(&self, name: &str) -> Result<Vec<u8>, String> {
+        let text = self.0.and_then(|input| input.get(name)).and_then(Value::as_str);
+        text.and_then(|text| hex::decode(text).ok()).ok_or_else(|| format!("input {name} is missing or not hex"))
+    }
+
+    fn counter(&self) -> Result<u32, String> {
+        let number = self.0.and_then(|input| input.get("invocation_counter")).and_then(Value::as_u64);
+        number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| "no invocation_counter".to_owned())
+    }
+
+    fn context(&self) -> Result<(Context<RustCrypto>, SecurityControl), String> {
+        let title = SystemTitle::from_slice(&self.octets("system_title")?).ok_or("system_title is not of 8 octets")?;
+        let control = SecurityControl(self.octets("security_control")?.first().copied().unwrap_or_default());
+        let suite = control.suite().map_err(|error| error.to_string())?;
+        let keys = KeySet::new(suite, &self.octets("block_cipher_key")?, &self.octets("auth_key")?);
+        let context = keys.and_then(|keys| Context::new(title, &keys)).map_err(|error| error.to_string())?;
+        Ok((context, control))
+    }
+}
+
+type Figures = Result<Map<String, Value>, String>;
+
+fn figures(pairs: &[(&str, &[u8])]) -> Figures {
+    Ok(pairs.iter().map(|(name, octets)| ((*name).to_owned(), Value::String(hex::encode(octets)))).collect())
+}
+
+fn gmac_response(input: &Input<'_>) -> Figures {
+    let (context, _) = input.context()?;
+    let challenge = hls::Challenge::from_peer(&input.octets("challenge")?).map_err(|error| error.to_string())?;
+    let response = hls::gmac_response(&context, input.counter()?, &challenge).map_err(|error| error.to_string())?;
+    figures(&[("f", &response), ("tag", &response[5..])])
+}
+
+fn block_response(input: &Input<'_>) -> Figures {
+    let challenge = hls::Challenge::from_peer(&input.octets("challenge")?).map_err(|error| error.to_string())?;
+    let secret = input.octets("secret")?;
+    let response = hls::block_response::<RustCrypto>(&secret, &challenge).map_err(|error| error.to_string())?;
+    figures(&[("f", response.as_bytes())])
+}
+
+/// Any envelope gives the same text and tag; the service-specific one needs no title.
+fn protected(input: &Input<'_>) -> Figures {
+    let (context, control) = input.context()?;
+    let plain = input.octets("plaintext")?;
+    let mut buffer = vec![0; HEADROOM + plain.len() + TAG_LENGTH];
+    let place = HEADROOM..HEADROOM + plain.len();
+    buffer[place.clone()].copy_from_slice(&plain);
+    let apdu = context
+        .protect(Envelope::Global, control, input.counter()?, &mut buffer, place)
+        .map_err(|error| error.to_string())?;
+    figures(&[("ciphertext_and_tag", &buffer[apdu.end - plain.len() - TAG_LENGTH..apdu.end])])
+}
