@@ -26,13 +26,13 @@ pub const READER: ClientSap = ClientSap(17);
 pub const PASSWORD: &[u8] = b"12345678";
 
 /// Random numbers that tests can tell apart; never the same twice.
-pub struct Counting(pub u8);
+pub struct Counting(pub u64);
 
 impl Random for Counting {
     fn fill(&mut self, octets: &mut [u8]) {
-        for octet in octets {
-            self.0 = self.0.wrapping_add(1);
-            *octet = self.0;
+        for chunk in octets.chunks_mut(8) {
+            self.0 += 1;
+            chunk.copy_from_slice(&self.0.to_be_bytes()[..chunk.len()]);
         }
     }
 }
@@ -237,7 +237,7 @@ impl Pair {
             client: client::Connection::new(link, config, Counting(0), counter, vec![0; 4_096], vec![0; 70_000]),
             server: Association::new(client, server, vec![0; 70_000]),
             meter,
-            random: Counting(100),
+            random: Counting(1 << 40),
             now: Instant::from_millis(0),
             seen: Vec::new(),
             tamper: None,

@@ -33,6 +33,8 @@ pub struct Config {
     pub mechanism: Mechanism,
     /// LLS password or HLS secret.
     pub secret: Secret,
+    /// Octets of the client's HLS challenge, 8 to 64; 16 suit every known meter.
+    pub challenge_length: usize,
     /// Ciphering; `None` proposes the application context without ciphering.
     pub security: Option<Security>,
     /// Services that the client wants; the server's are intersected with them.
@@ -52,6 +54,7 @@ impl Config {
             server,
             mechanism: Mechanism::Lowest,
             secret: Secret::NONE,
+            challenge_length: 16,
             security: None,
             conformance: CLIENT_CONFORMANCE,
             max_pdu: 0xFFFF,

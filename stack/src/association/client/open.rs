@@ -23,8 +23,6 @@ use crate::security::{Crypto, Envelope, HEADROOM, Random, SecurityError, TAG_LEN
 
 /// Room for an Initiate APDU with its ciphering.
 const INITIATE_MAX: usize = 160;
-/// Octets of the challenges made here: as many as every known peer accepts.
-const CHALLENGE_LENGTH: usize = 16;
 
 impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// Opens the link and the association; [`Event::Associated`](super::Event::Associated) or
@@ -135,7 +133,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let information = self.initiate_request(&mut session, &mut room)?;
         let mechanism = self.config.mechanism;
         let challenge = match mechanism.is_hls() {
-            true => Some(Challenge::draw(&mut self.random, CHALLENGE_LENGTH)?),
+            true => Some(Challenge::draw(&mut self.random, self.config.challenge_length)?),
             false => None,
         };
         let context = proposed_context(&session);
