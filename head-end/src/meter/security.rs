@@ -1,0 +1,66 @@
+//! Authentication and ciphering of one association.
+
+use dlms::id::SystemTitle;
+
+use super::{CounterId, Secret};
+
+/// How the client proves who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Lowest level: nothing is proved.
+    None,
+    /// Low level security: a password in the AARQ.
+    Lls {
+        /// The password.
+        password: Secret,
+    },
+    /// High level security with GMAC (mechanism 5); uses the keys of [`Ciphering`].
+    HlsGmac,
+}
+
+/// Ciphering of one association.
+#[derive(Clone, Debug)]
+pub struct Ciphering {
+    /// Security suite: 0 is AES-GCM-128.
+    pub suite: u8,
+    /// Protection of requests, and the least that a response must carry.
+    pub policy: PolicyBits,
+    /// How protected APDUs are wrapped.
+    pub envelope: Envelope,
+    /// Whether to propose a dedicated key for the association.
+    pub dedicated_key: bool,
+    /// Our own system title.
+    pub client_title: SystemTitle,
+    /// The keys.
+    pub keys: MeterKeys,
+    /// Where the transmit invocation counter of these keys is reserved.
+    pub counter: CounterId,
+}
+
+/// Which protection every APDU carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyBits {
+    /// An authentication tag.
+    pub authenticated: bool,
+    /// Encryption.
+    pub encrypted: bool,
+}
+
+/// How protected APDUs are wrapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Envelope {
+    /// `glo-`/`ded-` APDUs, one tag for each service.
+    #[default]
+    ServiceSpecific,
+    /// `general-glo-ciphering` and `general-ded-ciphering`, which carry the system title.
+    General,
+}
+
+/// Keys of one meter.
+#[derive(Clone, Debug)]
+pub struct MeterKeys {
+    /// Global unicast encryption key.
+    pub encryption: Secret,
+    /// Authentication key.
+    pub authentication: Secret,
+}

@@ -1,0 +1,21 @@
+//! The seam between the API and the fleet: what can be asked of a meter, and what comes back.
+//!
+//! Nothing here knows gRPC, and nothing here knows sockets. The API, the command line and a
+//! program that embeds the library all speak in these types; the fleet carries them out.
+
+mod access;
+mod error;
+mod outcome;
+mod request;
+
+pub use self::{
+    access::{CounterBlock, MeterAccess, MeterDirectory},
+    error::{AttributeRef, ItemResult, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind},
+    outcome::{
+        AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Outcome, ProfileLayout, ProfileReading,
+        RegisterReading,
+    },
+    request::{
+        GetAttribute, InvokeMethod, Operation, ProfileSelection, ReadProfile, RegisterRef, Selection, SetAttribute,
+    },
+};
