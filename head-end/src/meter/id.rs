@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 pub struct MeterId(Arc<str>);
 
 /// Longest identifier, in characters.
-pub const MAX_METER_ID: usize = 63;
+const MAX_METER_ID: usize = 63;
 
 /// Why a text is not a meter identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum MeterIdError {
     #[error("a meter identifier may not be empty")]
     Empty,
     /// More than 63 characters.
-    #[error("a meter identifier has at most {MAX_METER_ID} characters, not {0}")]
+    #[error("a meter identifier has at most {max} characters, not {0}", max = MAX_METER_ID)]
     TooLong(usize),
     /// A character outside `A-Z a-z 0-9 . _ ~ -`, or a first one that is neither letter nor digit.
     #[error("character {found:?} at position {position} is not allowed in a meter identifier")]
