@@ -37,8 +37,8 @@ pub(super) fn read_fields<'a>(
             let at = *cursor;
             let tag = cursor.u8()?;
             let declared_field = cursor.length(what)?;
-            let stretched = tag == USER_INFORMATION && cursor.deviations().contains(Deviation::ShortOuterLength);
-            let length = if stretched { cursor.remaining() } else { declared_field };
+            let length =
+                if tag == USER_INFORMATION { user_information_length(cursor, declared_field) } else { declared_field };
             cursor.bounded(length, |cursor| {
                 if !field(cursor, tag)? {
                     cursor.note(Deviation::UnknownField);
@@ -57,6 +57,17 @@ pub(super) fn read_fields<'a>(
         }
         Ok(())
     })
+}
+
+/// Octets of a user-information field that says it has `declared`. It is the last field, so where the lengths
+/// around it cannot be right it has all that is left.
+fn user_information_length(cursor: &mut Cursor<'_>, declared: usize) -> usize {
+    if declared > cursor.remaining() {
+        cursor.note(Deviation::UserInformationForm);
+    } else if !cursor.deviations().contains(Deviation::ShortOuterLength) {
+        return declared;
+    }
+    cursor.remaining()
 }
 
 /// The error for an APDU without one of its mandatory fields.
@@ -116,7 +127,10 @@ pub(super) fn user_information<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], 
     if cursor.peek() == Some(OCTET_STRING) {
         // The length is wrong in one direction or the other: everything behind it.
         cursor.u8()?;
-        cursor.length("user-information")?;
+        let mut after = *cursor;
+        if after.length("user-information").is_ok() {
+            *cursor = after;
+        }
     }
     let rest = cursor.remaining();
     cursor.bytes(rest)
