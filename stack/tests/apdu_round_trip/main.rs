@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod oracle;
+mod peer;
 
 use dlms::apdu::Apdu;
 use dlms::axdr::{BufferFull, Writer};
