@@ -1,0 +1,69 @@
+//! Voltage, frequency, and how the load is spread over the phases.
+
+use std::f64::consts::TAU;
+
+use super::{curve::DAY, noise::Noise};
+
+/// How long voltage and frequency keep a value, in milliseconds.
+const HOLD_MS: i64 = 5_000;
+
+/// A phase of a three-phase meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Phase {
+    /// L1.
+    L1,
+    /// L2.
+    L2,
+    /// L3.
+    L3,
+}
+
+impl Phase {
+    /// All three.
+    pub(crate) const ALL: [Self; 3] = [Self::L1, Self::L2, Self::L3];
+
+    const fn index(self) -> usize {
+        match self {
+            Self::L1 => 0,
+            Self::L2 => 1,
+            Self::L3 => 2,
+        }
+    }
+}
+
+/// The low-voltage grid at one meter.
+#[derive(Clone, Debug)]
+pub(crate) struct Grid {
+    voltage: f64,
+    frequency: f64,
+    /// Part of the load on each phase; adds up to 1.
+    shares: [f64; 3],
+    noise: Noise,
+}
+
+impl Grid {
+    /// A grid with nominal `voltage` and `frequency`.
+    pub(crate) fn new(voltage: f64, frequency: f64, noise: Noise) -> Self {
+        let weights = [0, 1, 2].map(|phase| 0.6 + noise.stream(9).unit(phase));
+        let whole: f64 = weights.iter().sum();
+        Self { voltage, frequency, shares: weights.map(|weight| weight / whole), noise }
+    }
+
+    /// Part of the load on `phase`.
+    pub(crate) fn share(&self, phase: Phase) -> f64 {
+        self.shares[phase.index()]
+    }
+
+    /// Volts: within three percent of the nominal value, lowest in the evening.
+    pub(crate) fn voltage(&self, phase: Phase, at_ms: i64) -> f64 {
+        let day_ms = DAY * 1000;
+        let of_day = TAU * (at_ms.rem_euclid(day_ms) as f64 / day_ms as f64 - 0.2);
+        let stray = self.noise.stream(phase.index() as u64).signed(at_ms.div_euclid(HOLD_MS));
+        self.voltage * (1.0 + 0.015 * of_day.cos() + 0.01 * stray)
+    }
+
+    /// Hertz: within a tenth of a percent of the nominal value.
+    pub(crate) fn frequency(&self, at_ms: i64) -> f64 {
+        self.frequency * (1.0 + 0.0008 * self.noise.stream(5).signed(at_ms.div_euclid(HOLD_MS)))
+    }
+}

@@ -1,0 +1,3 @@
+//! Simulated meters.
+
+mod consumption;
