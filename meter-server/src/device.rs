@@ -1,0 +1,135 @@
+//! A logical device: access rights in front of objects.
+
+use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
+use dlms::association::server::{Access, Cursor, Progress};
+use dlms::axdr::{Data, Writer};
+use dlms::obis::ObisCode;
+use dlms::id::ClassId;
+
+use crate::access::Rights;
+use crate::moment::Moment;
+use crate::object::{Context, Object, Read, done};
+use crate::table::ObjectTable;
+
+/// One logical device while it answers one request.
+pub struct LogicalDevice<'a, S: ?Sized> {
+    /// The objects and rights.
+    pub table: &'a dyn ObjectTable<S>,
+    /// The meter's state.
+    pub state: &'a mut S,
+    /// The moment of the request.
+    pub at: Moment,
+}
+
+impl<S: ?Sized> core::fmt::Debug for LogicalDevice<'_, S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("LogicalDevice").field("objects", &self.table.len()).field("at", &self.at).finish()
+    }
+}
+
+impl<'a, S: ?Sized> LogicalDevice<'a, S> {
+    /// The object and the client's rights on it. An object on which the client has no right at all does not
+    /// exist for it, so that a public client cannot search for what a meter has.
+    fn find(
+        &self,
+        access: &Access,
+        class: ClassId,
+        instance: ObisCode,
+    ) -> Option<(&'a dyn Object<S>, Rights<'a>)> {
+        let index = self.table.find(class, instance)?;
+        let rights = self.table.rights(index, access.client);
+        if !rights.any() {
+            return None;
+        }
+        Some((self.table.object(index)?, rights))
+    }
+
+    /// Reads one part of an attribute.
+    ///
+    /// # Errors
+    /// `ObjectUndefined` for an object that is not there or not there for this client, `ReadWriteDenied` for an
+    /// attribute that is not there or not readable, `ScopeOfAccessViolated` for a request with less protection than
+    /// the right demands, `TypeUnmatched` for a selector that the attribute does not offer, and what the object says.
+    pub fn read(
+        &self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        cursor: &mut Cursor,
+        out: &mut Writer<'_>,
+    ) -> Result<Progress, DataAccessResult> {
+        let (object, rights) = self
+            .find(access, attribute.class, attribute.instance)
+            .ok_or(DataAccessResult::ObjectUndefined)?;
+        let id = attribute.attribute;
+        let right = rights.attribute(id.0);
+        if !right.readable() || id.0 > object.attributes() {
+            return Err(DataAccessResult::ReadWriteDenied);
+        }
+        if !access.request.covers(right.required()) {
+            return Err(DataAccessResult::ScopeOfAccessViolated);
+        }
+        if selection.is_some_and(|selection| !object.selectors(id).contains(&selection.selector)) {
+            return Err(DataAccessResult::TypeUnmatched);
+        }
+        if id.0 == 1 {
+            return done(out.obis(attribute.instance));
+        }
+        let cx = Context { access, at: self.at, table: self.table };
+        object.read(self.state, &cx, Read { attribute: id, selection }, cursor, out)
+    }
+
+    /// Sets an attribute.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); `TypeUnmatched` also for any selector, because no class here offers selective
+    /// access to what it lets a client write.
+    pub fn write(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        value: Data<'_>,
+    ) -> Result<(), DataAccessResult> {
+        let (object, rights) = self
+            .find(access, attribute.class, attribute.instance)
+            .ok_or(DataAccessResult::ObjectUndefined)?;
+        let id = attribute.attribute;
+        let right = rights.attribute(id.0);
+        if !right.writable() || id.0 > object.attributes() || id.0 == 1 {
+            return Err(DataAccessResult::ReadWriteDenied);
+        }
+        if !access.request.covers(right.required()) {
+            return Err(DataAccessResult::ScopeOfAccessViolated);
+        }
+        if selection.is_some() {
+            return Err(DataAccessResult::TypeUnmatched);
+        }
+        let cx = Context { access, at: self.at, table: self.table };
+        object.write(self.state, &cx, id, value)
+    }
+
+    /// Invokes a method.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), for methods.
+    pub fn invoke(
+        &mut self,
+        access: &Access,
+        method: MethodDescriptor,
+        parameter: Option<Data<'_>>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), ActionResult> {
+        let (object, rights) =
+            self.find(access, method.class, method.instance).ok_or(ActionResult::ObjectUndefined)?;
+        let right = rights.method(method.method.0);
+        if !right.invocable() || method.method.0 > object.methods() {
+            return Err(ActionResult::ReadWriteDenied);
+        }
+        if !access.request.covers(right.required()) {
+            return Err(ActionResult::ScopeOfAccessViolated);
+        }
+        let cx = Context { access, at: self.at, table: self.table };
+        object.invoke(self.state, &cx, method.method, parameter, out)
+    }
+}
