@@ -3,8 +3,8 @@
 use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
 use dlms::association::server::{Access, Cursor, Progress};
 use dlms::axdr::{Data, Writer};
-use dlms::obis::ObisCode;
 use dlms::id::ClassId;
+use dlms::obis::ObisCode;
 
 use crate::access::Rights;
 use crate::moment::Moment;
@@ -30,12 +30,7 @@ impl<S: ?Sized> core::fmt::Debug for LogicalDevice<'_, S> {
 impl<'a, S: ?Sized> LogicalDevice<'a, S> {
     /// The object and the client's rights on it. An object on which the client has no right at all does not
     /// exist for it, so that a public client cannot search for what a meter has.
-    fn find(
-        &self,
-        access: &Access,
-        class: ClassId,
-        instance: ObisCode,
-    ) -> Option<(&'a dyn Object<S>, Rights<'a>)> {
+    fn find(&self, access: &Access, class: ClassId, instance: ObisCode) -> Option<(&'a dyn Object<S>, Rights<'a>)> {
         let index = self.table.find(class, instance)?;
         let rights = self.table.rights(index, access.client);
         if !rights.any() {
@@ -58,9 +53,8 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
         cursor: &mut Cursor,
         out: &mut Writer<'_>,
     ) -> Result<Progress, DataAccessResult> {
-        let (object, rights) = self
-            .find(access, attribute.class, attribute.instance)
-            .ok_or(DataAccessResult::ObjectUndefined)?;
+        let (object, rights) =
+            self.find(access, attribute.class, attribute.instance).ok_or(DataAccessResult::ObjectUndefined)?;
         let id = attribute.attribute;
         let right = rights.attribute(id.0);
         if !right.readable() || id.0 > object.attributes() {
@@ -91,9 +85,8 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
         selection: Option<Selection<'_>>,
         value: Data<'_>,
     ) -> Result<(), DataAccessResult> {
-        let (object, rights) = self
-            .find(access, attribute.class, attribute.instance)
-            .ok_or(DataAccessResult::ObjectUndefined)?;
+        let (object, rights) =
+            self.find(access, attribute.class, attribute.instance).ok_or(DataAccessResult::ObjectUndefined)?;
         let id = attribute.attribute;
         let right = rights.attribute(id.0);
         if !right.writable() || id.0 > object.attributes() || id.0 == 1 {
@@ -120,8 +113,7 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
         parameter: Option<Data<'_>>,
         out: &mut Writer<'_>,
     ) -> Result<(), ActionResult> {
-        let (object, rights) =
-            self.find(access, method.class, method.instance).ok_or(ActionResult::ObjectUndefined)?;
+        let (object, rights) = self.find(access, method.class, method.instance).ok_or(ActionResult::ObjectUndefined)?;
         let right = rights.method(method.method.0);
         if !right.invocable() || method.method.0 > object.methods() {
             return Err(ActionResult::ReadWriteDenied);

@@ -1,4 +1,24 @@
-//! meter-server
+//! The meter's side of DLMS/COSEM: a server core for firmware, and a simulator of thousands of meters.
+//!
+//! A [`LogicalDevice`] answers the services of an association from a table of [`Object`]s. It looks at access rights
+//! first; an object holds meter behaviour only. The interface classes in [`objects`] are generic over the meter's
+//! state, so that the same class serves values from flash and values that a simulator computes.
+//!
+//! Without the feature `simulator` the crate is `no_std` and allocates nothing. With it, [`simulator`] runs meters
+//! from a declarative model behind TCP, UDP, HDLC and serial ports, in a program or in a test.
 #![cfg_attr(not(feature = "simulator"), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod device;
+pub mod moment;
+pub mod object;
+pub mod objects;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod table;
+
+pub use device::LogicalDevice;
+pub use moment::Moment;
+pub use object::{Context, Object, Read};
+pub use table::{Entry, ObjectTable};

@@ -14,7 +14,8 @@ use dlms::time::{ClockStatus, DateTime};
 use crate::moment::Moment;
 use crate::object::{Context, Object, Read, as_action, done};
 
-/// Longest shift of `shift_time`, in seconds (Blue Book, clock, method 6).
+/// Bounds of `shift_time`, in seconds (Blue Book, clock, method 6).
+const SHIFT_SECONDS_MIN: i16 = -900;
 const SHIFT_SECONDS_MAX: i16 = 900;
 
 /// The clock of a meter: a display of true time that may be off.
@@ -145,7 +146,7 @@ impl<S: ClockState + ?Sized> Object<S> for Clock {
             }
             5 => return preset(state.settings_mut(), parameter),
             6 => match parameter {
-                Some(Data::Long(seconds @ -SHIFT_SECONDS_MAX..=SHIFT_SECONDS_MAX)) => {
+                Some(Data::Long(seconds @ SHIFT_SECONDS_MIN..=SHIFT_SECONDS_MAX)) => {
                     shown.plus_millis(i64::from(seconds).saturating_mul(1000))
                 }
                 Some(Data::Long(_)) => return Err(ActionResult::OtherReason),

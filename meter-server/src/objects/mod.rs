@@ -16,7 +16,7 @@ mod register;
 mod sap_assignment;
 mod security_setup;
 
-pub use association::{Association, AssociationOf, AssociationDescription, AssociationState};
+pub use association::{Association, AssociationDescription, AssociationOf, AssociationState};
 pub use capture::CaptureObject;
 pub use clock::{Clock, ClockSettings, ClockState, PresetTime};
 pub use data::DataObject;

@@ -6,9 +6,9 @@ use dlms::axdr::{Data, Writer};
 use dlms::id::{AttributeId, ClassId, MethodId};
 use dlms::obis::ObisCode;
 
+use super::CaptureObject;
 use super::clock::ClockState;
 use super::profile_selection::{BY_ENTRY, BY_RANGE, BufferSelection};
-use super::CaptureObject;
 use crate::moment::Moment;
 use crate::object::{Context, Object, Read, done, full};
 

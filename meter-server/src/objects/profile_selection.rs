@@ -2,7 +2,7 @@
 
 use dlms::apdu::{DataAccessResult, Selection};
 use dlms::axdr::Data;
-use dlms::time::{Date, DateTime, Time};
+use dlms::time::{ClockStatus, Date, DateTime, Time};
 
 use super::clock::ClockSettings;
 use super::{CaptureObject, RowRange};
@@ -151,9 +151,9 @@ fn bound(data: Data<'_>, clock: &ClockSettings, edge: Edge) -> Option<Moment> {
         (None, Edge::Lower) => Date::new(year, month, 1)?,
         (None, Edge::Upper) => (28..=31).rev().find_map(|day| Date::new(year, month, day))?,
     };
-    let of_day =
-        Time::new(widest(time.hour(), 0, 23), widest(time.minute(), 0, 59), widest(time.second(), 0, 59))?;
-    let whole = DateTime::new(date, of_day, time.deviation_minutes(), time.status().unwrap_or_default());
+    let of_day = Time::new(widest(time.hour(), 0, 23), widest(time.minute(), 0, 59), widest(time.second(), 0, 59))?;
+    let whole =
+        DateTime::new(date, of_day, time.deviation_minutes(), time.status().unwrap_or(ClockStatus::UNSPECIFIED));
     let moment = clock.utc(whole)?;
     Some(match edge {
         Edge::Lower => moment,

@@ -39,9 +39,9 @@ impl<'a> Filter<'a> {
         match self {
             Self::All => true,
             Self::Classes(data) => {
-                data.as_array().is_some_and(|mut list| list.any(|item| item.as_u16() == Some(class.0)))
+                data.as_array().is_some_and(|list| list.into_iter().any(|item| item.as_u16() == Some(class.0)))
             }
-            Self::Objects(data) => data.as_array().is_some_and(|mut list| list.any(named)),
+            Self::Objects(data) => data.as_array().is_some_and(|list| list.into_iter().any(named)),
             Self::Object(data) => named(*data),
         }
     }

@@ -112,11 +112,8 @@ fn rule_in_year(rule: &DateTime, year: u16) -> Option<i64> {
     }
     let [_, _, month, day, weekday] = rule.date().to_bytes();
     let first = Date::new(year, month, 1)?.to_unix_days()?;
-    let next_month = if month == 12 {
-        Date::new(year.checked_add(1)?, 1, 1)?
-    } else {
-        Date::new(year, month.checked_add(1)?, 1)?
-    };
+    let next_month =
+        if month == 12 { Date::new(year.checked_add(1)?, 1, 1)? } else { Date::new(year, month.checked_add(1)?, 1)? };
     let end = next_month.to_unix_days()?;
     let weekday = (1..=7).contains(&weekday).then(|| i64::from(weekday));
     // 1970-01-01 was a Thursday, the fourth day of the week.

@@ -1,8 +1,8 @@
 //! Selection against the usual octets of a range and of entries.
 
 use super::*;
-use dlms::time::ClockStatus;
 use dlms::obis::ObisCode;
+use dlms::time::ClockStatus;
 
 const COLUMNS: [CaptureObject; 3] = [
     CaptureObject::whole(8, ObisCode::CLOCK, 2),
@@ -98,7 +98,11 @@ fn what_cannot_be_selected_is_refused() {
     for octets in [
         range(time(0, None), time(1, None), &unknown_column),
         range(time(0, None), time(1, None), &[0]),
-        range([0xFF, 0xFF, 2, 30, 0xFF, 0, 0, 0, 0, 0x80, 0, 0], [0x07, 0xEA, 2, 30, 0xFF, 0, 0, 0, 0, 0x80, 0, 0], &[1, 0]),
+        range(
+            [0xFF, 0xFF, 2, 30, 0xFF, 0, 0, 0, 0, 0x80, 0, 0],
+            [0x07, 0xEA, 2, 30, 0xFF, 0, 0, 0, 0, 0x80, 0, 0],
+            &[1, 0],
+        ),
         by_register,
         hex("06 00000001"),
         hex("00"),
@@ -114,9 +118,10 @@ fn what_cannot_be_selected_is_refused() {
 #[test]
 fn rows_stay_within_what_the_profile_holds() {
     let range = RowRange { first: 100, count: 10 };
-    let rows = |rows| BufferSelection { rows, columns: Columns::ALL }.rows(range, |moment| {
-        u64::try_from(moment.as_seconds()).unwrap_or(0)
-    });
+    let rows = |rows| {
+        BufferSelection { rows, columns: Columns::ALL }
+            .rows(range, |moment| u64::try_from(moment.as_seconds()).unwrap_or(0))
+    };
     assert_eq!(rows(RowSelection::All), (100, 10));
     assert_eq!(rows(RowSelection::Entries(1, 0)), (100, 10));
     assert_eq!(rows(RowSelection::Entries(0, 3)), (100, 3));

@@ -25,8 +25,7 @@ const RIPPLE: f64 = 0.3;
 const RIPPLE_CYCLES: f64 = 3.0;
 
 /// The rate (0 to 3) of each hour of a day: day, night, evening peak, late evening.
-pub(crate) const RATE_OF_HOUR: [usize; 24] =
-    [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 1, 1];
+pub(crate) const RATE_OF_HOUR: [usize; 24] = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 1, 1];
 
 /// How a quantity behaves over a year and over a day.
 #[derive(Clone, Debug, PartialEq)]

@@ -73,12 +73,8 @@ impl Quantity {
             Self::Quadrant4 => whole(import * (-import_tan).max(0.0)),
             Self::ApparentImport => whole(import * import_tan.hypot(1.0)),
             Self::ApparentExport => whole(export * export_tan.hypot(1.0)),
-            Self::ReactivePlus => {
-                Self::Quadrant1.of(import, export, rate) + Self::Quadrant2.of(import, export, rate)
-            }
-            Self::ReactiveMinus => {
-                Self::Quadrant3.of(import, export, rate) + Self::Quadrant4.of(import, export, rate)
-            }
+            Self::ReactivePlus => Self::Quadrant1.of(import, export, rate) + Self::Quadrant2.of(import, export, rate),
+            Self::ReactiveMinus => Self::Quadrant3.of(import, export, rate) + Self::Quadrant4.of(import, export, rate),
             Self::ActiveSum => whole(import) + whole(export),
             Self::ActiveNet => whole(import) - whole(export),
         }

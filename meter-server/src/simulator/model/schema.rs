@@ -1,0 +1,254 @@
+//! What a model file says, before it is checked.
+//!
+//! Every table refuses keys that it does not know, so that a slip of the pen is an error with a line number.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+use toml::Spanned;
+
+use super::pattern::ObisPattern;
+use super::rights::RightsList;
+
+/// A value that is written as text with a grammar of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed<T>(pub(super) T);
+
+impl<'de, T> Deserialize<'de> for Parsed<T>
+where
+    T: std::str::FromStr<Err: fmt::Display>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    /// What the model is, for people.
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) clock: ClockFile,
+    pub(super) installation: InstallationFile,
+    #[serde(rename = "security-setup", default)]
+    pub(super) security_setups: Vec<Spanned<SetupFile>>,
+    #[serde(rename = "association")]
+    pub(super) associations: Vec<Spanned<AssociationFile>>,
+    /// Rights by name, then by name of the association.
+    pub(super) access: BTreeMap<String, BTreeMap<Spanned<String>, Parsed<RightsList>>>,
+    #[serde(rename = "object")]
+    pub(super) objects: Vec<Spanned<ObjectFile>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Identity {
+    /// Three capitals: the FLAG identifier.
+    pub(super) manufacturer: Spanned<String>,
+    /// Three characters of the logical device name behind the manufacturer.
+    pub(super) device_type: Spanned<String>,
+    /// Serial number of the first meter.
+    pub(super) first_serial: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ClockFile {
+    /// Minutes from local standard time to UTC, as in attribute 3.
+    pub(super) time_zone: Spanned<i16>,
+    pub(super) daylight_begin: Option<ChangeRule>,
+    pub(super) daylight_end: Option<ChangeRule>,
+    #[serde(default)]
+    pub(super) daylight_deviation: i8,
+    #[serde(default)]
+    pub(super) clock_base: u8,
+    /// Largest drift of a meter in parts per million.
+    #[serde(default)]
+    pub(super) drift_ppm: f64,
+    /// Largest error at the start of the simulation, in seconds.
+    #[serde(default)]
+    pub(super) error_seconds: f64,
+}
+
+/// When daylight saving changes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeRule {
+    pub(super) month: u8,
+    pub(super) day: Day,
+    /// 1 Monday to 7 Sunday.
+    pub(super) weekday: Option<u8>,
+    pub(super) hour: u8,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Day {
+    Number(u8),
+    Named(NamedDay),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum NamedDay {
+    Last,
+    SecondLast,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct InstallationFile {
+    pub(super) installed: Parsed<jiff::Timestamp>,
+    pub(super) voltage: f64,
+    pub(super) frequency: f64,
+    /// Part of the meters that have generation.
+    pub(super) generation_share: Spanned<f64>,
+    pub(super) import: LoadFile,
+    pub(super) export: LoadFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct LoadFile {
+    pub(super) wh_per_day: Spanned<f64>,
+    /// Swing over the year, from 0 to 1.
+    pub(super) season: f64,
+    /// Day of the year with the highest value.
+    pub(super) season_peak: f64,
+    /// How far a day strays from the average, from 0 to 1.
+    pub(super) irregularity: Spanned<f64>,
+    /// Weight of each hour.
+    pub(super) hours: Spanned<[f64; 24]>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SetupFile {
+    /// Value group E of the security setup object.
+    pub(super) number: u8,
+    pub(super) policy: PolicyFile,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PolicyFile {
+    None,
+    Authenticated,
+    Encrypted,
+    AuthenticatedEncrypted,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct AssociationFile {
+    pub(super) name: String,
+    pub(super) client: u16,
+    pub(super) mechanism: MechanismFile,
+    pub(super) security_setup: Option<u8>,
+    /// Names of the conformance block's bits.
+    pub(super) conformance: Vec<Spanned<String>>,
+    pub(super) max_pdu: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MechanismFile {
+    None,
+    Lls,
+    HlsGmac,
+}
+
+/// An object or a family of objects. Which keys it needs depends on its class.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ObjectFile {
+    pub(super) obis: Parsed<ObisPattern>,
+    pub(super) class: u16,
+    pub(super) access: Spanned<String>,
+    /// Where the value comes from (classes 1, 3, 4 and 5).
+    pub(super) value: Option<ValueName>,
+    /// A value that stays, or that clients write (classes 1 and 3).
+    pub(super) initial: Option<Spanned<Initial>>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<TypeName>,
+    pub(super) scaler: Option<i8>,
+    /// Symbol of the unit; taken from the OBIS code when absent.
+    pub(super) unit: Option<Spanned<String>>,
+    /// Name of the association that an object of class 15 describes; the current one when absent.
+    pub(super) association: Option<Spanned<String>>,
+    /// Where rows come from (class 7).
+    pub(super) rows: Option<RowsName>,
+    /// Seconds between rows.
+    pub(super) period: Option<u32>,
+    /// Rows held.
+    pub(super) capacity: Option<u32>,
+    /// Captured attributes, `CLASS:OBIS:ATTRIBUTE`.
+    pub(super) columns: Option<Vec<Spanned<String>>>,
+    /// Control mode (class 70).
+    pub(super) control_mode: Option<u8>,
+}
+
+/// A constant of a model file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Initial {
+    Number(i64),
+    Text(String),
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ValueName {
+    /// Cumulative energy of the quantity and rate in the OBIS code.
+    Energy,
+    /// Instantaneous value of the quantity and phase in the OBIS code: power, voltage, current, factor, frequency.
+    Instantaneous,
+    /// Average power over quarters of an hour.
+    Demand,
+    /// The last such average.
+    LastDemand,
+    /// The highest such average of the running month.
+    MaximumDemand,
+    LogicalDeviceName,
+    SerialNumber,
+    ActiveTariff,
+    ProfileStatus,
+    LastEvent,
+    LocalTime,
+    LocalDate,
+    InvocationCounter,
+}
+
+/// The types that a model file may give to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TypeName {
+    Boolean,
+    DoubleLong,
+    DoubleLongUnsigned,
+    OctetString,
+    VisibleString,
+    Integer,
+    Long,
+    Unsigned,
+    LongUnsigned,
+    #[serde(rename = "long64")]
+    Long64,
+    #[serde(rename = "long64-unsigned")]
+    Long64Unsigned,
+    Enum,
+}
+
+/// Where the rows of a profile come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RowsName {
+    /// Every so many seconds.
+    Periodic,
+    /// The event log with this value group E.
+    Events,
+}

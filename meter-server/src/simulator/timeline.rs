@@ -1,0 +1,59 @@
+//! Simulated time: starts somewhere and runs at some speed.
+
+use std::time::Instant;
+
+use crate::moment::Moment;
+
+/// The time of all meters of a simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeline {
+    start: Moment,
+    started: Instant,
+    speed: f64,
+}
+
+impl Timeline {
+    /// Time that is `start` now and runs `speed` times as fast as real time; 0 stops it.
+    #[must_use]
+    pub fn new(start: Moment, speed: f64) -> Self {
+        Self { start, started: Instant::now(), speed }
+    }
+
+    /// The operating system's time, at real speed.
+    #[must_use]
+    pub fn real() -> Self {
+        Self::new(wall_clock(), 1.0)
+    }
+
+    /// The moment at which it started.
+    #[must_use]
+    pub const fn start(&self) -> Moment {
+        self.start
+    }
+
+    /// The simulated moment.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        // A saturating conversion: a century at a million times real speed is the end of time, not a wrap.
+        self.start.plus_millis((self.started.elapsed().as_secs_f64() * 1000.0 * self.speed) as i64)
+    }
+}
+
+/// The operating system's time.
+pub(crate) fn wall_clock() -> Moment {
+    Moment::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speed_multiplies_time_and_zero_stops_it() {
+        let stopped = Timeline::new(Moment::from_seconds(5), 0.0);
+        let fast = Timeline::new(Moment::from_seconds(5), 1e6);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert_eq!(stopped.now(), Moment::from_seconds(5));
+        assert!(fast.now() >= Moment::from_seconds(5 + 2_000));
+    }
+}
