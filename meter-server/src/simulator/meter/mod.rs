@@ -1,0 +1,309 @@
+//! The state of one simulated meter, and what its objects ask of it.
+
+pub(crate) mod clock;
+pub(crate) mod counters;
+pub(crate) mod events;
+pub(crate) mod number;
+pub(crate) mod rows;
+pub(crate) mod values;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dlms::apdu::{ActionResult, DataAccessResult};
+use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::obis::ObisCode;
+use dlms::security::{SecurityPolicy, Suite};
+
+use self::clock::MeterClock;
+use self::counters::Counters;
+use self::events::{EventLog, LogKind, code};
+use self::rows::ProfileState;
+use crate::moment::Moment;
+use crate::objects::{
+    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, SapState, SecurityDescription,
+    SecurityState, Switch, SwitchEvent, SwitchState,
+};
+use crate::simulator::consumption::{Consumption, Noise};
+use crate::simulator::model::Model;
+
+/// Octets of an LLS password or HLS secret: what the stack's association holds.
+const SECRET_OCTETS: core::ops::RangeInclusive<usize> = 1..=64;
+
+/// Who a meter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterIdentity {
+    /// The logical device's SAP.
+    pub server: ServerSap,
+    /// Serial number.
+    pub serial: String,
+    /// Logical device name: manufacturer, type, serial number.
+    pub logical_device_name: String,
+    /// System title.
+    pub system_title: SystemTitle,
+}
+
+/// One security setup of one meter.
+#[derive(Debug)]
+struct Setup {
+    number: u8,
+    policy: SecurityPolicy,
+    counters: Counters,
+    /// The client heard last.
+    client_title: Option<SystemTitle>,
+}
+
+/// One simulated meter.
+///
+/// Everything measured is computed from the seed and the moment; what is kept here is what clients changed and what
+/// security demands.
+#[derive(Debug)]
+pub struct Meter {
+    model: Arc<Model>,
+    identity: MeterIdentity,
+    /// All logical devices of the same physical device.
+    neighbours: Arc<[(ServerSap, String)]>,
+    consumption: Consumption,
+    clock: MeterClock,
+    switch: Switch,
+    logs: [EventLog; 3],
+    /// Values that clients wrote, as A-XDR, by slot.
+    stored: BTreeMap<usize, Box<[u8]>>,
+    profiles: BTreeMap<usize, ProfileState>,
+    setups: Vec<Setup>,
+    secrets: BTreeMap<ClientSap, Box<[u8]>>,
+    associated: BTreeMap<ClientSap, u32>,
+}
+
+impl Meter {
+    /// The meter `identity` of `model` with `seed`, at the simulated moment `now` and the wall-clock moment `wall`.
+    pub(crate) fn new(
+        model: Arc<Model>,
+        identity: MeterIdentity,
+        neighbours: Arc<[(ServerSap, String)]>,
+        seed: u64,
+        now: Moment,
+        wall: Moment,
+    ) -> Self {
+        let noise = Noise::new(seed).stream(100);
+        let consumption = Consumption::new(&model.installation, seed);
+        let installed = Moment::from_millis(consumption.installed_ms());
+        let error_ms = (noise.signed(0) * model.clock_error_ms) as i64;
+        let drift_ppm = noise.signed(1) * model.drift_ppm;
+        let clock = MeterClock::new(model.clock.clone(), now, now.plus_millis(error_ms), drift_ppm);
+        let logs =
+            LogKind::ALL.map(|kind| EventLog::new(kind, noise.stream(2), model.log_capacity(kind), installed, now));
+        let setups = model
+            .setups
+            .iter()
+            .map(|setup| Setup {
+                number: setup.number,
+                policy: setup.policy,
+                counters: Counters::new(wall),
+                client_title: None,
+            })
+            .collect();
+        Self {
+            switch: model.switch,
+            model,
+            identity,
+            neighbours,
+            consumption,
+            clock,
+            logs,
+            stored: BTreeMap::new(),
+            profiles: BTreeMap::new(),
+            setups,
+            secrets: BTreeMap::new(),
+            associated: BTreeMap::new(),
+        }
+    }
+
+    /// Who the meter is.
+    pub const fn identity(&self) -> &MeterIdentity {
+        &self.identity
+    }
+
+    /// The model it was made from.
+    pub(crate) const fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Lets everything happen that happens by itself until `now`.
+    pub(crate) fn advance(&mut self, now: Moment) {
+        for log in &mut self.logs {
+            log.advance(now);
+        }
+    }
+
+    const fn log_index(kind: LogKind) -> usize {
+        kind.group_e() as usize
+    }
+
+    fn log(&self, kind: LogKind) -> &EventLog {
+        &self.logs[Self::log_index(kind)]
+    }
+
+    fn log_mut(&mut self, kind: LogKind) -> &mut EventLog {
+        &mut self.logs[Self::log_index(kind)]
+    }
+
+    /// Enters an event.
+    pub(crate) fn record(&mut self, kind: LogKind, at: Moment, code: u8) {
+        self.log_mut(kind).record(at, code);
+    }
+
+    fn setup(&self, number: u8) -> Option<&Setup> {
+        self.setups.iter().find(|setup| setup.number == number)
+    }
+
+    fn setup_mut(&mut self, number: u8) -> Option<&mut Setup> {
+        self.setups.iter_mut().find(|setup| setup.number == number)
+    }
+
+    /// The policy in force in a security setup.
+    pub(crate) fn policy(&self, setup: u8) -> Option<SecurityPolicy> {
+        self.setup(setup).map(|setup| setup.policy)
+    }
+
+    /// The counters of a security setup.
+    pub(crate) fn counters(&self, setup: u8) -> Option<&Counters> {
+        self.setup(setup).map(|setup| &setup.counters)
+    }
+
+    /// The next transmit counter of a security setup.
+    pub(crate) fn take_counter(&mut self, setup: u8) -> Option<u32> {
+        self.setup_mut(setup)?.counters.take()
+    }
+
+    /// A counter of `peer` was verified.
+    pub(crate) fn accept_counter(&mut self, setup: u8, peer: SystemTitle, counter: u32) {
+        if let Some(setup) = self.setup_mut(setup) {
+            setup.counters.accept(peer, counter);
+            setup.client_title = Some(peer);
+        }
+    }
+
+    /// The secret that a client wrote, if it did.
+    pub(crate) fn secret(&self, client: ClientSap) -> Option<&[u8]> {
+        self.secrets.get(&client).map(AsRef::as_ref)
+    }
+
+    /// Counts open associations of a client.
+    pub(crate) fn associated(&mut self, client: ClientSap, opened: bool) {
+        let count = self.associated.entry(client).or_default();
+        *count = if opened { count.saturating_add(1) } else { count.saturating_sub(1) };
+    }
+
+    /// The start of the month at a moment, by the meter's calendar.
+    fn start_of_month(&self, at: Moment) -> Moment {
+        let date = self.stamp(at).date();
+        let days = date.to_unix_days().unwrap_or(0) - i64::from(date.day().unwrap_or(1)) + 1;
+        self.clock.settings.midnight(days)
+    }
+}
+
+impl ClockState for Meter {
+    fn settings(&self) -> &ClockSettings {
+        &self.clock.settings
+    }
+
+    fn settings_mut(&mut self) -> &mut ClockSettings {
+        &mut self.clock.settings
+    }
+
+    fn shown(&self, at: Moment) -> Moment {
+        self.clock.shown(at)
+    }
+
+    fn set_shown(&mut self, at: Moment, shown: Moment) {
+        self.clock.set(at, shown);
+        self.record(LogKind::Standard, at, code::CLOCK_OLD_TIME);
+        self.record(LogKind::Standard, at, code::CLOCK_NEW_TIME);
+    }
+}
+
+impl SwitchState for Meter {
+    fn switch(&self) -> Switch {
+        self.switch
+    }
+
+    fn set_control_mode(&mut self, mode: u8) -> Result<(), DataAccessResult> {
+        if self.switch.set_mode(mode) { Ok(()) } else { Err(DataAccessResult::OtherReason) }
+    }
+
+    fn operate(&mut self, event: SwitchEvent, at: Moment) -> Result<(), ActionResult> {
+        if !self.switch.apply(event) {
+            return Ok(());
+        }
+        self.consumption.switched(self.switch.is_connected(), at.as_millis());
+        let code = match event {
+            SwitchEvent::RemoteDisconnect => code::REMOTE_DISCONNECTION,
+            SwitchEvent::RemoteReconnect if self.switch.state() == ControlState::ReadyForReconnection => {
+                code::READY_FOR_RECONNECTION
+            }
+            SwitchEvent::RemoteReconnect => code::REMOTE_CONNECTION,
+            SwitchEvent::ManualDisconnect => code::MANUAL_DISCONNECTION,
+            SwitchEvent::ManualReconnect => code::MANUAL_CONNECTION,
+            SwitchEvent::LocalDisconnect => code::LOCAL_DISCONNECTION,
+            SwitchEvent::LocalReconnect => code::LOCAL_RECONNECTION,
+        };
+        self.record(LogKind::Disconnector, at, code);
+        Ok(())
+    }
+}
+
+impl SapState for Meter {
+    fn logical_devices(&self) -> usize {
+        self.neighbours.len()
+    }
+
+    fn logical_device(&self, index: usize) -> Option<(ServerSap, &[u8])> {
+        self.neighbours.get(index).map(|(sap, name)| (*sap, name.as_bytes()))
+    }
+}
+
+impl SecurityState for Meter {
+    fn security(&self, setup: u8) -> Option<SecurityDescription> {
+        let setup = self.setup(setup)?;
+        Some(SecurityDescription {
+            policy: setup.policy,
+            suite: Suite::Suite0,
+            client_title: setup.client_title,
+            server_title: self.identity.system_title,
+        })
+    }
+
+    fn activate(&mut self, setup: u8, policy: SecurityPolicy) -> Result<(), ActionResult> {
+        self.setup_mut(setup).ok_or(ActionResult::ObjectUnavailable)?.policy = policy;
+        Ok(())
+    }
+}
+
+impl AssociationState for Meter {
+    fn description(&self, client: ClientSap) -> Option<AssociationDescription> {
+        let association = self.model.association(client)?;
+        Some(AssociationDescription {
+            client,
+            server: self.identity.server,
+            ciphered: association.security_setup.is_some(),
+            mechanism: association.mechanism,
+            conformance: association.conformance,
+            max_receive_pdu: association.max_pdu,
+            max_send_pdu: association.max_pdu,
+            security_setup: association.security_setup.map(|number| ObisCode::new(0, 0, 43, 0, number, 255)),
+        })
+    }
+
+    fn is_associated(&self, client: ClientSap) -> bool {
+        self.associated.get(&client).is_some_and(|count| *count > 0)
+    }
+
+    fn set_secret(&mut self, client: ClientSap, secret: &[u8]) -> Result<(), DataAccessResult> {
+        if !SECRET_OCTETS.contains(&secret.len()) {
+            return Err(DataAccessResult::OtherReason);
+        }
+        self.secrets.insert(client, secret.into());
+        Ok(())
+    }
+}

@@ -1,0 +1,263 @@
+//! Where the rows of a simulated meter's profiles come from: computed when they are read.
+
+use dlms::apdu::{ActionResult, DataAccessResult};
+use dlms::association::server::Cursor;
+use dlms::axdr::{Data, Writer};
+
+use super::Meter;
+use super::events::{LogKind, code};
+use crate::moment::Moment;
+use crate::object::{Context, Read, full};
+use crate::objects::{CaptureObject, RowRange, Rows};
+
+/// Seconds of a day; a profile with this period captures at local midnight.
+const DAY_SECONDS: u32 = 86_400;
+
+/// Columns that a client may configure at most.
+const COLUMNS_MAX: usize = 32;
+
+/// Capture periods that a client may set, in seconds.
+const PERIODS: [u32; 8] = [60, 300, 600, 900, 1_800, 3_600, 7_200, DAY_SECONDS];
+
+/// What clients changed about a profile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ProfileState {
+    /// When it was emptied last; rows captured before are gone.
+    emptied: Option<Moment>,
+    period_seconds: Option<u32>,
+    columns: Option<Vec<CaptureObject>>,
+}
+
+/// Rows captured at fixed intervals, each computed from what its columns show at that moment.
+///
+/// A row's sequence number is its moment in capture periods since 1970 (in days of the local calendar for a daily
+/// profile), so any row is found without the others.
+#[derive(Clone, Debug)]
+pub(crate) struct PeriodicRows {
+    /// Number of the profile's state in the meter.
+    pub(crate) slot: usize,
+    pub(crate) columns: Vec<CaptureObject>,
+    pub(crate) period_seconds: u32,
+    pub(crate) capacity: u32,
+}
+
+impl PeriodicRows {
+    fn period(&self, meter: &Meter) -> u32 {
+        meter.profiles.get(&self.slot).and_then(|state| state.period_seconds).unwrap_or(self.period_seconds)
+    }
+
+    /// Sequence number of the newest row at or before `moment`.
+    fn row_before(&self, meter: &Meter, moment: Moment) -> u64 {
+        let row = match self.period(meter) {
+            DAY_SECONDS => {
+                let days = meter.stamp(moment).date().to_unix_days().unwrap_or(0);
+                // The division tells the day, whatever the fields of a moment far outside the calendar say.
+                days
+            }
+            period => moment.as_seconds().div_euclid(i64::from(period.max(1))),
+        };
+        u64::try_from(row).unwrap_or(0)
+    }
+
+    fn moment_of(&self, meter: &Meter, row: u64) -> Moment {
+        let row = i64::try_from(row).unwrap_or(i64::MAX);
+        match self.period(meter) {
+            DAY_SECONDS => meter.clock.settings.midnight(row),
+            period => Moment::from_seconds(row.saturating_mul(i64::from(period))),
+        }
+    }
+
+    fn change(&self, meter: &mut Meter, at: Moment, change: impl FnOnce(&mut ProfileState)) {
+        let state = meter.profiles.entry(self.slot).or_default();
+        change(state);
+        state.emptied = Some(at);
+        meter.record(LogKind::Standard, at, code::PROFILE_CLEARED);
+    }
+}
+
+impl Rows<Meter> for PeriodicRows {
+    fn columns<'a>(&'a self, meter: &'a Meter) -> &'a [CaptureObject] {
+        meter.profiles.get(&self.slot).and_then(|state| state.columns.as_deref()).unwrap_or(&self.columns)
+    }
+
+    fn capture_period(&self, meter: &Meter) -> u32 {
+        self.period(meter)
+    }
+
+    fn capacity(&self, _: &Meter) -> u32 {
+        self.capacity
+    }
+
+    fn range(&self, meter: &Meter, cx: &Context<'_, Meter>) -> RowRange {
+        let installed = Moment::from_millis(meter.consumption.installed_ms());
+        let since = meter.profiles.get(&self.slot).and_then(|state| state.emptied).unwrap_or(installed);
+        let oldest = self.row_before(meter, since).saturating_add(1);
+        let newest = self.row_before(meter, cx.at);
+        let count = newest.saturating_add(1).saturating_sub(oldest).min(u64::from(self.capacity));
+        RowRange { first: newest.saturating_add(1).saturating_sub(count), count: u32::try_from(count).unwrap_or(0) }
+    }
+
+    fn row_time(&self, meter: &Meter, _: &Context<'_, Meter>, row: u64) -> Moment {
+        self.moment_of(meter, row)
+    }
+
+    fn lower_bound(&self, meter: &Meter, cx: &Context<'_, Meter>, moment: Moment) -> u64 {
+        let range = self.range(meter, cx);
+        let (first, last) = (self.moment_of(meter, range.first), cx.at);
+        if range.count == 0 || moment <= first {
+            return range.first;
+        }
+        if moment > last {
+            return range.first.saturating_add(u64::from(range.count));
+        }
+        let before = self.row_before(meter, moment);
+        if self.moment_of(meter, before) < moment { before.saturating_add(1) } else { before }
+    }
+
+    fn write_value(
+        &self,
+        meter: &Meter,
+        cx: &Context<'_, Meter>,
+        row: u64,
+        column: &CaptureObject,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        captured(meter, cx, self.moment_of(meter, row), column, out)
+    }
+
+    fn set_columns(&self, meter: &mut Meter, cx: &Context<'_, Meter>, value: Data<'_>) -> Result<(), DataAccessResult> {
+        let list = value.as_array().ok_or(DataAccessResult::TypeUnmatched)?;
+        if list.len() == 0 || list.len() > COLUMNS_MAX {
+            return Err(DataAccessResult::OtherReason);
+        }
+        let mut columns = Vec::with_capacity(list.len());
+        for item in list {
+            let column = CaptureObject::from_data(item).ok_or(DataAccessResult::TypeUnmatched)?;
+            check_column(cx.table, &column).map_err(|_| DataAccessResult::ObjectUndefined)?;
+            columns.push(column);
+        }
+        self.change(meter, cx.at, |state| state.columns = Some(columns));
+        Ok(())
+    }
+
+    fn set_capture_period(
+        &self,
+        meter: &mut Meter,
+        cx: &Context<'_, Meter>,
+        seconds: u32,
+    ) -> Result<(), DataAccessResult> {
+        if !PERIODS.contains(&seconds) {
+            return Err(DataAccessResult::OtherReason);
+        }
+        self.change(meter, cx.at, |state| state.period_seconds = Some(seconds));
+        Ok(())
+    }
+
+    fn reset(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
+        self.change(meter, cx.at, |_| {});
+        Ok(())
+    }
+}
+
+/// The entries of an event log.
+#[derive(Clone, Debug)]
+pub(crate) struct EventRows {
+    pub(crate) kind: LogKind,
+    pub(crate) columns: Vec<CaptureObject>,
+}
+
+impl Rows<Meter> for EventRows {
+    fn columns<'a>(&'a self, _: &'a Meter) -> &'a [CaptureObject] {
+        &self.columns
+    }
+
+    fn capture_period(&self, _: &Meter) -> u32 {
+        0
+    }
+
+    fn capacity(&self, meter: &Meter) -> u32 {
+        meter.log(self.kind).capacity()
+    }
+
+    fn range(&self, meter: &Meter, _: &Context<'_, Meter>) -> RowRange {
+        meter.log(self.kind).range()
+    }
+
+    fn row_time(&self, meter: &Meter, _: &Context<'_, Meter>, row: u64) -> Moment {
+        meter.log(self.kind).entry(row).map_or(Moment::default(), |event| event.at)
+    }
+
+    fn write_value(
+        &self,
+        meter: &Meter,
+        cx: &Context<'_, Meter>,
+        row: u64,
+        column: &CaptureObject,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        // An entry that was dropped between two blocks of an answer can no longer be told.
+        let event = meter.log(self.kind).entry(row).ok_or(DataAccessResult::DataBlockUnavailable)?;
+        let [_, _, c, d, e, _] = column.instance.0;
+        if column.class.0 == 1 && (c, d, e) == (96, 11, self.kind.group_e()) {
+            return out.unsigned(event.code).map_err(full);
+        }
+        captured(meter, cx, event.at, column, out)
+    }
+
+    fn reset(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
+        meter.log_mut(self.kind).clear(cx.at);
+        Ok(())
+    }
+}
+
+/// Writes what a column showed at a moment.
+fn captured(
+    meter: &Meter,
+    cx: &Context<'_, Meter>,
+    at: Moment,
+    column: &CaptureObject,
+    out: &mut Writer<'_>,
+) -> Result<(), DataAccessResult> {
+    if column.class.0 == 8 && column.attribute.0 == 2 {
+        return out.date_time(&meter.stamp(at)).map_err(full);
+    }
+    let object = cx.table.find(column.class, column.instance).and_then(|index| cx.table.object(index));
+    let object = object.ok_or(DataAccessResult::ObjectUndefined)?;
+    if column.attribute.0 == 1 {
+        return out.obis(column.instance).map_err(full);
+    }
+    let request = Read { attribute: column.attribute, selection: None };
+    object.read(meter, &cx.at(at), request, &mut Cursor::default(), out).map(drop)
+}
+
+/// Why a column cannot be captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ColumnError {
+    #[error("there is no such object")]
+    Undefined,
+    #[error("the class has no such attribute")]
+    Attribute,
+    #[error("values of several parts (classes 7, 15 and 17) cannot be captured")]
+    Parts,
+    #[error("parts of an attribute (a data index other than 0) cannot be captured")]
+    DataIndex,
+}
+
+/// Whether `column` can be captured by a profile of this table.
+pub(crate) fn check_column(
+    table: &dyn crate::ObjectTable<Meter>,
+    column: &CaptureObject,
+) -> Result<(), ColumnError> {
+    let object = table.find(column.class, column.instance).and_then(|index| table.object(index));
+    let object = object.ok_or(ColumnError::Undefined)?;
+    if column.attribute.0 < 1 || column.attribute.0 > object.attributes() {
+        return Err(ColumnError::Attribute);
+    }
+    if column.data_index != 0 {
+        return Err(ColumnError::DataIndex);
+    }
+    match column.class.0 {
+        7 | 15 | 17 => Err(ColumnError::Parts),
+        _ => Ok(()),
+    }
+}

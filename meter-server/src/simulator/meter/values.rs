@@ -1,0 +1,241 @@
+//! Where the values of a simulated meter's objects come from.
+
+use dlms::apdu::DataAccessResult;
+use dlms::axdr::{Data, Writer};
+use dlms::obis::ObisCode;
+use dlms::time::{ClockStatus, DateTime};
+
+use super::Meter;
+use super::events::{LogKind, code};
+use super::number::NumberFormat;
+use crate::moment::Moment;
+use crate::object::{Context, full};
+use crate::objects::{Captured, ClockState, Demand, Value};
+use crate::simulator::consumption::{Maximum, Phase, QUARTER, Quantity};
+
+/// An instantaneous quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instantaneous {
+    /// Power of all phases.
+    Power(Quantity),
+    /// Power of one phase.
+    PhasePower(Quantity, Phase),
+    Voltage(Phase),
+    Current(Phase),
+    CurrentSum,
+    NeutralCurrent,
+    PowerFactor,
+    Frequency,
+}
+
+impl Instantaneous {
+    /// The quantity of an OBIS code 1.b.c.7.e.f.
+    pub(crate) fn from_code(code: ObisCode) -> Option<Self> {
+        let [1, _, c, 7, 0, _] = code.0 else { return None };
+        let (of_sum, phase) = match c {
+            0..=20 => (c, None),
+            21..=40 => (c - 20, Some(Phase::L1)),
+            41..=60 => (c - 40, Some(Phase::L2)),
+            61..=80 => (c - 60, Some(Phase::L3)),
+            90 => return Some(Self::CurrentSum),
+            91 => return Some(Self::NeutralCurrent),
+            _ => return None,
+        };
+        match (of_sum, phase) {
+            (11, Some(phase)) => Some(Self::Current(phase)),
+            (12, Some(phase)) => Some(Self::Voltage(phase)),
+            // The phase angle is the same on all phases here.
+            (13, _) => Some(Self::PowerFactor),
+            (14, _) => Some(Self::Frequency),
+            (_, Some(phase)) => Quantity::from_group_c(of_sum).map(|quantity| Self::PhasePower(quantity, phase)),
+            (_, None) => Quantity::from_group_c(of_sum).map(Self::Power),
+        }
+    }
+
+    fn read(self, meter: &Meter, at: Moment) -> f64 {
+        let (flow, at_ms) = (&meter.consumption, at.as_millis());
+        match self {
+            Self::Power(quantity) => flow.power(quantity, at_ms) as f64,
+            Self::PhasePower(quantity, phase) => flow.phase_power(quantity, phase, at_ms) as f64,
+            Self::Voltage(phase) => flow.voltage(phase, at_ms),
+            Self::Current(phase) => flow.current(phase, at_ms),
+            Self::CurrentSum => Phase::ALL.iter().map(|phase| flow.current(*phase, at_ms)).sum(),
+            Self::NeutralCurrent => flow.neutral_current(at_ms),
+            Self::PowerFactor => flow.power_factor(at_ms),
+            Self::Frequency => flow.frequency(at_ms),
+        }
+    }
+}
+
+/// What a value is, and in what form it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    Energy { quantity: Quantity, rate: u8, format: NumberFormat },
+    Instantaneous { quantity: Instantaneous, format: NumberFormat },
+    /// A value that stays until a client writes another: number of the slot, and the value as A-XDR.
+    Stored { slot: usize, initial: Vec<u8> },
+    LogicalDeviceName,
+    SerialNumber,
+    ActiveTariff,
+    /// Seconds of a capture period, over which status bits are gathered.
+    ProfileStatus { period_seconds: u32 },
+    LastEvent(LogKind),
+    LocalTime,
+    LocalDate,
+    InvocationCounter { setup: u8 },
+}
+
+/// Octets that a written value may have at most.
+const STORED_OCTETS_MAX: usize = 256;
+
+impl Value<Meter> for Source {
+    fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
+        match self {
+            Self::Energy { quantity, rate, format } => {
+                format.write_floor(meter.consumption.energy(*quantity, *rate, cx.at.as_millis()), out)
+            }
+            Self::Instantaneous { quantity, format } => format.write_nearest(quantity.read(meter, cx.at), out),
+            Self::Stored { slot, initial } => {
+                out.bytes(meter.stored.get(slot).map_or(initial, |written| written)).map_err(full)
+            }
+            Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()).map_err(full),
+            Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()).map_err(full),
+            Self::ActiveTariff => {
+                let name = [b'0' + meter.consumption.rate(cx.at.as_millis())];
+                out.octets(&name).map_err(full)
+            }
+            Self::ProfileStatus { period_seconds } => {
+                out.unsigned(meter.profile_status(cx.at, *period_seconds)).map_err(full)
+            }
+            Self::LastEvent(kind) => {
+                let code = meter.log(*kind).last(cx.at).map_or(0, |event| event.code);
+                out.unsigned(code).map_err(full)
+            }
+            Self::LocalTime => out.octets(&meter.local_time(cx.at).time().to_bytes()).map_err(full),
+            Self::LocalDate => out.octets(&meter.local_time(cx.at).date().to_bytes()).map_err(full),
+            Self::InvocationCounter { setup } => {
+                let counter = meter.counters(*setup).ok_or(DataAccessResult::ObjectUnavailable)?.highest_floor();
+                out.double_long_unsigned(counter).map_err(full)
+            }
+        }
+    }
+
+    fn set(&self, meter: &mut Meter, cx: &Context<'_, Meter>, value: Data<'_>) -> Result<(), DataAccessResult> {
+        let Self::Stored { slot, initial } = self else { return Err(DataAccessResult::ReadWriteDenied) };
+        if initial.first() != Some(&value.tag()) {
+            return Err(DataAccessResult::TypeUnmatched);
+        }
+        let mut buffer = [0; STORED_OCTETS_MAX];
+        let mut writer = Writer::new(&mut buffer);
+        // A value that is too long is one of the wrong type: the model's type has a length.
+        value.encode(&mut writer).map_err(|_| DataAccessResult::TypeUnmatched)?;
+        meter.stored.insert(*slot, writer.written().into());
+        meter.record(LogKind::Standard, cx.at, code::PARAMETERS_CHANGED);
+        Ok(())
+    }
+}
+
+impl Meter {
+    /// Status octet of a profile row captured at `at`: bit 3 daylight saving, bit 5 clock adjusted and bit 7 power down
+    /// within the capture period.
+    fn profile_status(&self, at: Moment, period_seconds: u32) -> u8 {
+        let from = at.plus_millis(-1000 * i64::from(period_seconds));
+        let (_, daylight) = self.clock.settings.deviation(at);
+        let standard = self.log(LogKind::Standard);
+        let adjusted = self.clock.was_adjusted(from, at) || standard.happened(code::CLOCK_NEW_TIME, from, at);
+        let power_down = standard.happened(code::POWER_DOWN, from, at);
+        u8::from(daylight) << 3 | u8::from(adjusted) << 5 | u8::from(power_down) << 7
+    }
+
+    /// The local time of a moment as a row or a capture time has it: not the clock's error, but its time zone.
+    pub(crate) fn stamp(&self, at: Moment) -> DateTime {
+        self.clock.settings.local(at, ClockStatus::OK)
+    }
+}
+
+/// Average power over quarters of an hour (class 5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AverageDemand {
+    pub(crate) quantity: Quantity,
+    pub(crate) format: NumberFormat,
+}
+
+/// The end of the last whole quarter of an hour.
+fn quarter(at: Moment) -> Moment {
+    Moment::from_millis(at.as_millis() - at.as_millis().rem_euclid(QUARTER * 1000))
+}
+
+impl Demand<Meter> for AverageDemand {
+    fn current_average(
+        &self,
+        meter: &Meter,
+        cx: &Context<'_, Meter>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        self.format.write_floor(meter.consumption.running_average(self.quantity, cx.at.as_millis()), out)
+    }
+
+    fn last_average(
+        &self,
+        meter: &Meter,
+        cx: &Context<'_, Meter>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        self.format.write_floor(meter.consumption.last_average(self.quantity, cx.at.as_millis()), out)
+    }
+
+    fn capture_time(&self, meter: &Meter, cx: &Context<'_, Meter>) -> DateTime {
+        meter.stamp(quarter(cx.at))
+    }
+
+    fn period_seconds(&self) -> u32 {
+        QUARTER as u32
+    }
+}
+
+/// The last average power, with its time (class 4).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LastDemand(pub(crate) AverageDemand);
+
+impl Value<Meter> for LastDemand {
+    fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
+        self.0.last_average(meter, cx, out)
+    }
+}
+
+impl Captured<Meter> for LastDemand {
+    fn capture_time(&self, meter: &Meter, cx: &Context<'_, Meter>) -> DateTime {
+        meter.stamp(quarter(cx.at))
+    }
+}
+
+/// The highest average power of the running month, with its time (class 4).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct MaximumDemand {
+    pub(crate) quantity: Quantity,
+    /// Rate from 1 to 4, or 0 for all.
+    pub(crate) rate: u8,
+    pub(crate) format: NumberFormat,
+}
+
+impl MaximumDemand {
+    fn find(&self, meter: &Meter, at: Moment) -> Option<Maximum> {
+        let from = meter.start_of_month(at);
+        meter.consumption.maximum(self.quantity, self.rate, from.as_millis(), at.as_millis())
+    }
+}
+
+impl Value<Meter> for MaximumDemand {
+    fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
+        self.format.write_floor(self.find(meter, cx.at).map_or(0, |maximum| maximum.power), out)
+    }
+}
+
+impl Captured<Meter> for MaximumDemand {
+    fn capture_time(&self, meter: &Meter, cx: &Context<'_, Meter>) -> DateTime {
+        match self.find(meter, cx.at) {
+            Some(maximum) => meter.stamp(Moment::from_millis(maximum.end_ms)),
+            None => DateTime::UNSPECIFIED,
+        }
+    }
+}
