@@ -3,8 +3,7 @@
 mod object_list;
 
 use dlms::acse::{ApplicationContext, Mechanism};
-use dlms::apdu::{Conformance, DataAccessResult};
-use dlms::association::DLMS_VERSION;
+use dlms::apdu::{Conformance, DLMS_VERSION, DataAccessResult};
 use dlms::association::server::{Cursor, Progress};
 use dlms::axdr::{BitString, BufferFull, Data, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap};

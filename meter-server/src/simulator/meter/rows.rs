@@ -244,10 +244,7 @@ pub(crate) enum ColumnError {
 }
 
 /// Whether `column` can be captured by a profile of this table.
-pub(crate) fn check_column(
-    table: &dyn crate::ObjectTable<Meter>,
-    column: &CaptureObject,
-) -> Result<(), ColumnError> {
+pub(crate) fn check_column(table: &dyn crate::ObjectTable<Meter>, column: &CaptureObject) -> Result<(), ColumnError> {
     let object = table.find(column.class, column.instance).and_then(|index| table.object(index));
     let object = object.ok_or(ColumnError::Undefined)?;
     if column.attribute.0 < 1 || column.attribute.0 > object.attributes() {

@@ -70,19 +70,33 @@ impl Instantaneous {
 /// What a value is, and in what form it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
-    Energy { quantity: Quantity, rate: u8, format: NumberFormat },
-    Instantaneous { quantity: Instantaneous, format: NumberFormat },
+    Energy {
+        quantity: Quantity,
+        rate: u8,
+        format: NumberFormat,
+    },
+    Instantaneous {
+        quantity: Instantaneous,
+        format: NumberFormat,
+    },
     /// A value that stays until a client writes another: number of the slot, and the value as A-XDR.
-    Stored { slot: usize, initial: Vec<u8> },
+    Stored {
+        slot: usize,
+        initial: Vec<u8>,
+    },
     LogicalDeviceName,
     SerialNumber,
     ActiveTariff,
     /// Seconds of a capture period, over which status bits are gathered.
-    ProfileStatus { period_seconds: u32 },
+    ProfileStatus {
+        period_seconds: u32,
+    },
     LastEvent(LogKind),
     LocalTime,
     LocalDate,
-    InvocationCounter { setup: u8 },
+    InvocationCounter {
+        setup: u8,
+    },
 }
 
 /// Octets that a written value may have at most.

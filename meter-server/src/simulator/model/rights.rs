@@ -45,7 +45,8 @@ impl FromStr for RightsList {
         let mut rights = Self::default();
         for item in text.split_whitespace() {
             let (numbers, letters) = item.split_once(':').ok_or_else(|| RightsError::Form(item.to_owned()))?;
-            let (access, protection) = split_letters(letters).ok_or_else(|| RightsError::Letters(letters.to_owned()))?;
+            let (access, protection) =
+                split_letters(letters).ok_or_else(|| RightsError::Letters(letters.to_owned()))?;
             let wrong_letters = || RightsError::Letters(letters.to_owned());
             // `m1,m2` and `m1,2` both name methods.
             if let Some(methods) = numbers.strip_prefix('m') {
@@ -91,9 +92,7 @@ fn split_letters(letters: &str) -> Option<(&str, Protection)> {
 
 fn parse_numbers(text: &str) -> Result<Vec<u8>, RightsError> {
     let wrong = || RightsError::Numbers(text.to_owned());
-    let number = |text: &str| {
-        text.parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number)).ok_or_else(wrong)
-    };
+    let number = |text: &str| text.parse().ok().filter(|number| (1..=NUMBER_MAX).contains(number)).ok_or_else(wrong);
     if text == "all" {
         return Ok((2..=NUMBER_MAX).collect());
     }

@@ -1,0 +1,275 @@
+//! From what a model file says to a model that can run.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use dlms::acse::Mechanism;
+use dlms::apdu::Conformance;
+use dlms::id::ClientSap;
+use dlms::security::{Protection, SecurityPolicy};
+use dlms::time::{ClockStatus, Date, DateTime, Time};
+use toml::Spanned;
+
+use super::error::Places;
+use super::objects::Builder;
+use super::schema::{
+    AssociationFile, ChangeRule, ClockFile, Day, InstallationFile, LoadFile, MechanismFile, ModelFile, NamedDay,
+    PolicyFile, SetupFile,
+};
+use super::{Model, ModelAssociation, ModelError, ModelSetup};
+use crate::objects::{ClockSettings, Switch};
+use crate::simulator::consumption::{Installation, Shape};
+use crate::simulator::meter::rows::check_column;
+
+/// Smallest and largest APDU that a model may offer, in octets.
+const MAX_PDU: core::ops::RangeInclusive<u16> = 128..=16_384;
+/// Seconds of capture period that `adjust_to_measuring_period` goes by.
+const MEASURING_PERIOD_SECONDS: u32 = 900;
+
+/// Reads and checks a model file.
+pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
+    let places = Places(text);
+    let file: ModelFile = toml::from_str(text).map_err(|error| places.syntax(&error))?;
+    let ascii = |field: &Spanned<String>, what: &str| {
+        let text = field.get_ref();
+        if text.len() == 3 && text.bytes().all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit()) {
+            Ok(text.clone())
+        } else {
+            Err(places.error(field.span(), format!("{what} has three capitals or digits, not `{text}`")))
+        }
+    };
+    let manufacturer = ascii(&file.identity.manufacturer, "the manufacturer")?;
+    let device_type = ascii(&file.identity.device_type, "the device type")?;
+    let clock = clock(&places, &file.clock)?;
+    let installation = installation(&places, &file.installation, clock.time_zone_min)?;
+    let setups = setups(&places, &file.security_setups)?;
+    let associations = associations(&places, &file.associations, &setups)?;
+
+    let (access_names, access) = access(&places, file.access, &associations)?;
+    let mut builder = Builder::new(&places, &associations, &setups, &access_names);
+    for object in &file.objects {
+        builder.add(object)?;
+    }
+    let built = builder.finish();
+    let model = Model {
+        name: file.name,
+        manufacturer,
+        device_type,
+        first_serial: file.identity.first_serial,
+        clock,
+        drift_ppm: file.clock.drift_ppm,
+        clock_error_ms: file.clock.error_seconds * 1000.0,
+        installation,
+        setups,
+        associations,
+        switch: built.switch.or(Switch::new(0)).ok_or_else(|| no_place("control mode 0 is unknown"))?,
+        logs: built.logs,
+        objects: built.objects,
+        access_of: built.access_of,
+        access,
+        index: built.index,
+    };
+    for (span, column) in &built.columns {
+        check_column(&model, column).map_err(|error| {
+            let message = format!("column {}:{}:{}: {error}", column.class, column.instance, column.attribute);
+            places.error(span.clone(), message)
+        })?;
+    }
+    Ok(model)
+}
+
+fn no_place(message: &str) -> ModelError {
+    ModelError { line: None, message: message.to_owned() }
+}
+
+fn clock(places: &Places<'_>, file: &ClockFile) -> Result<ClockSettings, ModelError> {
+    let time_zone_min = *file.time_zone.get_ref();
+    if !(-840..=840).contains(&time_zone_min) {
+        return Err(places.error(file.time_zone.span(), "the time zone is at most 840 minutes from UTC"));
+    }
+    let rule = |rule: Option<ChangeRule>| match rule {
+        None => Ok(DateTime::UNSPECIFIED),
+        Some(rule) => change_rule(rule).ok_or_else(|| {
+            places.error(file.time_zone.span(), "a daylight saving rule of this clock names no date of the calendar")
+        }),
+    };
+    Ok(ClockSettings {
+        time_zone_min,
+        daylight_begin: rule(file.daylight_begin)?,
+        daylight_end: rule(file.daylight_end)?,
+        daylight_deviation_min: file.daylight_deviation,
+        daylight_enabled: file.daylight_begin.is_some() && file.daylight_end.is_some(),
+        clock_base: file.clock_base,
+        measuring_period_seconds: MEASURING_PERIOD_SECONDS,
+        preset: None,
+    })
+}
+
+/// A rule as the clock's attributes have it: year and deviation left open.
+fn change_rule(rule: ChangeRule) -> Option<DateTime> {
+    let day = match rule.day {
+        Day::Number(day @ 1..=31) => day,
+        Day::Number(_) => return None,
+        Day::Named(NamedDay::Last) => Date::LAST_DAY,
+        Day::Named(NamedDay::SecondLast) => Date::SECOND_LAST_DAY,
+    };
+    let weekday = match rule.weekday {
+        None => 0xFF,
+        Some(weekday @ 1..=7) => weekday,
+        Some(_) => return None,
+    };
+    if !(1..=12).contains(&rule.month) {
+        return None;
+    }
+    let date = Date::from_bytes(&[0xFF, 0xFF, rule.month, day, weekday]);
+    Some(DateTime::new(date, Time::new(rule.hour, 0, 0)?, None, ClockStatus::UNSPECIFIED))
+}
+
+fn installation(places: &Places<'_>, file: &InstallationFile, time_zone_min: i16) -> Result<Installation, ModelError> {
+    let generation_share = *file.generation_share.get_ref();
+    if !(0.0..=1.0).contains(&generation_share) {
+        return Err(places.error(file.generation_share.span(), "the share of meters with generation is from 0 to 1"));
+    }
+    if !(file.voltage > 0.0 && file.frequency > 0.0) {
+        return Err(places.error(file.generation_share.span(), "voltage and frequency are above 0"));
+    }
+    let import = load(places, &file.import)?;
+    let export = load(places, &file.export)?;
+    let mut beside = import.clone();
+    for (hour, generated) in beside.hours.iter_mut().zip(export.hours) {
+        if generated > 0.0 {
+            *hour = 0.0;
+        }
+    }
+    Ok(Installation {
+        import: Arc::new(import),
+        import_daily_wh: *file.import.wh_per_day.get_ref(),
+        import_beside_generation: Arc::new(beside),
+        export: Arc::new(export),
+        export_daily_wh: *file.export.wh_per_day.get_ref(),
+        generation_share,
+        installed_ms: file.installed.0.as_millisecond(),
+        standard_offset_ms: -60_000 * i64::from(time_zone_min),
+        voltage: file.voltage,
+        frequency: file.frequency,
+    })
+}
+
+/// Checks that energy can only grow: season and irregularity together must leave something of each day.
+fn load(places: &Places<'_>, file: &LoadFile) -> Result<Shape, ModelError> {
+    let (irregularity, hours) = (*file.irregularity.get_ref(), *file.hours.get_ref());
+    if !(file.season >= 0.0 && irregularity >= 0.0 && file.season + irregularity < 1.0) {
+        let message = "season and irregularity are not negative and below 1 together, so that registers never fall";
+        return Err(places.error(file.irregularity.span(), message));
+    }
+    let daily = *file.wh_per_day.get_ref();
+    if !(0.0..=1e7).contains(&daily) {
+        return Err(places.error(file.wh_per_day.span(), "the energy of a day is from 0 to 10 MWh"));
+    }
+    if !hours.iter().all(|weight| (0.0..=1e6).contains(weight)) {
+        return Err(places.error(file.hours.span(), "the weight of an hour is from 0 to a million"));
+    }
+    Ok(Shape { season: file.season, season_peak: file.season_peak, irregularity, hours })
+}
+
+fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<ModelSetup>, ModelError> {
+    let mut setups: Vec<ModelSetup> = Vec::new();
+    for file in files {
+        let SetupFile { number, policy } = file.get_ref();
+        if setups.iter().any(|setup| setup.number == *number) {
+            return Err(places.error(file.span(), format!("security setup {number} is described twice")));
+        }
+        let protection = match policy {
+            PolicyFile::None => Protection::NONE,
+            PolicyFile::Authenticated => Protection::AUTHENTICATED,
+            PolicyFile::Encrypted => Protection::ENCRYPTED,
+            PolicyFile::AuthenticatedEncrypted => Protection::AUTHENTICATED_ENCRYPTED,
+        };
+        setups.push(ModelSetup { number: *number, policy: SecurityPolicy::both(protection) });
+    }
+    Ok(setups)
+}
+
+fn associations(
+    places: &Places<'_>,
+    files: &[Spanned<AssociationFile>],
+    setups: &[ModelSetup],
+) -> Result<Vec<ModelAssociation>, ModelError> {
+    let mut associations: Vec<ModelAssociation> = Vec::new();
+    for spanned in files {
+        let file = spanned.get_ref();
+        let error = |message: String| Err(places.error(spanned.span(), message));
+        let client = ClientSap(file.client);
+        if associations.iter().any(|known| known.client == client || known.name == file.name) {
+            return error(format!("association `{}` or its client {client} is described twice", file.name));
+        }
+        // The SAP of a client is an integer of seven bits in HDLC addresses of one octet.
+        if !(1..=127).contains(&file.client) {
+            return error(format!("client {client} is not from 1 to 127"));
+        }
+        if !MAX_PDU.contains(&file.max_pdu) {
+            return error(format!("max-pdu is from {} to {}", MAX_PDU.start(), MAX_PDU.end()));
+        }
+        let mechanism = match file.mechanism {
+            MechanismFile::None => Mechanism::Lowest,
+            MechanismFile::Lls => Mechanism::Lls,
+            MechanismFile::HlsGmac => Mechanism::Gmac,
+        };
+        match file.security_setup {
+            Some(number) if !setups.iter().any(|setup| setup.number == number) => {
+                return error(format!("there is no security setup {number}"));
+            }
+            None if file.mechanism == MechanismFile::HlsGmac => {
+                return error("hls-gmac needs a security setup for its keys".to_owned());
+            }
+            _ => {}
+        }
+        associations.push(ModelAssociation {
+            name: file.name.clone(),
+            client,
+            mechanism,
+            security_setup: file.security_setup,
+            conformance: conformance(places, &file.conformance)?,
+            max_pdu: file.max_pdu,
+        });
+    }
+    Ok(associations)
+}
+
+fn conformance(places: &Places<'_>, names: &[Spanned<String>]) -> Result<Conformance, ModelError> {
+    names.iter().try_fold(Conformance::NONE, |all, name| {
+        let bit = (0..24)
+            .map(|bit| Conformance::from_bits(1 << bit))
+            .find(|bit| bit.names().any(|known| known == name.get_ref()))
+            .ok_or_else(|| places.error(name.span(), format!("`{}` is not a conformance bit", name.get_ref())))?;
+        Ok(all.union(bit))
+    })
+}
+
+type AccessSets = (BTreeMap<String, usize>, Vec<BTreeMap<ClientSap, super::rights::RightsList>>);
+
+fn access(
+    places: &Places<'_>,
+    files: BTreeMap<String, BTreeMap<Spanned<String>, super::schema::Parsed<super::rights::RightsList>>>,
+    associations: &[ModelAssociation],
+) -> Result<AccessSets, ModelError> {
+    let (mut names, mut sets) = (BTreeMap::new(), Vec::new());
+    for (name, by_association) in files {
+        let mut set = BTreeMap::new();
+        for (association, rights) in by_association {
+            let client = associations.iter().find(|known| known.name == *association.get_ref()).ok_or_else(|| {
+                let message = format!("access `{name}`: there is no association `{}`", association.get_ref());
+                places.error(span(&association), message)
+            })?;
+            set.insert(client.client, rights.0);
+        }
+        names.insert(name, sets.len());
+        sets.push(set);
+    }
+    Ok((names, sets))
+}
+
+fn span<T>(spanned: &Spanned<T>) -> Range<usize> {
+    spanned.span()
+}

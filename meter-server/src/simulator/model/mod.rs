@@ -1,0 +1,149 @@
+//! Models: what a kind of meter is made of, read from a declarative file.
+
+mod compile;
+mod error;
+mod objects;
+mod pattern;
+mod rights;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dlms::acse::Mechanism;
+use dlms::apdu::Conformance;
+use dlms::id::{ClassId, ClientSap};
+use dlms::obis::ObisCode;
+use dlms::security::SecurityPolicy;
+
+pub use self::error::ModelError;
+pub(crate) use self::schema::TypeName;
+
+use self::rights::RightsList;
+use super::consumption::Installation;
+use super::meter::Meter;
+use super::meter::events::LogKind;
+use crate::access::Rights;
+use crate::object::Object;
+use crate::objects::{ClockSettings, Switch};
+use crate::table::ObjectTable;
+
+/// The file of the built-in model.
+pub const DEFAULT_MODEL: &str = include_str!("default.toml");
+
+/// An object that many meters share.
+type SharedObject = Box<dyn Object<Meter> + Send + Sync>;
+
+/// An association of the model.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelAssociation {
+    pub(crate) name: String,
+    pub(crate) client: ClientSap,
+    pub(crate) mechanism: Mechanism,
+    pub(crate) security_setup: Option<u8>,
+    pub(crate) conformance: Conformance,
+    pub(crate) max_pdu: u16,
+}
+
+/// A security setup of the model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelSetup {
+    pub(crate) number: u8,
+    pub(crate) policy: SecurityPolicy,
+}
+
+/// A kind of meter: its objects, access rights, clock and installation. Shared by all meters made from it.
+pub struct Model {
+    name: String,
+    /// Manufacturer and type: the first six characters of each logical device name.
+    pub(crate) manufacturer: String,
+    pub(crate) device_type: String,
+    pub(crate) first_serial: u64,
+    pub(crate) clock: ClockSettings,
+    pub(crate) drift_ppm: f64,
+    pub(crate) clock_error_ms: f64,
+    pub(crate) installation: Installation,
+    pub(crate) setups: Vec<ModelSetup>,
+    pub(crate) associations: Vec<ModelAssociation>,
+    pub(crate) switch: Switch,
+    logs: BTreeMap<u8, u32>,
+    objects: Vec<SharedObject>,
+    /// Access rights of each object: number of the set in `access`.
+    access_of: Vec<usize>,
+    access: Vec<BTreeMap<ClientSap, RightsList>>,
+    /// Object numbers by class and logical name.
+    index: BTreeMap<(u16, [u8; 6]), usize>,
+}
+
+impl Model {
+    /// The built-in model: a three-phase import/export meter in the manner of IDIS package 2.
+    ///
+    /// # Panics
+    /// Never: a test compiles the built-in file.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::from_toml(DEFAULT_MODEL).unwrap_or_else(|error| unreachable!("the built-in model is checked: {error}"))
+    }
+
+    /// The model that a TOML file describes.
+    ///
+    /// # Errors
+    /// What is wrong, and in which line.
+    pub fn from_toml(text: &str) -> Result<Self, ModelError> {
+        compile::compile(text)
+    }
+
+    /// What the model is, for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of objects.
+    #[must_use]
+    pub fn object_count(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Names and SAPs of the clients that have an association.
+    pub fn clients(&self) -> impl Iterator<Item = (&str, ClientSap)> {
+        self.associations.iter().map(|association| (association.name.as_str(), association.client))
+    }
+
+    pub(crate) fn association(&self, client: ClientSap) -> Option<&ModelAssociation> {
+        self.associations.iter().find(|association| association.client == client)
+    }
+
+    /// Entries of an event log; a meter without the log's profile still notes events that other objects show.
+    pub(crate) fn log_capacity(&self, kind: LogKind) -> u32 {
+        self.logs.get(&kind.group_e()).copied().unwrap_or(16)
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("name", &self.name).field("objects", &self.objects.len()).finish_non_exhaustive()
+    }
+}
+
+impl ObjectTable<Meter> for Model {
+    fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    fn object(&self, index: usize) -> Option<&dyn Object<Meter>> {
+        self.objects.get(index).map(|object| &**object as &dyn Object<Meter>)
+    }
+
+    fn rights(&self, index: usize, client: ClientSap) -> Rights<'_> {
+        self.access_of
+            .get(index)
+            .and_then(|set| self.access.get(*set))
+            .and_then(|set| set.get(&client))
+            .map_or(Rights::NONE, RightsList::as_rights)
+    }
+
+    fn find(&self, class: ClassId, instance: ObisCode) -> Option<usize> {
+        self.index.get(&(class.0, instance.0)).copied()
+    }
+}

@@ -1,0 +1,318 @@
+//! The objects of a model file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use dlms::axdr::Writer;
+use dlms::obis::ObisCode;
+use dlms::unit::{ScalerUnit, Unit};
+use toml::Spanned;
+
+use super::error::Places;
+use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
+use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
+use crate::objects::{
+    Association, AssociationOf, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl, ExtendedRegister,
+    ProfileGeneric, Register, SapAssignment, SecuritySetup, Switch,
+};
+use crate::simulator::consumption::Quantity;
+use crate::simulator::meter::events::LogKind;
+use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
+use crate::simulator::meter::rows::{EventRows, PeriodicRows};
+use crate::simulator::meter::values::{AverageDemand, Instantaneous, LastDemand, MaximumDemand, Source};
+
+/// Objects of a model.
+const OBJECTS_MAX: usize = 4096;
+/// Columns of a profile.
+const COLUMNS_MAX: usize = 64;
+/// Rows of a profile.
+const CAPACITY_MAX: u32 = 1_000_000;
+/// Entries of an event log, which are kept in memory.
+const LOG_CAPACITY_MAX: u32 = 10_000;
+
+/// What has been built of a model's objects.
+#[derive(Default)]
+pub(super) struct Built {
+    pub(super) objects: Vec<SharedObject>,
+    pub(super) access_of: Vec<usize>,
+    pub(super) index: BTreeMap<(u16, [u8; 6]), usize>,
+    pub(super) logs: BTreeMap<u8, u32>,
+    pub(super) switch: Option<Switch>,
+    /// Columns to be checked when all objects are known.
+    pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
+}
+
+/// Builds objects one entry of the file after the other.
+pub(super) struct Builder<'a> {
+    places: &'a Places<'a>,
+    associations: &'a [ModelAssociation],
+    setups: &'a [ModelSetup],
+    access: &'a BTreeMap<String, usize>,
+    built: Built,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        places: &'a Places<'a>,
+        associations: &'a [ModelAssociation],
+        setups: &'a [ModelSetup],
+        access: &'a BTreeMap<String, usize>,
+    ) -> Self {
+        Self { places, associations, setups, access, built: Built::default() }
+    }
+
+    pub(super) fn finish(self) -> Built {
+        self.built
+    }
+
+    /// Adds the objects of one entry.
+    pub(super) fn add(&mut self, entry: &Spanned<ObjectFile>) -> Result<(), ModelError> {
+        let (file, span) = (entry.get_ref(), entry.span());
+        let access = *self.access.get(file.access.get_ref()).ok_or_else(|| {
+            let message = format!("there is no access set `{}`", file.access.get_ref());
+            self.places.error(file.access.span(), message)
+        })?;
+        for code in file.obis.0.codes() {
+            let number = self.built.objects.len();
+            if number >= OBJECTS_MAX {
+                return Err(self.places.error(span, format!("a model has at most {OBJECTS_MAX} objects")));
+            }
+            if self.built.index.insert((file.class, code.0), number).is_some() {
+                return Err(self.places.error(span, format!("object {code} of class {} comes twice", file.class)));
+            }
+            let object = self.object(file, *code, number).map_err(|problem| match problem {
+                Problem::Here(message) => self.places.error(span.clone(), format!("object {code}: {message}")),
+                Problem::At(span, message) => self.places.error(span, format!("object {code}: {message}")),
+            })?;
+            self.built.objects.push(object);
+            self.built.access_of.push(access);
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<SharedObject, Problem> {
+        check_keys(file)?;
+        Ok(match file.class {
+            1 => Box::new(DataObject { instance, value: self.source(file, instance, slot)? }),
+            3 => {
+                let scaler_unit = scaler_unit(file, instance)?;
+                Box::new(Register { instance, value: self.source(file, instance, slot)?, scaler_unit })
+            }
+            4 => {
+                let scaler_unit = scaler_unit(file, instance)?;
+                let (quantity, rate, format) = demand(file, instance)?;
+                match file.value {
+                    Some(ValueName::LastDemand) => {
+                        let value = LastDemand(AverageDemand { quantity, format });
+                        Box::new(ExtendedRegister { instance, value, scaler_unit })
+                    }
+                    Some(ValueName::MaximumDemand) => {
+                        let value = MaximumDemand { quantity, rate, format };
+                        Box::new(ExtendedRegister { instance, value, scaler_unit })
+                    }
+                    _ => return Err(here("class 4 has a value of last-demand or maximum-demand")),
+                }
+            }
+            5 => {
+                let scaler_unit = scaler_unit(file, instance)?;
+                let (quantity, _, format) = demand(file, instance)?;
+                if file.value != Some(ValueName::Demand) {
+                    return Err(here("class 5 has a value of demand"));
+                }
+                Box::new(DemandRegister { instance, demand: AverageDemand { quantity, format }, scaler_unit })
+            }
+            7 => self.profile(file, instance, slot)?,
+            8 => Box::new(Clock { instance }),
+            15 => Box::new(Association { instance, of: self.association_of(file)? }),
+            17 => Box::new(SapAssignment { instance }),
+            64 => {
+                let number = instance.0[4];
+                if !self.setups.iter().any(|setup| setup.number == number) {
+                    return Err(here(&format!("there is no security setup {number}, which value group E names")));
+                }
+                Box::new(SecuritySetup { instance })
+            }
+            70 => {
+                let mode = file.control_mode.ok_or_else(|| here("class 70 needs control-mode"))?;
+                let switch = Switch::new(mode).ok_or_else(|| here("the control mode is from 0 to 6"))?;
+                if self.built.switch.replace(switch).is_some() {
+                    return Err(here("a meter has one disconnect control"));
+                }
+                Box::new(DisconnectControl { instance })
+            }
+            class => return Err(here(&format!("class {class} is not one of 1, 3, 4, 5, 7, 8, 15, 17, 64 and 70"))),
+        })
+    }
+
+    fn association_of(&self, file: &ObjectFile) -> Result<AssociationOf, Problem> {
+        let Some(name) = &file.association else { return Ok(AssociationOf::Current) };
+        let found = self.associations.iter().find(|known| known.name == *name.get_ref());
+        let found =
+            found.ok_or_else(|| Problem::At(name.span(), format!("there is no association `{}`", name.get_ref())))?;
+        Ok(AssociationOf::Client(found.client))
+    }
+
+    fn source(&self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<Source, Problem> {
+        let [_, _, c, _, e, _] = instance.0;
+        let value = match (file.value, &file.initial) {
+            (Some(value), None) => value,
+            (None, Some(initial)) => return stored(file, initial, slot),
+            _ => return Err(here("either value or initial is needed")),
+        };
+        let format = || {
+            let kind = file.kind.ok_or_else(|| here("a measured value needs a type"))?;
+            NumberFormat::new(kind, file.scaler.unwrap_or(0)).ok_or_else(|| here("the type is not that of a number"))
+        };
+        Ok(match value {
+            ValueName::Energy => {
+                let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no energy"))?;
+                if e > 4 {
+                    return Err(here("value group E names a tariff from 0 to 4"));
+                }
+                Source::Energy { quantity, rate: e, format: format()? }
+            }
+            ValueName::Instantaneous => {
+                let quantity = Instantaneous::from_code(instance)
+                    .ok_or_else(|| here("the code names no instantaneous value (1.b.c.7.0.f)"))?;
+                Source::Instantaneous { quantity, format: format()? }
+            }
+            ValueName::LogicalDeviceName => Source::LogicalDeviceName,
+            ValueName::SerialNumber => Source::SerialNumber,
+            ValueName::ActiveTariff => Source::ActiveTariff,
+            ValueName::ProfileStatus => {
+                // 0.0.96.10.1 is the status of load profile 1, the other that of the daily profile.
+                Source::ProfileStatus { period_seconds: if e == 1 { 900 } else { 86_400 } }
+            }
+            ValueName::LastEvent => {
+                Source::LastEvent(LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?)
+            }
+            ValueName::LocalTime => Source::LocalTime,
+            ValueName::LocalDate => Source::LocalDate,
+            ValueName::InvocationCounter => {
+                if !self.setups.iter().any(|setup| setup.number == e) {
+                    return Err(here(&format!("there is no security setup {e}, which value group E names")));
+                }
+                Source::InvocationCounter { setup: e }
+            }
+            ValueName::Demand | ValueName::LastDemand | ValueName::MaximumDemand => {
+                return Err(here("averages and maxima are of classes 4 and 5"));
+            }
+        })
+    }
+
+    fn profile(&mut self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<SharedObject, Problem> {
+        let columns = file.columns.as_deref().unwrap_or_default();
+        if columns.is_empty() || columns.len() > COLUMNS_MAX {
+            return Err(here(&format!("a profile has from 1 to {COLUMNS_MAX} columns")));
+        }
+        let columns = columns
+            .iter()
+            .map(|text| {
+                let column = column(text.get_ref()).ok_or_else(|| {
+                    Problem::At(text.span(), format!("`{text}` is not CLASS:OBIS:ATTRIBUTE", text = text.get_ref()))
+                })?;
+                self.built.columns.push((text.span(), column));
+                Ok(column)
+            })
+            .collect::<Result<Vec<_>, Problem>>()?;
+        let capacity = file.capacity.ok_or_else(|| here("a profile needs a capacity"))?;
+        match file.rows {
+            Some(RowsName::Periodic) => {
+                let period_seconds = file.period.ok_or_else(|| here("periodic rows need a period"))?;
+                if !(1..=86_400).contains(&period_seconds) || !(1..=CAPACITY_MAX).contains(&capacity) {
+                    return Err(here("the period is from 1 to 86400 seconds, the capacity from 1 to a million rows"));
+                }
+                let rows = PeriodicRows { slot, columns, period_seconds, capacity };
+                Ok(Box::new(ProfileGeneric { instance, rows }))
+            }
+            Some(RowsName::Events) => {
+                let [_, _, _, _, e, _] = instance.0;
+                let kind = LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?;
+                if !(1..=LOG_CAPACITY_MAX).contains(&capacity) {
+                    return Err(here(&format!("an event log holds from 1 to {LOG_CAPACITY_MAX} entries")));
+                }
+                self.built.logs.insert(e, capacity);
+                Ok(Box::new(ProfileGeneric { instance, rows: EventRows { kind, columns } }))
+            }
+            None => Err(here("a profile needs rows: periodic or events")),
+        }
+    }
+}
+
+/// What is wrong with an object: at its entry or at a place of its own.
+enum Problem {
+    Here(String),
+    At(Range<usize>, String),
+}
+
+fn here(message: &str) -> Problem {
+    Problem::Here(message.to_owned())
+}
+
+/// Refuses keys that the class has no use for: they would be promises that nobody keeps.
+fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
+    let given = [
+        ("value", file.value.is_some(), [1, 3, 4, 5].as_slice()),
+        ("initial", file.initial.is_some(), &[1, 3]),
+        ("type", file.kind.is_some(), &[1, 3, 4, 5]),
+        ("scaler", file.scaler.is_some(), &[3, 4, 5]),
+        ("unit", file.unit.is_some(), &[3, 4, 5]),
+        ("association", file.association.is_some(), &[15]),
+        ("rows", file.rows.is_some(), &[7]),
+        ("period", file.period.is_some(), &[7]),
+        ("capacity", file.capacity.is_some(), &[7]),
+        ("columns", file.columns.is_some(), &[7]),
+        ("control-mode", file.control_mode.is_some(), &[70]),
+    ];
+    for (key, present, classes) in given {
+        if present && !classes.contains(&file.class) {
+            return Err(here(&format!("`{key}` has no meaning in class {}", file.class)));
+        }
+    }
+    Ok(())
+}
+
+fn scaler_unit(file: &ObjectFile, instance: ObisCode) -> Result<ScalerUnit, Problem> {
+    let unit = match &file.unit {
+        Some(symbol) => Unit::from_symbol(symbol.get_ref())
+            .ok_or_else(|| Problem::At(symbol.span(), format!("`{}` is not the symbol of a unit", symbol.get_ref())))?,
+        None => unit_of(instance).ok_or_else(|| here("the unit does not follow from the code: give one"))?,
+    };
+    Ok(ScalerUnit { scaler: file.scaler.unwrap_or(0), unit })
+}
+
+fn demand(file: &ObjectFile, instance: ObisCode) -> Result<(Quantity, u8, NumberFormat), Problem> {
+    let [_, _, c, _, rate, _] = instance.0;
+    let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no power"))?;
+    if rate > 4 {
+        return Err(here("value group E names a tariff from 0 to 4"));
+    }
+    let kind = file.kind.ok_or_else(|| here("a measured value needs a type"))?;
+    let format = NumberFormat::new(kind, file.scaler.unwrap_or(0));
+    Ok((quantity, rate, format.ok_or_else(|| here("the type is not that of a number"))?))
+}
+
+/// A value that stays: text as an octet-string unless a type is given, a number only with a type.
+fn stored(file: &ObjectFile, initial: &Spanned<Initial>, slot: usize) -> Result<Source, Problem> {
+    let mut buffer = [0; 256];
+    let mut out = Writer::new(&mut buffer);
+    let written = match (initial.get_ref(), file.kind) {
+        (Initial::Text(text), None | Some(TypeName::OctetString)) => out.octets(text.as_bytes()).is_ok(),
+        (Initial::Text(text), Some(TypeName::VisibleString)) => out.visible_string(text).is_ok(),
+        (Initial::Number(number), Some(kind)) => write_integer(kind, *number, &mut out).is_ok(),
+        (Initial::Number(_), None) => return Err(here("a number needs a type")),
+        (Initial::Text(_), Some(_)) => false,
+    };
+    if written {
+        Ok(Source::Stored { slot, initial: out.written().to_vec() })
+    } else {
+        Err(Problem::At(initial.span(), "the value does not fit its type, or is longer than 250 octets".to_owned()))
+    }
+}
+
+/// `8:0.0.1.0.0:2`.
+fn column(text: &str) -> Option<CaptureObject> {
+    let (class, rest) = text.split_once(':')?;
+    let (instance, attribute) = rest.rsplit_once(':')?;
+    Some(CaptureObject::whole(class.parse().ok()?, instance.parse().ok()?, attribute.parse().ok()?))
+}
