@@ -73,7 +73,7 @@ fn a_segmented_apdu_is_compared_where_it_completes() {
     let lines = [
         format!(
             r#"{{"id":"b","kind":"hdlc","session":"s","seq":2,"hex":"{second}","expect":{{
-            "link":[{{"frame":"I(ns=1,nr=0,pf=1)","dst":"21","src":"03","length":12}}],"apdu":["get-response-normal"],
+            "link":[{{"frame":"I(ns=1,nr=0,pf=1)","dst":"21","src":"03","length":11}}],"apdu":["get-response-normal"],
             "decoded":{{"apdu":"get-response-normal","invoke":"c1","data":{{"unsigned":42}}}}}}}}"#
         ),
         format!(

@@ -1,7 +1,10 @@
 //! Single cryptographic computations of a corpus.
 
 use dlms::id::SystemTitle;
-use dlms::security::{Context, Envelope, HEADROOM, KeySet, RustCrypto, SecurityControl, TAG_LENGTH, hls};
+use dlms::security::{
+    Context, Envelope, HEADROOM, KeyEncryptionKey, KeySet, RustCrypto, SecurityControl, Suite, TAG_LENGTH, hls,
+    wrap_key,
+};
 use serde_json::{Map, Value};
 
 use super::verdict::Reading;
@@ -18,6 +21,8 @@ pub(super) fn check(record: &Record, reading: &mut Reading) {
         block_response(&input)
     } else if algorithm.starts_with("AES-GCM") {
         protected(&input)
+    } else if algorithm.contains("key wrap") {
+        wrapped(&input)
     } else {
         reading.unsupported = Some(format!("computation {algorithm:?}"));
         return;
@@ -90,4 +95,13 @@ fn protected(input: &Input<'_>) -> Figures {
         .protect(Envelope::Global, control, input.counter()?, &mut buffer, place)
         .map_err(|error| error.to_string())?;
     figures(&[("ciphertext_and_tag", &buffer[apdu.end - plain.len() - TAG_LENGTH..apdu.end])])
+}
+
+/// The suite only says how long the keys are.
+fn wrapped(input: &Input<'_>) -> Figures {
+    let (kek, key) = (input.octets("kek")?, input.octets("key")?);
+    let suite = if kek.len() == Suite::Suite2.key_length() { Suite::Suite2 } else { Suite::Suite0 };
+    let kek = KeyEncryptionKey::from_slice(suite, &kek).map_err(|error| error.to_string())?;
+    let wrapped = wrap_key::<RustCrypto>(suite, &kek, &key).map_err(|error| error.to_string())?;
+    figures(&[("wrapped", wrapped.as_bytes())])
 }
