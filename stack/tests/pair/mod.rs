@@ -1,5 +1,5 @@
 //! A client and a server in one process: bytes go over by hand, time is a number.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
 

@@ -152,7 +152,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             Ok(unwrapped) => unwrapped,
             Err(error) => {
                 device.audit(AuditEvent::SecurityFailed { client, server, error });
-                return refuse(out, security_exception(error, floor_before));
+                return refuse(out, security_exception(error));
             }
         };
         let plain = apdu.get(plain)?;
@@ -305,9 +305,9 @@ const fn client_limit(client_max_pdu: u16) -> usize {
 }
 
 /// What the client learns of a security failure: that it failed, or which counter is acceptable.
-pub(super) fn security_exception(error: SecurityError, floor: u32) -> ExceptionResponse {
+pub(super) fn security_exception(error: SecurityError) -> ExceptionResponse {
     match error.class() {
-        ErrorClass::Counter { .. } => invocation_counter_error(floor),
+        ErrorClass::Counter { lowest } => invocation_counter_error(lowest),
         _ => DECIPHERING_ERROR,
     }
 }

@@ -33,7 +33,7 @@ enum Refusal {
     /// With an AARE: diagnostic, and the initiate error in its user-information.
     Rejected(Diagnostic, u8),
     /// With an exception instead of an AARE.
-    Security(SecurityError, u32),
+    Security(SecurityError),
 }
 
 impl Refusal {
@@ -73,9 +73,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let mut answer = Answer::new(out, usize::MAX, 0);
         match self.accept(&aarq, device, random) {
             Ok(accepted) => self.answer_accepted(accepted, device, answer),
-            Err(Refusal::Security(error, floor)) => {
+            Err(Refusal::Security(error)) => {
                 device.audit(AuditEvent::SecurityFailed { client, server, error });
-                answer.exception(security_exception(error, floor));
+                answer.exception(security_exception(error));
                 send(answer.plain())
             }
             Err(Refusal::Rejected(diagnostic, error)) => {
@@ -123,11 +123,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let information = aarq.user_information.ok_or(Refusal::initiate(0))?;
         let copy = room.get_mut(..information.len()).ok_or(Refusal::initiate(0))?;
         copy.copy_from_slice(information);
-        let floor = secured.as_ref().map_or(0, |secured| device.floor(self.server, secured.setup, secured.peer));
         let (plain, wrapping) = match &mut secured {
-            Some(secured) if ciphered => {
-                secured.unwrap(self.server, copy, device).map_err(|error| Refusal::Security(error, floor))?
-            }
+            Some(secured) if ciphered => secured.unwrap(self.server, copy, device).map_err(Refusal::Security)?,
             _ => (0..copy.len(), None),
         };
         let initiate =
@@ -146,7 +143,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             (None, _) => {}
             // A key that travelled in clear is no secret.
             (Some(key), Some(secured)) if wrapping.is_some_and(|wrapping| wrapping.protection.encrypted) => {
-                secured.context.set_dedicated_key(key).map_err(|error| Refusal::Security(error, floor))?;
+                secured.context.set_dedicated_key(key).map_err(Refusal::Security)?;
             }
             (Some(_), _) => return Err(Refusal::initiate(0)),
         }
@@ -304,7 +301,7 @@ impl<C: Crypto> Secured<C> {
             context.set_peer_title(peer);
             Ok(context)
         };
-        let context = prepare().map_err(|error| Refusal::Security(error, 0))?;
+        let context = prepare().map_err(Refusal::Security)?;
         Ok(Self { context, setup: security.setup, peer, dedicated_floor: ReceiveFloor::new(0), dedicated_counter: 0 })
     }
 }
@@ -393,12 +390,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if let (Some(received), Some(secured)) = (rlrq.user_information, &mut session.security) {
             let copy = room.get_mut(..received.len())?;
             copy.copy_from_slice(received);
-            let floor = device.floor(server, secured.setup, secured.peer);
             match secured.unwrap(server, copy, device) {
                 Ok((_, wrapping)) => information = initiate_response(session, wrapping, device, &mut room),
                 Err(error) => {
                     device.audit(AuditEvent::SecurityFailed { client, server, error });
-                    answer.exception(security_exception(error, floor));
+                    answer.exception(security_exception(error));
                     return send(answer.plain());
                 }
             }
