@@ -2,7 +2,7 @@
 
 use dlms::acse::{Aare, AssociationResult, Diagnostic, Mechanism, ServiceUserDiagnostic};
 use dlms::apdu::{ActionResponse, ActionResult, Apdu, Ciphered, InitiateResponse, ServiceError};
-use dlms::axdr::Writer;
+use dlms::axdr::{DecodeErrorKind, Writer};
 use dlms::deviation::{Deviation, Deviations, StrictError};
 use dlms::time::DateTime;
 
@@ -49,6 +49,7 @@ fn lesson_12_every_time_form_of_an_event_is_read() {
     for time in ["01 090C", "01 19", "01", "090C"] {
         understood_as(&format!("C2 {time} 07E9051D040A0F1E00FF8880 {rest}"), &with_time, &form);
     }
+    understood_as(&format!("C2 01 00 {rest}"), &format!("C2 00 {rest}"), &form);
     let input = octets(&with_time);
     let Ok(Apdu::EventNotification(event)) = Apdu::decode(&input) else { panic!("an event") };
     assert_eq!(event.time.map(DateTime::to_bytes).map(hex::encode_upper).as_deref(), Some("07E9051D040A0F1E00FF8880"));
@@ -219,7 +220,10 @@ fn lesson_30_a_count_from_the_line_reserves_nothing() {
         "D9 40000001 00 847FFFFFFF",
         "0C 84FFFFFFFF 0000",
         "C505C1 02 00",
+        "C303C1 01 00080000010000FF",
     ] {
-        assert!(Apdu::decode(&octets(input)).is_err(), "{input}");
+        let error = Apdu::decode(&octets(input)).expect_err(input);
+        // Refused at the count, before the items are looked at.
+        assert_eq!(error.kind, DecodeErrorKind::InvalidLength { what: "list" }, "{input}");
     }
 }

@@ -140,7 +140,12 @@ fn read_event_time(cursor: &mut Cursor<'_>) -> Result<Option<DateTime>, DecodeEr
         return Ok(None);
     }
     match cursor.peek() {
-        Some(0 | DATE_TIME | OCTET_STRING_TAG | DATE_TIME_TAG) => read_time(cursor),
+        // Present, but empty.
+        Some(0) => {
+            cursor.note(Deviation::DateTimeForm);
+            read_time(cursor)
+        }
+        Some(DATE_TIME | OCTET_STRING_TAG | DATE_TIME_TAG) => read_time(cursor),
         _ => {
             cursor.note(Deviation::DateTimeForm);
             cursor.array().map(|octets| Some(DateTime::from_bytes(&octets)))
