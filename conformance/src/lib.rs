@@ -4,6 +4,7 @@
 
 pub mod complaint;
 pub mod corpus;
+pub mod decode;
 pub mod gbt;
 pub mod line;
 pub mod mbus;

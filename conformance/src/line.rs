@@ -25,8 +25,8 @@ pub struct LineApdu {
 /// What a link layer made of the octets of one record.
 #[derive(Debug, Default)]
 pub struct LineReading {
-    /// One entry per frame.
-    pub link: Vec<Value>,
+    /// One entry per frame, with the offset of its first octet behind the flag.
+    pub link: Vec<(usize, Value)>,
     /// Complete APDUs.
     pub apdus: Vec<LineApdu>,
     /// The record ends inside a segmented transfer.
@@ -52,7 +52,7 @@ impl Line {
         while at < octets.len() {
             if octets[at] != FLAG {
                 if reading.link.is_empty() {
-                    return Err(Complaint::new(Layer::LinkFraming, format_args!("no flag at offset {at}")));
+                    return Err(Complaint::new(Layer::LinkFraming, "no flag").at(at));
                 }
                 reading.trailing = octets[at..].to_vec();
                 return Ok(());
@@ -72,7 +72,7 @@ impl Line {
                     FrameError::HeaderCheck | FrameError::FrameCheck => Layer::LinkCheck,
                     _ => Layer::LinkFraming,
                 };
-                Complaint::new(layer, format_args!("frame at offset {at}: {error}"))
+                Complaint::new(layer, error).at(at)
             })?;
             self.information(&frame, octets, reading);
             at += frame.octets().len();
@@ -136,21 +136,22 @@ impl Line {
         } else if !information.is_empty() {
             entry.insert("information".to_owned(), json!(hex::encode(information)));
         }
-        reading.link.push(Value::Object(entry));
+        let offset = frame.octets().as_ptr().addr() - octets.as_ptr().addr();
+        reading.link.push((offset, Value::Object(entry)));
     }
 
     /// Reads wrapper headers, each with its APDU.
     pub fn wrapper(octets: &[u8], reading: &mut LineReading) -> Result<(), Complaint> {
         let mut at = 0;
         while at < octets.len() {
-            let (header, apdu) = wrapper::decode_datagram(&octets[at..]).map_err(|error: WrapperError| {
-                Complaint::new(Layer::LinkFraming, format_args!("wrapper at offset {at}: {error}"))
-            })?;
-            reading.link.push(json!({
+            let (header, apdu) = wrapper::decode_datagram(&octets[at..])
+                .map_err(|error: WrapperError| Complaint::new(Layer::LinkFraming, error).at(at))?;
+            let entry = json!({
                 "src_wport": header.source,
                 "dst_wport": header.destination,
                 "length": header.length,
-            }));
+            });
+            reading.link.push((at, entry));
             let offset = at + wrapper::Header::LENGTH;
             reading.apdus.push(LineApdu { octets: apdu.to_vec(), offset });
             at = offset + apdu.len();
@@ -163,8 +164,8 @@ impl Line {
         let mut rest = octets;
         while !rest.is_empty() {
             let (frame, after) = mbus::Frame::parse(rest)?;
+            reading.link.push((octets.len() - rest.len(), frame.to_json()));
             rest = after;
-            reading.link.push(frame.to_json());
             let apdu = self.mbus.push(&frame)?;
             reading.segment = apdu.is_none();
             reading.apdus.extend(apdu.map(|octets| LineApdu { octets, offset: 0 }));
@@ -180,7 +181,7 @@ impl Line {
         let apdu = octets
             .strip_prefix(&LLC_PLC)
             .ok_or_else(|| Complaint::new(Layer::LinkFraming, "does not begin with the LLC header 90 01 01"))?;
-        reading.link.push(json!({ "llc": hex::encode(LLC_PLC) }));
+        reading.link.push((0, json!({ "llc": hex::encode(LLC_PLC) })));
         reading.apdus.push(LineApdu { octets: apdu.to_vec(), offset: LLC_PLC.len() });
         Ok(())
     }
@@ -189,7 +190,7 @@ impl Line {
     pub fn bare(octets: &[u8], reading: &mut LineReading) {
         let llc = llc_header(octets);
         if let Some(llc) = llc {
-            reading.link.push(json!({ "llc": hex::encode(llc) }));
+            reading.link.push((0, json!({ "llc": hex::encode(llc) })));
         }
         let offset = llc.map_or(0, |llc| llc.len());
         reading.apdus.push(LineApdu { octets: octets[offset..].to_vec(), offset });
@@ -238,7 +239,7 @@ mod tests {
         let (reading, outcome) = hdlc(&mut Line::default(), &format!("{SNRM}{}", &SNRM[2..]));
         assert_eq!(outcome, Ok(()));
         assert_eq!(reading.link.len(), 2);
-        assert_eq!(reading.link[1], json!({"frame": "SNRM", "dst": "03", "src": "21", "length": 7}));
+        assert_eq!(reading.link[1].1, json!({"frame": "SNRM", "dst": "03", "src": "21", "length": 7}));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use dlms_conformance::{corpus, replay};
+use dlms_conformance::open::{KeyArgument, Keys};
+use dlms_conformance::{corpus, decode, replay};
 
 /// DLMS/COSEM conformance tools.
 #[derive(Debug, Parser)]
@@ -26,6 +27,22 @@ enum Command {
         #[arg(required = true, value_name = "DIR")]
         folders: Vec<PathBuf>,
         /// What to print: a table for people, or, as the last line, counts for programs.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Print a frame or an APDU as a tree of offsets, names and values.
+    ///
+    /// HDLC frames, wrapped APDUs, M-Bus frames, P1 telegrams, LLC headers, bare APDUs and A-XDR values are told
+    /// apart by how they begin. Exit status: 0 if everything was understood, 1 if not, 2 for a bad argument.
+    Decode {
+        /// The octets in hex, spaces allowed; `-` reads them from the standard input.
+        #[arg(value_name = "HEX")]
+        hex: String,
+        /// A key or system title as ROLE=HEX; roles: guek, gak, dedicated, general, mac, client-title, server-title,
+        /// title (of whoever sent it).
+        #[arg(long = "key", value_name = "ROLE=HEX")]
+        keys: Vec<KeyArgument>,
+        /// What to print: an indented tree, or one JSON object.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
@@ -67,6 +84,21 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 print!("{}", report.to_text());
             }
             Ok(ExitCode::from(u8::from(totals.failed > 0)))
+        }
+        Command::Decode { hex, keys, format } => {
+            let text = if hex == "-" { std::io::read_to_string(std::io::stdin())? } else { hex };
+            let digits: String = text.chars().filter(|letter| !letter.is_whitespace()).collect();
+            let octets = hex::decode(&digits).context("the input is not hex")?;
+            let decoded = decode::decode(&octets, keys.into_iter().collect::<Keys>());
+            match format {
+                Format::Text => print!("{}", decoded.to_text()),
+                Format::Json => println!("{}", decoded.to_json()),
+            }
+            let Some(complaint) = decoded.complaint else { return Ok(ExitCode::SUCCESS) };
+            if format == Format::Text {
+                eprintln!("refused at {complaint}");
+            }
+            Ok(ExitCode::FAILURE)
         }
     }
 }

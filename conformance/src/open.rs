@@ -31,6 +31,75 @@ pub struct Keys {
     sender: Option<SystemTitle>,
 }
 
+/// A key or title of the command line, as `ROLE=HEX`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyArgument {
+    role: Role,
+    octets: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Encryption,
+    Authentication,
+    Dedicated,
+    General,
+    Mac,
+    ClientTitle,
+    ServerTitle,
+    SenderTitle,
+}
+
+/// What `ROLE` may be, for the help text and for errors.
+pub const ROLES: &str = "guek, gak, dedicated, general, mac, client-title, server-title, title";
+
+impl std::str::FromStr for KeyArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (role, octets) = text.split_once('=').ok_or_else(|| "expected ROLE=HEX".to_owned())?;
+        let role = match role {
+            "guek" => Role::Encryption,
+            "gak" => Role::Authentication,
+            "dedicated" => Role::Dedicated,
+            "general" => Role::General,
+            "mac" => Role::Mac,
+            "client-title" => Role::ClientTitle,
+            "server-title" => Role::ServerTitle,
+            "title" => Role::SenderTitle,
+            other => return Err(format!("no role {other:?}; there are {ROLES}")),
+        };
+        let octets = hex::decode(octets).map_err(|error| format!("{text}: {error}"))?;
+        let lengths: &[usize] = match role {
+            Role::ClientTitle | Role::ServerTitle | Role::SenderTitle => &[8],
+            _ => &[16, 32],
+        };
+        if !lengths.contains(&octets.len()) {
+            return Err(format!("{text}: {} octets, allowed are {lengths:?}", octets.len()));
+        }
+        Ok(Self { role, octets })
+    }
+}
+
+impl FromIterator<KeyArgument> for Keys {
+    fn from_iter<I: IntoIterator<Item = KeyArgument>>(arguments: I) -> Self {
+        let mut keys = Self::default();
+        for KeyArgument { role, octets } in arguments {
+            match role {
+                Role::Encryption => keys.unicast = Some(octets),
+                Role::Authentication => keys.authentication = Some(octets),
+                Role::Dedicated => keys.dedicated = Some(octets),
+                Role::General => keys.general = Some(octets),
+                Role::Mac => keys.mac = Some(octets),
+                Role::ClientTitle => keys.client = SystemTitle::from_slice(&octets),
+                Role::ServerTitle => keys.server = SystemTitle::from_slice(&octets),
+                Role::SenderTitle => keys.sender = SystemTitle::from_slice(&octets),
+            }
+        }
+        keys
+    }
+}
+
 impl Keys {
     /// The keys of a record.
     pub fn new(security: &Security) -> Self {
@@ -114,7 +183,7 @@ impl Opener<'_> {
             return Err(Complaint::new(Layer::Apdu, format_args!("APDUs nested over {MAX_NESTING} deep")));
         }
         let (decoded, deviations) = Apdu::decode_with_deviations(octets)
-            .map_err(|error| Complaint::new(Layer::Apdu, format_args!("APDU at offset {offset}: {error}")))?;
+            .map_err(|error| Complaint::new(Layer::Apdu, error.kind).at(offset + error.offset))?;
         self.opened.deviations = self.opened.deviations.union(deviations);
         if named {
             self.opened.names.push(decoded.name().to_owned());

@@ -60,7 +60,7 @@ impl Exchange {
             }
         };
         if !line.link.is_empty() {
-            reading.set("link", line.link);
+            reading.set("link", line.link.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>());
         }
         if line.segment {
             reading.set("segment", true);
@@ -148,7 +148,7 @@ fn report(record: &Record, opened: &[Opened], reading: &mut Reading) {
 }
 
 fn read_data(octets: &[u8], reading: &mut Reading) -> Result<(), Complaint> {
-    let value = Data::from_slice(octets).map_err(|error| Complaint::new(Layer::Apdu, error))?;
+    let value = Data::from_slice(octets).map_err(|error| Complaint::new(Layer::Apdu, error.kind).at(error.offset))?;
     reading.set("decoded", apdu::value(&value, Place::new(octets, 0)).to_json());
     Ok(())
 }

@@ -73,7 +73,7 @@ pub fn judge(record: &Record, reading: &Reading) -> Verdict {
     }
     let Some(malformed) = &record.malformed else {
         return match (&reading.complaint, first_difference(&record.expect, &reading.fields)) {
-            (Some(complaint), _) => Verdict::Failed(format!("refused at {}: {}", complaint.layer, complaint.message)),
+            (Some(complaint), _) => Verdict::Failed(format!("refused at {complaint}")),
             (None, Some(difference)) => Verdict::Failed(difference),
             (None, None) => Verdict::Matched(How::Equal),
         };
@@ -82,10 +82,7 @@ pub fn judge(record: &Record, reading: &Reading) -> Verdict {
         return if complaint.layer == malformed.layer {
             Verdict::Matched(How::Refused)
         } else {
-            Verdict::Failed(format!(
-                "refused at {} ({}) and not at {}: {}",
-                complaint.layer, complaint.message, malformed.layer, malformed.reason
-            ))
+            Verdict::Failed(format!("refused at {complaint} and not at {}: {}", malformed.layer, malformed.reason))
         };
     }
     // A checksum that does not match is never a matter of tolerance.

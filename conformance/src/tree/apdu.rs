@@ -8,7 +8,8 @@ use dlms::apdu::{
     LongInvokeIdAndPriority, MethodDescriptor, MethodResult, ReadResult, Selection, ServiceError, SetRequest,
     SetResponse, VariableAccess, WriteResult,
 };
-use dlms::axdr::Data;
+use dlms::axdr::{Data, Writer};
+use dlms::obis::ObisCode;
 use dlms::time::DateTime;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub fn apdu(apdu: &Apdu<'_>, place: Place<'_>) -> Parts {
         Apdu::GetRequest(request) => get_request(parts, request, place),
         Apdu::GetResponse(response) => get_response(parts, response, place),
         Apdu::SetRequest(request) => set_request(parts, request, place),
-        Apdu::SetResponse(response) => set_response(parts, response),
+        Apdu::SetResponse(response) => set_response(parts, response, place),
         Apdu::ActionRequest(request) => action_request(parts, request, place),
         Apdu::ActionResponse(response) => action_response(parts, response, place),
         Apdu::AccessRequest(request) => access_request(parts, request, place),
@@ -47,12 +48,12 @@ pub fn apdu(apdu: &Apdu<'_>, place: Place<'_>) -> Parts {
             .with("time", report.time.map(Tree::hex))
             .with("items", list(&report.variables, |item| variable(&item, place)))
             .with("data", list(&report.values, |value| data(&value, place))),
-        Apdu::EventNotification(event) => attribute(parts.with("time", event.time.map(time)), &event.attribute)
-            .with("data", data(&event.value, place)),
+        Apdu::EventNotification(event) => attribute(parts.with("time", event.time.map(time)), &event.attribute, None)
+            .with("data", last(&event.value, place)),
         Apdu::DataNotification(push) => parts
-            .with("long-invoke", long_invoke(push.invoke))
-            .with("date-time", push.time.map(time))
-            .with("body", data(&push.body, place)),
+            .with("long-invoke", long_invoke(push.invoke).at(place.at(1)))
+            .with("date-time", push.time.map(|value| time(value).at(place.at(5))))
+            .with("body", last(&push.body, place)),
         Apdu::DataNotificationConfirm(confirm) => {
             parts.with("long-invoke", long_invoke(confirm.invoke)).with("date-time", time_or_empty(confirm.time))
         }
@@ -155,20 +156,23 @@ fn conformance(bits: Conformance) -> Tree {
 }
 
 fn get_request(parts: Parts, request: &GetRequest<'_>, place: Place<'_>) -> Parts {
-    let parts = parts.with("invoke", invoke(request.invoke()));
+    let parts = parts.with("invoke", invoke(request.invoke()).at(place.at(2)));
     match request {
-        GetRequest::Normal { request, .. } => attribute_request(parts, request, place),
-        GetRequest::Next { number, .. } => parts.with("block", *number),
+        GetRequest::Normal { request, .. } => attribute_request(parts, request, Some(place.at(3)), place),
+        GetRequest::Next { number, .. } => parts.with("block", Tree::from(*number).at(place.at(3))),
         GetRequest::WithList { requests, .. } => {
-            parts.with("items", list(requests, |item| attribute_request(Parts::default(), &item, place).into()))
+            parts.with("items", list(requests, |item| attribute_request(Parts::default(), &item, None, place).into()))
         }
     }
 }
 
 fn get_response(parts: Parts, response: &GetResponse<'_>, place: Place<'_>) -> Parts {
-    let parts = parts.with("invoke", invoke(response.invoke()));
+    let parts = parts.with("invoke", invoke(response.invoke()).at(place.at(2)));
     match response {
-        GetResponse::Normal { result, .. } => get_data_result(parts, result, place),
+        GetResponse::Normal { result: GetDataResult::Data(value), .. } => parts.with("data", last(value, place)),
+        GetResponse::Normal { result: GetDataResult::Error(error), .. } => {
+            parts.with("data-access-result", Tree::from(error.code()).at(place.at(4)))
+        }
         GetResponse::WithDataBlock { last, number, result, .. } => {
             let parts = parts.with("last", *last).with("block", *number);
             match result {
@@ -183,16 +187,16 @@ fn get_response(parts: Parts, response: &GetResponse<'_>, place: Place<'_>) -> P
 }
 
 fn set_request(parts: Parts, request: &SetRequest<'_>, place: Place<'_>) -> Parts {
-    let parts = parts.with("invoke", invoke(request.invoke()));
+    let parts = parts.with("invoke", invoke(request.invoke()).at(place.at(2)));
     let items = |requests: &List<'_, AttributeRequest<'_>>| {
-        list(requests, |item| attribute_request(Parts::default(), &item, place).into())
+        list(requests, |item| attribute_request(Parts::default(), &item, None, place).into())
     };
     match request {
         SetRequest::Normal { request, value, .. } => {
-            attribute_request(parts, request, place).with("data", data(value, place))
+            attribute_request(parts, request, Some(place.at(3)), place).with("data", last(value, place))
         }
         SetRequest::WithFirstDataBlock { request, block, .. } => {
-            self::block(attribute_request(parts, request, place), block, place)
+            self::block(attribute_request(parts, request, Some(place.at(3)), place), block, place)
         }
         SetRequest::WithDataBlock { block, .. } => self::block(parts, block, place),
         SetRequest::WithList { requests, values, .. } => {
@@ -204,8 +208,8 @@ fn set_request(parts: Parts, request: &SetRequest<'_>, place: Place<'_>) -> Part
     }
 }
 
-fn set_response(parts: Parts, response: &SetResponse<'_>) -> Parts {
-    let parts = parts.with("invoke", invoke(response.invoke()));
+fn set_response(parts: Parts, response: &SetResponse<'_>, place: Place<'_>) -> Parts {
+    let parts = parts.with("invoke", invoke(response.invoke()).at(place.at(2)));
     let results = |results: &List<'_, DataAccessResult>| list(results, |result| result.code().into());
     match response {
         SetResponse::Normal { result, .. } => parts.with("result", result.code()),
@@ -219,17 +223,19 @@ fn set_response(parts: Parts, response: &SetResponse<'_>) -> Parts {
 }
 
 fn action_request(parts: Parts, request: &ActionRequest<'_>, place: Place<'_>) -> Parts {
-    let parts = parts.with("invoke", invoke(request.invoke()));
-    let items = |methods: &List<'_, MethodDescriptor>| list(methods, |item| method(Parts::default(), &item).into());
+    let parts = parts.with("invoke", invoke(request.invoke()).at(place.at(2)));
+    let items =
+        |methods: &List<'_, MethodDescriptor>| list(methods, |item| method(Parts::default(), &item, None).into());
     match request {
-        ActionRequest::Normal { request, .. } => {
-            method(parts, &request.method).with("data", request.parameter.map(|value| data(&value, place)))
-        }
+        ActionRequest::Normal { request, .. } => method(parts, &request.method, Some(place.at(3)))
+            .with("data", request.parameter.map(|value| last(&value, place))),
         ActionRequest::NextPBlock { number, .. } => parts.with("block", *number),
         ActionRequest::WithList { methods, parameters, .. } => {
             parts.with("items", items(methods)).with("data", list(parameters, |value| data(&value, place)))
         }
-        ActionRequest::WithFirstPBlock { method: first, block, .. } => self::block(method(parts, first), block, place),
+        ActionRequest::WithFirstPBlock { method: first, block, .. } => {
+            self::block(method(parts, first, Some(place.at(3))), block, place)
+        }
         ActionRequest::WithListAndFirstPBlock { methods, block, .. } => {
             self::block(parts.with("items", items(methods)), block, place)
         }
@@ -238,7 +244,7 @@ fn action_request(parts: Parts, request: &ActionRequest<'_>, place: Place<'_>) -
 }
 
 fn action_response(parts: Parts, response: &ActionResponse<'_>, place: Place<'_>) -> Parts {
-    let parts = parts.with("invoke", invoke(response.invoke()));
+    let parts = parts.with("invoke", invoke(response.invoke()).at(place.at(2)));
     let result = |parts: Parts, result: &MethodResult<'_>| {
         let returned = result.data.map(|value| get_data_result(Parts::default(), &value, place));
         parts.with("result", result.result.code()).with_some("return", returned)
@@ -273,12 +279,12 @@ fn access_response(parts: Parts, response: &AccessResponse<'_>, place: Place<'_>
 
 fn access_specification(item: &AccessSpecification<'_>, place: Place<'_>) -> Tree {
     let selected = |attribute: &AttributeDescriptor, selection: &Selection<'_>| {
-        self::attribute(Parts::default(), attribute).with("access", self::selection(selection, place))
+        self::attribute(Parts::default(), attribute, None).with("access", self::selection(selection, place))
     };
     match item {
-        AccessSpecification::Get(descriptor) => Tree::typed("get", attribute(Parts::default(), descriptor)),
-        AccessSpecification::Set(descriptor) => Tree::typed("set", attribute(Parts::default(), descriptor)),
-        AccessSpecification::Action(descriptor) => Tree::typed("action", method(Parts::default(), descriptor)),
+        AccessSpecification::Get(descriptor) => Tree::typed("get", attribute(Parts::default(), descriptor, None)),
+        AccessSpecification::Set(descriptor) => Tree::typed("set", attribute(Parts::default(), descriptor, None)),
+        AccessSpecification::Action(descriptor) => Tree::typed("action", method(Parts::default(), descriptor, None)),
         AccessSpecification::GetWithSelection { attribute, selection } => {
             Tree::typed("get", selected(attribute, selection))
         }
@@ -334,23 +340,41 @@ fn write_result(item: WriteResult) -> Tree {
     }
 }
 
-fn attribute_request(parts: Parts, request: &AttributeRequest<'_>, place: Place<'_>) -> Parts {
-    attribute(parts, &request.attribute)
+/// `start`: where the descriptor begins, if that is known.
+fn attribute_request(parts: Parts, request: &AttributeRequest<'_>, start: Option<usize>, place: Place<'_>) -> Parts {
+    attribute(parts, &request.attribute, start)
         .with("access", request.selection.map(|selection| self::selection(&selection, place)))
 }
 
-fn attribute(parts: Parts, descriptor: &AttributeDescriptor) -> Parts {
-    parts
-        .with("class", descriptor.class.0)
-        .with("obis", descriptor.instance.to_string())
-        .with("attribute", descriptor.attribute.0)
+fn attribute(parts: Parts, descriptor: &AttributeDescriptor, start: Option<usize>) -> Parts {
+    object(parts, descriptor.class.0, descriptor.instance, start)
+        .with("attribute", behind(start, 8, descriptor.attribute.0.into()))
 }
 
-fn method(parts: Parts, descriptor: &MethodDescriptor) -> Parts {
-    parts
-        .with("class", descriptor.class.0)
-        .with("obis", descriptor.instance.to_string())
-        .with("method", descriptor.method.0)
+fn method(parts: Parts, descriptor: &MethodDescriptor, start: Option<usize>) -> Parts {
+    object(parts, descriptor.class.0, descriptor.instance, start)
+        .with("method", behind(start, 8, descriptor.method.0.into()))
+}
+
+fn object(parts: Parts, class: u16, instance: ObisCode, start: Option<usize>) -> Parts {
+    parts.with("class", behind(start, 0, class.into())).with("obis", behind(start, 2, instance.to_string().into()))
+}
+
+fn behind(start: Option<usize>, octets: usize, tree: Tree) -> Tree {
+    match start {
+        Some(start) => tree.at(start + octets),
+        None => tree,
+    }
+}
+
+/// The value at the end of an APDU.
+fn last(value: &Data<'_>, place: Place<'_>) -> Tree {
+    let mut scratch = vec![0; place.len()];
+    let mut writer = Writer::new(&mut scratch);
+    match value.encode(&mut writer) {
+        Ok(()) => data(value, place).at(place.at(place.len() - writer.len())),
+        Err(_) => data(value, place),
+    }
 }
 
 fn selection(selection: &Selection<'_>, place: Place<'_>) -> Tree {

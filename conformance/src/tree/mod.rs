@@ -7,6 +7,9 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+/// First parts that say what the whole is.
+const TITLES: [&str; 2] = ["apdu", "frame"];
+
 /// A decoded value with, where known, the offset of its first octet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tree {
@@ -93,14 +96,23 @@ impl Tree {
                 };
                 let _ = writeln!(out, "{place}  {:indent$}{name} {text}", "");
             }
-            // An A-XDR value: its type joins the line of its name.
-            Self::Map(parts) if parts.len() == 1 && name.starts_with('[') => {
+            // One part: its name joins the line, as an A-XDR type does.
+            Self::Map(parts) if parts.len() == 1 => {
                 let (kind, part) = &parts[0];
                 part.write_line(out, &format!("{name} {kind}"), depth, offset);
             }
             Self::Map(parts) => {
-                let _ = writeln!(out, "{place}  {:indent$}{name}", "");
-                parts.iter().for_each(|(name, part)| part.write_line(out, name, depth + 1, None));
+                // The name of an APDU or frame joins the line too.
+                let (head, rest) = match parts.split_first() {
+                    Some(((key, Self::Leaf(Value::String(kind))), rest)) if TITLES.contains(&key.as_ref()) => {
+                        (Some(kind), rest)
+                    }
+                    _ => (None, parts.as_slice()),
+                };
+                let separator = if head.is_some() { " " } else { "" };
+                let head = head.map_or("", String::as_str);
+                let _ = writeln!(out, "{place}  {:indent$}{name}{separator}{head}", "");
+                rest.iter().for_each(|(name, part)| part.write_line(out, name, depth + 1, None));
             }
             Self::List(elements) => {
                 let _ = writeln!(out, "{place}  {:indent$}{name} ({})", "", elements.len());
@@ -114,7 +126,13 @@ impl Tree {
 
 impl From<Value> for Tree {
     fn from(value: Value) -> Self {
-        Self::Leaf(value)
+        match value {
+            Value::Object(parts) => {
+                Self::Map(parts.into_iter().map(|(name, part)| (Cow::Owned(name), Self::from(part))).collect())
+            }
+            Value::Array(elements) => Self::List(elements.into_iter().map(Self::from).collect()),
+            leaf => Self::Leaf(leaf),
+        }
     }
 }
 
@@ -152,6 +170,21 @@ impl<'a> Place<'a> {
     /// `octets` begin at `offset`.
     pub const fn new(octets: &'a [u8], offset: usize) -> Self {
         Self { octets, offset }
+    }
+
+    /// Offset of the octet `index` octets behind the first.
+    pub const fn at(&self, index: usize) -> usize {
+        self.offset + index
+    }
+
+    /// Octets in all.
+    pub const fn len(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.octets.is_empty()
     }
 
     /// Where `part` begins, if it is a piece of these octets.
@@ -216,7 +249,7 @@ mod tests {
         let mut text = String::new();
         sample().write_text(&mut text, "apdu", 0);
         assert!(text.contains("00002    invoke c1\n"), "{text}");
-        assert!(text.contains("00009        [0] integer -1\n"), "{text}");
+        assert!(text.contains("00009      [0] integer -1\n"), "{text}");
     }
 
     #[test]
