@@ -1,6 +1,8 @@
 //! The HDLC link from outside: published frames and exchanges, captured traffic, and both stations joined by a
 //! line that loses, doubles and damages frames.
 
+mod captures;
 mod line;
 mod lossy;
 mod pair;
+mod vectors;
