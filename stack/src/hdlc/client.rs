@@ -1,7 +1,7 @@
 //! The client's station: it opens the link, and owns the right to send.
 
 use super::address::Address;
-use super::control::{Control, Kind};
+use super::control::{Control, Kind, Sequence};
 use super::deframer::Deframer;
 use super::echo::Echo;
 use super::frame::{Frame, OVERHEAD_MAX, Repr};
@@ -104,6 +104,7 @@ struct Station<B> {
     owed: u8,
     /// I frames of the last turn; 0 when it was a poll.
     burst: u8,
+    heard: Heard,
     /// When the server must have got on with the answer.
     answer_deadline: Option<Instant>,
     /// When an incomplete notification is given up.
@@ -130,6 +131,17 @@ enum Turn {
     Ours { wake: Option<Instant> },
     /// The server may send, until `deadline`.
     Theirs { deadline: Instant },
+}
+
+/// What the server's turn has brought so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Heard {
+    /// The frame at hand acknowledged something, or was taken.
+    fresh: bool,
+    /// Some frame did.
+    progress: bool,
+    /// There were I frames, in sequence or not.
+    data: bool,
 }
 
 /// What goes out next.
@@ -164,6 +176,7 @@ impl<B: Storage> Session<B> {
                 attempts: 0,
                 owed: 0,
                 burst: 0,
+                heard: Heard::default(),
                 answer_deadline: None,
                 notification_deadline: None,
                 echo: Echo::default(),
@@ -325,7 +338,7 @@ impl<B: Storage> Station<B> {
         self.expecting = answered;
         self.extend_answer(now);
         if let Turn::Ours { .. } = self.turn {
-            self.take_turn(false, now);
+            self.take_turn(now);
         }
         Ok(())
     }
@@ -340,11 +353,12 @@ impl<B: Storage> Station<B> {
         self.burst = if pending == Pending::Information { self.sender.burst() } else { 0 };
         self.owed = self.owed.saturating_add(1);
         self.echo.clear();
+        self.heard = Heard::default();
         self.turn = Turn::Theirs { deadline: now.after_ms(u64::from(self.config.response_timeout_ms)) };
     }
 
-    /// Uses the right to send; `moved`: the server's last turn brought something forward.
-    fn take_turn(&mut self, moved: bool, now: Instant) {
+    /// Uses the right to send.
+    fn take_turn(&mut self, now: Instant) {
         self.turn = Turn::Ours { wake: None };
         if self.closing {
             return self.disconnect(now);
@@ -357,7 +371,8 @@ impl<B: Storage> Station<B> {
         if self.sender.is_pending() && !self.peer_busy {
             self.sender.rewind();
             self.hand_over(Pending::Information, now);
-        } else if self.receiver.is_partial() && moved {
+        } else if waiting && self.heard.data {
+            // The server is in the middle of its answer: it is acknowledged, or asked for again, at once.
             self.hand_over(Pending::Poll, now);
         } else if waiting {
             self.turn = later(self.config.poll_interval_ms);
@@ -439,36 +454,31 @@ impl<B: Storage> Station<B> {
             (State::Disconnecting, Kind::Ua | Kind::Dm) => self.end(LinkEvent::Closed),
             (State::Connected, Kind::Dm) => self.fail(LinkError::Disconnected),
             (State::Connected, Kind::I { send, receive }) => {
-                let acknowledged = self.sender.acknowledge(receive);
-                let outcome = self.receiver.numbered(send, frame.is_segmented(), frame.information());
-                let moved = match outcome {
-                    Outcome::Accepted => true,
+                self.acknowledge(receive);
+                self.heard.data = true;
+                match self.receiver.numbered(send, frame.is_segmented(), frame.information()) {
+                    Outcome::Accepted => self.heard.fresh = true,
                     Outcome::Complete => {
+                        self.heard.fresh = true;
                         self.expecting = false;
                         self.events.push(LinkEvent::Apdu);
-                        true
                     }
-                    Outcome::OutOfSequence | Outcome::Busy => false,
+                    Outcome::OutOfSequence | Outcome::Busy => {}
                     Outcome::Oversize(length) => {
                         return self.fail(LinkError::Oversize { length, limit: self.receiver.limit() });
                     }
-                };
-                self.handle_answer(poll_final, moved, acknowledged, false, now);
+                }
+                self.handle_answer(poll_final, false, now);
             }
             (State::Connected, Kind::Rr { receive }) => {
                 self.peer_busy = false;
-                let acknowledged = self.sender.acknowledge(receive);
-                self.handle_answer(poll_final, false, acknowledged, false, now);
+                self.acknowledge(receive);
+                self.handle_answer(poll_final, false, now);
             }
-            (State::Connected, Kind::Rnr { receive }) => {
-                self.peer_busy = true;
-                let acknowledged = self.sender.acknowledge(receive);
-                self.handle_answer(poll_final, false, acknowledged, true, now);
-            }
-            (State::Connected, Kind::Rej { receive }) => {
-                self.peer_busy = false;
-                let acknowledged = self.sender.acknowledge(receive);
-                self.handle_answer(poll_final, false, acknowledged, true, now);
+            (State::Connected, Kind::Rnr { receive } | Kind::Rej { receive }) => {
+                self.peer_busy = matches!(kind, Kind::Rnr { .. });
+                self.acknowledge(receive);
+                self.handle_answer(poll_final, true, now);
             }
             // A second UA answers an SNRM that was sent again; commands come from clients; the rest is unknown.
             _ => {}
@@ -482,20 +492,27 @@ impl<B: Storage> Station<B> {
         self.reset(&self.config.parameters.agreed(&parameters));
         self.state = State::Connected;
         self.events.push(LinkEvent::Opened);
-        self.take_turn(true, now);
+        self.take_turn(now);
     }
 
-    /// One frame of the server's turn: `moved` when it brought data, `asked` when it asks for a repetition or a pause.
-    fn handle_answer(&mut self, r#final: bool, moved: bool, acknowledged: Acknowledged, asked: bool, now: Instant) {
-        let accepted = acknowledged == Acknowledged::Some;
-        let progress = moved || accepted;
-        if progress {
+    fn acknowledge(&mut self, receive: Sequence) {
+        if self.sender.acknowledge(receive) == Acknowledged::Some {
+            self.heard.fresh = true;
+        }
+    }
+
+    /// After a frame of the server's turn; `asked`: it asks for a repetition or a pause.
+    fn handle_answer(&mut self, r#final: bool, asked: bool, now: Instant) {
+        let fresh = core::mem::take(&mut self.heard.fresh);
+        self.heard.progress |= fresh;
+        let Heard { progress, data, .. } = self.heard;
+        if fresh {
             self.attempts = 0;
             self.extend_answer(now);
         }
         let Turn::Theirs { .. } = self.turn else { return };
         if !r#final {
-            if progress {
+            if fresh {
                 self.turn = Turn::Theirs { deadline: now.after_ms(u64::from(self.config.response_timeout_ms)) };
             }
             return;
@@ -505,16 +522,17 @@ impl<B: Storage> Station<B> {
             // A server that did not get a single I frame is silent. If it answers without acknowledging that frame, the
             // answer is to an earlier poll. The same holds while more answers are owed than one.
             if self.owed > 0 || (self.burst == 1 && self.sender.is_pending()) {
+                self.heard = Heard::default();
                 return;
             }
-            if self.burst > 1 && !self.count_attempt() {
+            if (self.burst > 1 || data) && !self.count_attempt() {
                 return;
             }
-            if !self.sender.is_pending() {
+            if self.burst == 0 && !data {
                 self.attempts = 0;
             }
         }
-        self.take_turn(progress, now);
+        self.take_turn(now);
     }
 
     /// A notification. It may be for another client, or come from another address of the meter.

@@ -2,7 +2,10 @@
 //! line that loses, doubles and damages frames.
 
 mod captures;
+mod exchange;
 mod line;
 mod lossy;
 mod pair;
+mod script;
+mod stations;
 mod vectors;

@@ -30,6 +30,8 @@ pub(crate) struct Pair {
     pub(crate) served: Vec<Vec<u8>>,
     pub(crate) server_events: Vec<Event>,
     pub(crate) seen: Vec<Seen>,
+    /// Whether the client's line returns what it sends.
+    pub(crate) echo: bool,
     /// Every frame that left a station: from the client or not, and its octets.
     pub(crate) frames: Vec<(bool, Vec<u8>)>,
 }
@@ -88,6 +90,7 @@ impl Pair {
             served: Vec::new(),
             server_events: Vec::new(),
             seen: Vec::new(),
+            echo: false,
             frames: Vec::new(),
         }
     }
@@ -98,6 +101,9 @@ impl Pair {
         while let Some(length) = self.client.poll_transmit(&mut out) {
             self.frames.push((true, out[..length].to_vec()));
             self.up.send(&out[..length], self.now);
+            if self.echo {
+                assert_eq!(self.client.handle_input(&out[..length], self.now), length);
+            }
             moved = true;
         }
         while let Some(event) = self.client.poll_event() {
