@@ -2,6 +2,7 @@
 //! `dlms` crate and compares every value, a decoder for single frames, and a recorder that makes
 //! corpus records of live exchanges.
 
+pub mod collect;
 pub mod complaint;
 pub mod corpus;
 pub mod decode;
@@ -12,5 +13,7 @@ pub mod open;
 pub mod p1;
 pub mod readings;
 pub mod record;
+pub mod recorder;
 pub mod replay;
 pub mod tree;
+pub mod values;

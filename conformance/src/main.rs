@@ -1,13 +1,18 @@
 //! `conformance`: replay a corpus, decode a frame, record an exchange.
 
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use dlms_conformance::corpus::CorpusFile;
 use dlms_conformance::open::{KeyArgument, Keys};
-use dlms_conformance::{corpus, decode, replay};
+use dlms_conformance::record::{Kind, Record, Security};
+use dlms_conformance::recorder::Exchanged;
+use dlms_conformance::values::Reported;
+use dlms_conformance::{corpus, decode, recorder, replay};
 
 /// DLMS/COSEM conformance tools.
 #[derive(Debug, Parser)]
@@ -46,6 +51,50 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Pass one connection between a client and a server on, and write what was said as corpus records.
+    Record {
+        /// Where the client is expected; port 0 takes a free one, which is printed.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        listen: String,
+        /// The server.
+        #[arg(long, value_name = "ADDRESS")]
+        connect: String,
+        /// Framing of the connection.
+        #[arg(long, value_enum)]
+        link: Link,
+        /// Name of the session; names of records begin with it.
+        #[arg(long)]
+        session: String,
+        /// Who talks to whom, for the records.
+        #[arg(long)]
+        document: String,
+        /// The session's keys: guek, gak or dedicated, as ROLE=HEX.
+        #[arg(long = "key", value_name = "ROLE=HEX")]
+        keys: Vec<KeyArgument>,
+        /// File to write, one record a line.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Set the values that an independent implementation reported beside the records of its exchange.
+    ///
+    /// Exit status 1 if a value differs from what is decoded here, or was never answered.
+    Annotate {
+        /// Records written by `record`; replaced.
+        records: PathBuf,
+        /// JSON list of objects with class, obis, attribute, optional selector, and value.
+        values: PathBuf,
+        /// Name and version of the implementation.
+        #[arg(long)]
+        implementation: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Link {
+    /// Wrapper over TCP.
+    Wrapper,
+    /// HDLC over TCP.
+    Hdlc,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -100,5 +149,45 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::FAILURE)
         }
+        Command::Record { listen, connect, link, session, document, keys, output } => {
+            let listener = TcpListener::bind(&listen).with_context(|| format!("cannot listen on {listen}"))?;
+            println!("listening on {}", listener.local_addr()?);
+            let octets =
+                recorder::proxy(&listener, &connect).with_context(|| format!("between client and {connect}"))?;
+            let kind = match link {
+                Link::Wrapper => Kind::Wrapper,
+                Link::Hdlc => Kind::Hdlc,
+            };
+            let security = (!keys.is_empty()).then(|| Security::from_iter(keys));
+            let records = recorder::records(&Exchanged { session, kind, security, document }, &octets);
+            write_records(&output, &records)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Annotate { records, values, implementation } => {
+            let mut file = CorpusFile::read(&records).context("cannot read the records")?;
+            let text = std::fs::read_to_string(&values).with_context(|| format!("cannot read {}", values.display()))?;
+            let values: Vec<Reported> =
+                serde_json::from_str(&text).context("the values are no JSON list of reports")?;
+            match recorder::annotate(&mut file.records, &values, &implementation) {
+                Ok(found) => {
+                    write_records(&records, &file.records)?;
+                    println!("{found} values agree");
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(difference) => {
+                    eprintln!("conformance: {difference}");
+                    Ok(ExitCode::FAILURE)
+                }
+            }
+        }
     }
+}
+
+fn write_records(path: &Path, records: &[Record]) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for record in records {
+        text.push_str(&serde_json::to_string(record)?);
+        text.push('\n');
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

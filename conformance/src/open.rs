@@ -100,6 +100,27 @@ impl FromIterator<KeyArgument> for Keys {
     }
 }
 
+/// The keys that a record carries; for new records.
+impl FromIterator<KeyArgument> for Security {
+    fn from_iter<I: IntoIterator<Item = KeyArgument>>(arguments: I) -> Self {
+        let mut security = Self { key_origin: Some("test-suite".to_owned()), ..Self::default() };
+        for KeyArgument { role, octets } in arguments {
+            let place = match role {
+                Role::Encryption => &mut security.block_cipher_key,
+                Role::Authentication => &mut security.auth_key,
+                Role::Dedicated => &mut security.dedicated_key,
+                Role::General => &mut security.general_ciphering_key,
+                Role::Mac => &mut security.mac_key,
+                Role::ClientTitle => &mut security.client_system_title,
+                Role::ServerTitle => &mut security.server_system_title,
+                Role::SenderTitle => &mut security.system_title,
+            };
+            *place = Some(octets.into());
+        }
+        security
+    }
+}
+
 impl Keys {
     /// The keys of a record.
     pub fn new(security: &Security) -> Self {

@@ -7,6 +7,7 @@ use dlms::axdr::Data;
 use serde_json::Value;
 
 use super::verdict::Reading;
+use crate::collect::Collector;
 use crate::complaint::Complaint;
 use crate::gbt;
 use crate::line::{Line, LineApdu, LineReading};
@@ -15,6 +16,7 @@ use crate::p1::Telegram;
 use crate::readings::readings;
 use crate::record::{Cause, Direction, Kind, Layer, Record};
 use crate::tree::{Place, apdu};
+use crate::values::Reported;
 
 /// Keys, segments and blocks that records of an exchange hand on to each other.
 #[derive(Debug, Default)]
@@ -22,6 +24,7 @@ pub struct Exchange {
     keys: Keys,
     line: Line,
     transfers: HashMap<Direction, gbt::Joiner>,
+    collector: Collector,
 }
 
 impl Exchange {
@@ -109,6 +112,20 @@ impl Exchange {
             reading.set("apdu", vec!["general-block-transfer"]);
         }
         report(record, &opened, reading);
+        self.compare_values(record, &opened)
+    }
+
+    /// Compares the value that is complete with this record with the one an independent implementation reported.
+    fn compare_values(&mut self, record: &Record, opened: &[Opened]) -> Result<(), Complaint> {
+        for tree in opened.iter().filter_map(|opened| opened.tree.as_ref()) {
+            let (Some(found), Some(reported)) = (self.collector.push(&tree.to_json()), Reported::of(record)) else {
+                continue;
+            };
+            if found != reported {
+                let message = format!("the peer reported {}, decoded {}", reported.value, found.value);
+                return Err(Complaint::new(Layer::Content, message));
+            }
+        }
         Ok(())
     }
 }
