@@ -9,3 +9,5 @@
 
 pub mod meter;
 pub mod operation;
+pub mod store;
+pub mod vault;

@@ -2,8 +2,11 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// The communication profile below the application layer, and its end point.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkConfig {
     /// TCP with the eight-octet wrapper (Green Book, TCP-UDP/IP profile).
     TcpWrapper {
@@ -34,7 +37,7 @@ pub enum LinkConfig {
 }
 
 /// HDLC parameters of one meter (IEC 62056-46).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HdlcConfig {
     /// Lower HDLC address, the physical device; the upper one is the server access point.
     /// `None` with a one-octet address, which has no lower part.
@@ -54,7 +57,8 @@ impl Default for HdlcConfig {
 }
 
 /// Octets of a server address on the line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AddressWidth {
     /// Upper address alone.
     #[default]
@@ -98,7 +102,8 @@ impl AddressWidth {
 }
 
 /// A host name or IP address with a port, kept as text and resolved at each connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HostPort {
     host: String,
     port: u16,
@@ -120,6 +125,12 @@ pub enum HostPortError {
 }
 
 impl HostPort {
+    /// Port `port` of this host.
+    #[must_use]
+    pub fn localhost(port: u16) -> Self {
+        Self { host: "127.0.0.1".to_owned(), port }
+    }
+
     /// The host name or address, an IPv6 one without its brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -154,6 +165,20 @@ impl FromStr for HostPort {
             return Err(HostPortError::Host(host.to_owned()));
         }
         Ok(Self { host: bare.unwrap_or(host).to_owned(), port })
+    }
+}
+
+impl TryFrom<String> for HostPort {
+    type Error = HostPortError;
+
+    fn try_from(text: String) -> Result<Self, HostPortError> {
+        text.parse()
+    }
+}
+
+impl From<HostPort> for String {
+    fn from(address: HostPort) -> Self {
+        address.to_string()
     }
 }
 

@@ -4,6 +4,7 @@ mod id;
 mod link;
 mod secret;
 mod security;
+mod settings;
 mod time_policy;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ pub use self::{
     link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig},
     secret::{CounterId, Secret},
     security::{Authentication, Ciphering, Envelope, MeterKeys, PolicyBits},
+    settings::{Mechanism, MeterRecord, MeterSettings, SecuritySettings, SettingsError, TimeoutSettings},
     time_policy::{TimeBasis, TimePolicy},
 };
 

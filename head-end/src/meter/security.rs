@@ -1,6 +1,7 @@
 //! Authentication and ciphering of one association.
 
 use dlms::id::SystemTitle;
+use serde::{Deserialize, Serialize};
 
 use super::{CounterId, Secret};
 
@@ -38,7 +39,7 @@ pub struct Ciphering {
 }
 
 /// Which protection every APDU carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyBits {
     /// An authentication tag.
     pub authenticated: bool,
@@ -47,7 +48,8 @@ pub struct PolicyBits {
 }
 
 /// How protected APDUs are wrapped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Envelope {
     /// `glo-`/`ded-` APDUs, one tag for each service.
     #[default]

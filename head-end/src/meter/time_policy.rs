@@ -1,10 +1,13 @@
 //! How the date-times of a meter become UTC.
 
+use serde::{Deserialize, Serialize};
+
 /// What is known about a meter's clock beyond the octets that it sends.
 ///
 /// The twelve octets are always kept beside the result, so a policy that turns out wrong can be
 /// corrected without asking the meter again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TimePolicy {
     /// The meter counts its deviation from UTC to local time. The Blue Book counts from local time
     /// to UTC, so that central Europe in winter is -60; many meters send +60.

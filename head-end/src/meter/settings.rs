@@ -1,0 +1,335 @@
+//! A meter as it is registered: everything but its secrets.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use dlms::id::{ClientSap, SystemTitle};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Envelope, HdlcConfig, LinkConfig, MeterId, PolicyBits, TimePolicy};
+
+/// What an operator says about a meter. Secrets are kept beside it, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeterSettings {
+    /// Name for people.
+    #[serde(default)]
+    pub display_name: String,
+    /// Free attributes.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// How its octets are carried.
+    pub link: LinkConfig,
+    /// Client service access point.
+    pub client_sap: u16,
+    /// Server service access point.
+    pub server_sap: u16,
+    /// Authentication mechanism.
+    pub mechanism: Mechanism,
+    /// Ciphering.
+    pub security: Option<SecuritySettings>,
+    /// The meter's system title.
+    #[serde(default, with = "optional_title")]
+    pub system_title: Option<SystemTitle>,
+    /// How its date-times become UTC.
+    #[serde(default)]
+    pub time_policy: TimePolicy,
+    /// Shared medium; empty for none.
+    #[serde(default)]
+    pub route: String,
+    /// Own timeouts.
+    #[serde(default)]
+    pub timeouts: TimeoutSettings,
+    /// Largest APDU that we accept, in octets.
+    pub max_pdu: u16,
+}
+
+/// Authentication mechanism.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mechanism {
+    /// Lowest level.
+    #[default]
+    None,
+    /// Low level security.
+    Lls,
+    /// High level security with GMAC.
+    HlsGmac,
+}
+
+/// Ciphering, without its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecuritySettings {
+    /// Security suite.
+    pub suite: u8,
+    /// Protection.
+    pub policy: PolicyBits,
+    /// How protected APDUs are wrapped.
+    #[serde(default)]
+    pub envelope: Envelope,
+    /// Whether to propose a dedicated key.
+    #[serde(default)]
+    pub dedicated_key: bool,
+    /// Our own system title for this meter; `None` takes the head-end's.
+    #[serde(default, with = "optional_title")]
+    pub client_title: Option<SystemTitle>,
+}
+
+/// Timeouts of one meter; `None` takes the head-end's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeoutSettings {
+    /// Opening the socket or port, in ms.
+    pub connect_ms: Option<u64>,
+    /// From one APDU sent to the first octets of its answer, in ms.
+    pub response_ms: Option<u64>,
+    /// How long an association without requests is kept, in ms.
+    pub idle_ms: Option<u64>,
+    /// Between two octets of one frame on a serial line, in ms.
+    pub inter_octet_ms: Option<u64>,
+}
+
+/// A meter in the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterRecord {
+    /// Which meter.
+    #[serde(with = "meter_id")]
+    pub id: MeterId,
+    /// 1 when it was registered, one more with every change.
+    pub revision: u64,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// When it was changed last.
+    pub updated: Timestamp,
+    /// What is registered.
+    pub settings: MeterSettings,
+    /// Whether the encryption key is held.
+    pub encryption_key_set: bool,
+    /// Whether the authentication key is held.
+    pub authentication_key_set: bool,
+    /// Whether a password is held.
+    pub password_set: bool,
+}
+
+/// A rule that settings break, and the field that breaks it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct SettingsError {
+    /// The field, as the API names it.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Smallest and largest timeout that makes sense.
+const TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+
+impl MeterSettings {
+    /// All rules that these settings break, so that an operator can mend them at once.
+    #[must_use]
+    pub fn problems(&self) -> Vec<SettingsError> {
+        let mut found = Vec::new();
+        let mut check = |legal: bool, field: &'static str, problem: &dyn Fn() -> String| {
+            if !legal {
+                found.push(SettingsError { field, problem: problem() });
+            }
+        };
+        check(self.display_name.chars().count() <= 200, "display_name", &|| "at most 200 characters".into());
+        check(self.labels.len() <= 32, "labels", &|| "at most 32 labels".into());
+        for (key, value) in &self.labels {
+            let legal = (1..=63).contains(&key.chars().count()) && value.chars().count() <= 200;
+            check(legal, "labels", &|| format!("{key:?}: keys have 1 to 63 characters and values at most 200"));
+        }
+        check(self.client_sap != 0, "client_sap", &|| "from 1 to 65535".into());
+        check(self.server_sap != 0, "server_sap", &|| "from 1 to 65535".into());
+        check(self.max_pdu >= 64, "max_pdu_octets", &|| "from 64 to 65535".into());
+        check(self.route.chars().count() <= 200, "route", &|| "at most 200 characters".into());
+        let offset = self.time_policy.fallback_offset_min;
+        check(offset.is_none_or(|minutes| (-720..=840).contains(&minutes)), "time_policy.fallback_offset_min", &|| {
+            "from -720 to 840 minutes".into()
+        });
+        let hls = self.mechanism == Mechanism::HlsGmac;
+        check(!hls || self.security.is_some(), "security", &|| "HLS-GMAC needs the keys of a security".into());
+        if let Some(security) = &self.security {
+            check(security.suite == 0, "security.suite", &|| {
+                format!("suite {} is not implemented; 0 is", security.suite)
+            });
+        }
+        self.timeouts.problems(&mut check);
+        self.link_problems(&mut check);
+        found
+    }
+
+    fn link_problems(&self, check: &mut dyn FnMut(bool, &'static str, &dyn Fn() -> String)) {
+        let (hdlc, field) = match &self.link {
+            LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => return,
+            LinkConfig::HdlcTcp { hdlc, .. } => (hdlc, "link.hdlc_tcp.hdlc"),
+            LinkConfig::HdlcSerial { hdlc, baud, device } => {
+                check((50..=4_000_000).contains(baud), "link.hdlc_serial.baud", &|| "from 50 to 4000000 bit/s".into());
+                check(!device.as_os_str().is_empty(), "link.hdlc_serial.device", &|| "may not be empty".into());
+                (hdlc, "link.hdlc_serial.hdlc")
+            }
+        };
+        check((1..=7).contains(&hdlc.window), field, &|| "window: from 1 to 7 frames".into());
+        check((32..=2030).contains(&hdlc.information_field), field, &|| {
+            "information_field_octets: from 32 to 2030".into()
+        });
+        check(address_fits(hdlc, self.server_sap), field, &|| {
+            format!(
+                "address: an address of {} octets has {} lower part and parts up to {}",
+                hdlc.width.octets(),
+                if hdlc.width.octets() == 1 { "no" } else { "a" },
+                hdlc.width.largest()
+            )
+        });
+        check(self.client_sap <= 0x7F, "client_sap", &|| {
+            "at most 127 with HDLC, whose client address is one octet".into()
+        });
+    }
+}
+
+fn address_fits(hdlc: &HdlcConfig, upper: u16) -> bool {
+    let largest = hdlc.width.largest();
+    let lower_fits = match (hdlc.width.octets(), hdlc.lower) {
+        (1, lower) => lower.is_none(),
+        (_, Some(lower)) => lower <= largest,
+        (_, None) => false,
+    };
+    lower_fits && upper <= largest
+}
+
+impl TimeoutSettings {
+    fn problems(&self, check: &mut dyn FnMut(bool, &'static str, &dyn Fn() -> String)) {
+        let each = [
+            ("timeouts.connect", self.connect_ms),
+            ("timeouts.response", self.response_ms),
+            ("timeouts.idle", self.idle_ms),
+            ("timeouts.inter_octet", self.inter_octet_ms),
+        ];
+        for (field, value) in each {
+            let legal = value.is_none_or(|ms| TIMEOUT_RANGE.contains(&Duration::from_millis(ms)));
+            check(legal, field, &|| "from 10 ms to 1 h".into());
+        }
+    }
+}
+
+impl Default for MeterSettings {
+    /// A meter behind a wrapper on this host, read by the public client; the address is to be replaced.
+    fn default() -> Self {
+        Self {
+            display_name: String::new(),
+            labels: BTreeMap::new(),
+            link: LinkConfig::TcpWrapper { address: super::HostPort::localhost(4059) },
+            client_sap: ClientSap::PUBLIC.0,
+            server_sap: 1,
+            mechanism: Mechanism::None,
+            security: None,
+            system_title: None,
+            time_policy: TimePolicy::default(),
+            route: String::new(),
+            timeouts: TimeoutSettings::default(),
+            max_pdu: super::DEFAULT_MAX_PDU,
+        }
+    }
+}
+
+/// A system title as 16 hexadecimal digits.
+mod optional_title {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, SystemTitle};
+
+    pub(super) fn serialize<S: Serializer>(title: &Option<SystemTitle>, out: S) -> Result<S::Ok, S::Error> {
+        title.map(|title| title.to_string()).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SystemTitle>, D::Error> {
+        use serde::de::Error;
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let mut title = [0; 8];
+        hex::decode_to_slice(&text, &mut title)
+            .map_err(|_| D::Error::custom("a system title is 16 hexadecimal digits"))?;
+        Ok(Some(SystemTitle(title)))
+    }
+}
+
+mod meter_id {
+    use super::{Deserialize, Deserializer, MeterId, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(id: &MeterId, out: S) -> Result<S::Ok, S::Error> {
+        id.as_str().serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<MeterId, D::Error> {
+        MeterId::try_new(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_the_way_through_the_store() {
+        let settings = MeterSettings {
+            link: LinkConfig::HdlcTcp { address: super::super::HostPort::localhost(1), hdlc: HdlcConfig::default() },
+            mechanism: Mechanism::HlsGmac,
+            security: Some(SecuritySettings {
+                suite: 0,
+                policy: PolicyBits { authenticated: true, encrypted: true },
+                envelope: Envelope::General,
+                dedicated_key: true,
+                client_title: Some(SystemTitle(*b"DHE\0\0\0\0\x01")),
+            }),
+            system_title: Some(SystemTitle(*b"ISK\0\0\0\0\x02")),
+            ..MeterSettings::default()
+        };
+        assert_eq!(settings.problems(), []);
+        let text = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<MeterSettings>(&text).unwrap(), settings);
+    }
+
+    #[test]
+    fn every_broken_rule_is_reported_at_once() {
+        let settings = MeterSettings {
+            client_sap: 0,
+            server_sap: 200,
+            mechanism: Mechanism::HlsGmac,
+            link: LinkConfig::HdlcSerial {
+                device: "".into(),
+                baud: 1,
+                hdlc: HdlcConfig { window: 8, information_field: 8, ..HdlcConfig::default() },
+            },
+            max_pdu: 63,
+            timeouts: TimeoutSettings { idle_ms: Some(9), ..TimeoutSettings::default() },
+            time_policy: TimePolicy { fallback_offset_min: Some(900), ..TimePolicy::default() },
+            labels: BTreeMap::from([(String::new(), String::new())]),
+            ..MeterSettings::default()
+        };
+        let fields: Vec<_> = settings.problems().into_iter().map(|problem| problem.field).collect();
+        assert_eq!(
+            fields,
+            [
+                "labels",
+                "client_sap",
+                "max_pdu_octets",
+                "time_policy.fallback_offset_min",
+                "security",
+                "timeouts.idle",
+                "link.hdlc_serial.baud",
+                "link.hdlc_serial.device",
+                "link.hdlc_serial.hdlc",
+                "link.hdlc_serial.hdlc",
+                "link.hdlc_serial.hdlc"
+            ]
+        );
+    }
+
+    #[test]
+    fn hdlc_addresses_must_fit_their_width() {
+        use super::super::AddressWidth::{Four, One, Two};
+        let fits = |width, lower, upper| address_fits(&HdlcConfig { lower, width, ..HdlcConfig::default() }, upper);
+        assert!(fits(One, None, 0x7F) && fits(Two, Some(0x7F), 0x7F) && fits(Four, Some(0x3FFF), 0x3FFF));
+        assert!(!fits(One, None, 0x80) && !fits(One, Some(1), 1) && !fits(Two, None, 1));
+        assert!(!fits(Two, Some(0x80), 1) && !fits(Four, Some(0x4000), 1));
+    }
+}

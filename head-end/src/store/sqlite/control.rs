@@ -1,0 +1,150 @@
+//! The one writer of the control database.
+//!
+//! Writes that wait together are committed together, each in a savepoint of its own: a refused one
+//! leaves nothing behind, and one synchronisation of the disk serves them all.
+
+use std::{path::Path, sync::Mutex, thread};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    SqliteOptions,
+    failure::Context,
+    file::{self, CONTROL},
+};
+use crate::store::StoreError;
+
+/// Name of the file in errors.
+pub(super) const FILE: &str = "control.sqlite3";
+
+/// Writes committed together, at most: it bounds how long the first of them waits.
+const GROUP: usize = 128;
+
+/// Called with the end of the transaction that a job was part of.
+type Completion = Box<dyn FnOnce(&Result<(), StoreError>) + Send>;
+
+/// Does its work, or learns why there is no transaction to do it in.
+type Job = Box<dyn FnOnce(Result<&Connection, &StoreError>) -> Completion + Send>;
+
+/// Handle of the writer.
+#[derive(Debug)]
+pub(super) struct Control {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    ended: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Control {
+    pub(super) fn start(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let db = file::open_writer(path, &CONTROL, options)?;
+        let (sender, receiver) = mpsc::channel(options.control_queue);
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("store-control".to_owned())
+            .spawn(move || {
+                run(&db, receiver);
+                drop(db);
+                // Nobody may be waiting for the end.
+                let _ = end.send(());
+            })
+            .map_err(file::io("start the writer of", path))?;
+        Ok(Self { jobs: Mutex::new(Some(sender)), ended: tokio::sync::Mutex::new(Some(ended)) })
+    }
+
+    /// Runs `work` in a transaction and returns once it is durable.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |db| {
+            let result = match db {
+                Ok(db) => in_savepoint(db, work),
+                Err(error) => Err(error.clone()),
+            };
+            Box::new(move |committed| {
+                let result = match committed {
+                    Ok(()) => result,
+                    Err(error) => result.and_then(|_| Err(error.clone())),
+                };
+                // The caller may have gone away; the work is done all the same.
+                let _ = reply.send(result);
+            })
+        });
+        let sender = self.jobs.lock().map_err(|_| StoreError::Closed)?.clone().ok_or(StoreError::Closed)?;
+        sender.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded { what: "control writes" },
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        drop(sender);
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Finishes what was accepted, and closes the file.
+    pub(super) async fn close(&self) {
+        if let Ok(mut jobs) = self.jobs.lock() {
+            *jobs = None;
+        }
+        if let Some(ended) = self.ended.lock().await.take() {
+            // An error means that the thread is gone already.
+            let _ = ended.await;
+        }
+    }
+}
+
+fn in_savepoint<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    db.execute_batch("SAVEPOINT job").context(FILE, "beginning")?;
+    let result = work(db);
+    // After a full disk SQLite may have rolled the whole transaction back, savepoints included.
+    if !db.is_autocommit() {
+        let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+        db.execute_batch(end).context(FILE, "ending")?;
+    }
+    result
+}
+
+fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut group = Vec::with_capacity(GROUP);
+        group.push(first);
+        while group.len() < GROUP {
+            let Ok(job) = jobs.try_recv() else { break };
+            group.push(job);
+        }
+        carry_out(db, group.into_iter());
+    }
+}
+
+/// Runs a group of jobs; begins again behind a job that made SQLite roll the transaction back.
+fn carry_out(db: &Connection, mut group: impl ExactSizeIterator<Item = Job>) {
+    while group.len() > 0 {
+        if let Err(error) = db.execute_batch("BEGIN IMMEDIATE").context(FILE, "beginning") {
+            tracing::warn!(%error, waiting = group.len(), "control database refuses writes");
+            group.for_each(|job| job(Err(&error))(&Err(error.clone())));
+            return;
+        }
+        let mut done: Vec<Completion> = Vec::with_capacity(group.len());
+        let mut rolled_back = false;
+        for job in group.by_ref() {
+            done.push(job(Ok(db)));
+            if db.is_autocommit() {
+                rolled_back = true;
+                break;
+            }
+        }
+        let committed = if rolled_back { Err(StoreError::Full { file: FILE.to_owned() }) } else { commit(db) };
+        done.into_iter().for_each(|complete| complete(&committed));
+    }
+}
+
+fn commit(db: &Connection) -> Result<(), StoreError> {
+    let committed = db.execute_batch("COMMIT").context(FILE, "committing");
+    if let Err(error) = &committed {
+        tracing::error!(%error, "control database did not commit");
+        if !db.is_autocommit() {
+            // What cannot be rolled back is rolled back by the next start of the process.
+            let _ = db.execute_batch("ROLLBACK");
+        }
+    }
+    committed
+}

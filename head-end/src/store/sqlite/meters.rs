@@ -1,0 +1,167 @@
+//! Meters and their sealed secrets.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::{control::FILE, failure::Context, requests};
+use crate::{
+    meter::{MeterId, MeterRecord},
+    store::{MeterFilter, NewMeter, RequestKey, RequestState, SecretChange, StoreError, StoredMeter, Written},
+    vault::{Sealed, SecretRole},
+};
+
+/// A full walk for a label filter returns after so many rows, found or not, to bound one page's work.
+const SCAN: usize = 10_000;
+
+pub(super) fn create(db: &Connection, meter: &NewMeter, request: Option<&RequestKey>) -> Result<Written, StoreError> {
+    once(db, request, || {
+        if record(db, &meter.record.id)?.is_some() {
+            return Err(StoreError::AlreadyExists(meter.record.id.resource_name()));
+        }
+        put(db, meter)?;
+        Ok(meter.record.clone())
+    })
+}
+
+pub(super) fn update(db: &Connection, meter: &NewMeter, request: Option<&RequestKey>) -> Result<Written, StoreError> {
+    once(db, request, || {
+        let expected = meter.record.revision.saturating_sub(1);
+        check_revision(db, &meter.record.id, Some(expected))?;
+        put(db, meter)?;
+        Ok(meter.record.clone())
+    })
+}
+
+pub(super) fn delete(
+    db: &Connection,
+    id: &MeterId,
+    revision: Option<u64>,
+    request: Option<&RequestKey>,
+) -> Result<(), StoreError> {
+    if let Some(request) = request
+        && matches!(requests::begin(db, request)?, RequestState::Finished(_))
+    {
+        return Ok(());
+    }
+    check_revision(db, id, revision)?;
+    db.execute("DELETE FROM meters WHERE name = ?1", [id.as_str()]).context(FILE, "deleting a meter")?;
+    match request {
+        Some(request) => requests::finish(db, request, &[]),
+        None => Ok(()),
+    }
+}
+
+/// Does `work` and keeps its record as the answer, in one transaction, unless it was done before.
+fn once(
+    db: &Connection,
+    request: Option<&RequestKey>,
+    work: impl FnOnce() -> Result<MeterRecord, StoreError>,
+) -> Result<Written, StoreError> {
+    let Some(request) = request else { return work().map(Written::Done) };
+    if let RequestState::Finished(response) = requests::begin(db, request)? {
+        let text = String::from_utf8_lossy(&response);
+        return parse(&text).map(Written::Repeated);
+    }
+    let record = work()?;
+    requests::finish(db, request, to_json(&record)?.as_bytes())?;
+    Ok(Written::Done(record))
+}
+
+fn check_revision(db: &Connection, id: &MeterId, expected: Option<u64>) -> Result<(), StoreError> {
+    let Some(current) = record(db, id)? else { return Err(StoreError::NotFound(id.resource_name())) };
+    match expected {
+        Some(expected) if expected != current.revision => {
+            Err(StoreError::Conflict { name: id.resource_name(), found: current.revision, expected })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn put(db: &Connection, meter: &NewMeter) -> Result<(), StoreError> {
+    let name = meter.record.id.as_str();
+    db.execute(
+        "INSERT INTO meters (name, record) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = excluded.record",
+        [name, &to_json(&meter.record)?],
+    )
+    .context(FILE, "writing a meter")?;
+    meter.secrets.iter().try_for_each(|change| put_secret(db, name, change))
+}
+
+fn put_secret(db: &Connection, meter: &str, (role, sealed): &SecretChange) -> Result<(), StoreError> {
+    match sealed {
+        Some(sealed) => db.execute(
+            "INSERT INTO meter_secrets (meter, role, sealed) VALUES (?1, ?2, ?3)
+             ON CONFLICT (meter, role) DO UPDATE SET sealed = excluded.sealed",
+            params![meter, role.name(), sealed.as_bytes()],
+        ),
+        None => db.execute("DELETE FROM meter_secrets WHERE meter = ?1 AND role = ?2", [meter, role.name()]),
+    }
+    .map(drop)
+    .context(FILE, "writing a sealed secret")
+}
+
+pub(super) fn get(db: &Connection, id: &MeterId) -> Result<Option<StoredMeter>, StoreError> {
+    let Some(record) = record(db, id)? else { return Ok(None) };
+    let mut query = db
+        .prepare_cached("SELECT role, sealed FROM meter_secrets WHERE meter = ?1")
+        .context(FILE, "reading secrets")?;
+    let rows = query
+        .query_map([id.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .context(FILE, "reading secrets")?;
+    let mut secrets = BTreeMap::new();
+    for row in rows {
+        let (role, sealed) = row.context(FILE, "reading secrets")?;
+        let role = SecretRole::from_name(&role).ok_or_else(|| StoreError::Corrupt {
+            file: FILE.to_owned(),
+            reason: format!("{role:?} is not the role of a secret"),
+        })?;
+        secrets.insert(role, Sealed::from_bytes(sealed));
+    }
+    Ok(Some(StoredMeter { record, secrets }))
+}
+
+pub(super) fn list(
+    db: &Connection,
+    after: Option<&MeterId>,
+    filter: &MeterFilter,
+    limit: usize,
+) -> Result<Vec<MeterRecord>, StoreError> {
+    let mut sql = "SELECT record FROM meters WHERE name > ?".to_owned();
+    let mut values = vec![after.map_or("", MeterId::as_str).to_owned()];
+    for (key, value) in &filter.labels {
+        // A label's key may hold any character, so it is looked for as a value and not in a path.
+        sql.push_str(
+            " AND EXISTS (SELECT 1 FROM json_each(record, '$.settings.labels') AS label
+               WHERE label.key = ? AND label.value = ?)",
+        );
+        values.push(key.clone());
+        values.push(value.clone());
+    }
+    sql.push_str(&format!(" ORDER BY name LIMIT {}", limit.min(SCAN)));
+    let mut query = db.prepare_cached(&sql).context(FILE, "listing meters")?;
+    let rows =
+        query.query_map(params_from_iter(values), |row| row.get::<_, String>(0)).context(FILE, "listing meters")?;
+    rows.map(|row| parse(&row.context(FILE, "listing meters")?)).collect()
+}
+
+fn record(db: &Connection, id: &MeterId) -> Result<Option<MeterRecord>, StoreError> {
+    db.prepare_cached("SELECT record FROM meters WHERE name = ?1")
+        .and_then(|mut query| query.query_row([id.as_str()], |row| row.get::<_, String>(0)).optional())
+        .context(FILE, "reading a meter")?
+        .map(|text| parse(&text))
+        .transpose()
+}
+
+fn parse(text: &str) -> Result<MeterRecord, StoreError> {
+    serde_json::from_str(text)
+        .map_err(|error| StoreError::Corrupt { file: FILE.to_owned(), reason: format!("a meter's record: {error}") })
+}
+
+fn to_json(record: &MeterRecord) -> Result<String, StoreError> {
+    serde_json::to_string(record).map_err(|error| StoreError::Database {
+        file: FILE.to_owned(),
+        action: "encoding a meter",
+        source: std::sync::Arc::new(error),
+    })
+}
