@@ -45,6 +45,7 @@ pub mod acse;
 pub mod apdu;
 pub mod association;
 pub mod axdr;
+pub mod cosem;
 pub mod deviation;
 pub mod hdlc;
 pub mod id;

@@ -6,6 +6,10 @@
 use std::path::PathBuf;
 
 use dlms::axdr::{Data, Reader, Value, Writer};
+use dlms::cosem::profile_generic::{CaptureObject, Nulls, RowReader, SortMethod};
+use dlms::cosem::{Array, Attribute, ToData, association_ln, class_name};
+use dlms::id::{AttributeId, ClassId};
+use dlms::obis::ObisCode;
 use serde_json::{Map, Value as Json, json};
 
 fn captures(file: &str) -> Option<String> {
@@ -53,4 +57,73 @@ fn values_of_real_meters() {
         assert_eq!(writer.written(), octets, "{id}: encoded again");
         assert_eq!(Data::from_slice(&Value::from(data).to_vec()).map(tree), Ok(tree(data)), "{id}: owned");
     }
+}
+
+fn record(id: &str) -> Option<Vec<u8>> {
+    let records = captures("data.jsonl")?;
+    let records = records.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let record = records.into_iter().find(|record| record["id"] == id)?;
+    Some(hex::decode(record["hex"].as_str().unwrap()).unwrap())
+}
+
+#[test]
+fn an_object_list_reads_as_the_class_says() {
+    let Some(octets) = record("jdlms-kamstrup-objectlist") else { return };
+    let list = association_ln::ObjectList::decode(Data::from_slice(&octets).unwrap()).unwrap();
+    let objects: Vec<_> = list.iter().map(|object| object.unwrap()).collect();
+    assert_eq!(objects.len(), 123);
+    assert!(objects.iter().all(|object| class_name(object.class_id).is_some()));
+
+    // Written from what was read, it is the same again.
+    let written: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let attributes: Vec<_> = object.access_rights.attributes.iter().map(Result::unwrap).collect();
+            let methods: Vec<_> = object.access_rights.methods.iter().map(Result::unwrap).collect();
+            (object, attributes, methods)
+        })
+        .collect();
+    let written: Vec<_> = written
+        .iter()
+        .map(|(object, attributes, methods)| association_ln::ObjectListElement {
+            access_rights: association_ln::AccessRights {
+                attributes: Array::from(&attributes[..]),
+                methods: Array::from(&methods[..]),
+            },
+            ..**object
+        })
+        .collect();
+    let mut buffer = vec![0; octets.len()];
+    let mut writer = Writer::new(&mut buffer);
+    Array::from(&written[..]).to_data(&mut writer).unwrap();
+    // The meter wrote its count in a form longer than necessary.
+    assert_eq!(Data::from_slice(writer.written()), Data::from_slice(&octets));
+}
+
+#[test]
+fn a_profile_with_null_data_reads_as_rows() {
+    let Some(octets) = record("u9n-profile-buffer") else { return };
+    let value = |class, c| CaptureObject::whole(ClassId(class), ObisCode::new(1, 0, c, 8, 0, 255), AttributeId(2));
+    let columns = [CaptureObject::CLOCK, value(1, 96), value(3, 1), value(3, 2)];
+    let mut reader = RowReader::new(&columns, Nulls::as_before(3600, SortMethod::Fifo));
+    let mut rows = Vec::new();
+    for block in octets.chunks(16) {
+        reader.push(block);
+        while let Some(row) = reader.next_row().unwrap() {
+            rows.push(row.to_vec());
+        }
+    }
+    reader.finish().unwrap();
+    let times: Vec<_> = rows.iter().map(|row| row[0].as_data().unwrap().as_date_time().unwrap().to_string()).collect();
+    assert_eq!(
+        times,
+        [
+            "2019-12-31T23:00:00+01:00",
+            "2020-01-01T00:00:00+01:00",
+            "2020-01-01T01:00:00+01:00",
+            "2020-01-01T02:00:00+01:00"
+        ]
+    );
+    assert!(rows.iter().all(|row| row[1..] == rows[0][1..]));
+    assert_eq!(rows[3][3], Value::DoubleLongUnsigned(1620));
 }

@@ -5,36 +5,58 @@ use super::{DecodeError, DecodeErrorKind, MAX_DEPTH, Reader, compact};
 
 /// Takes one whole value and checks it to its last octet.
 pub(super) fn value(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    values(reader, 1)
+    Scan { missing: 1, outer: [0; MAX_DEPTH], depth: 0 }.run(reader, 0)
 }
 
-/// Takes `count` whole values, one after the other.
-fn values(reader: &mut Reader<'_>, count: usize) -> Result<(), DecodeError> {
-    // Values still to come in the container being read, and in those around it.
-    let mut missing = count;
-    let mut outer = [0_usize; MAX_DEPTH];
-    let mut depth: usize = 0;
-    loop {
-        while missing == 0 {
-            let Some(above) = depth.checked_sub(1) else { return Ok(()) };
-            depth = above;
-            missing = outer.get(depth).copied().unwrap_or(0);
-        }
-        missing = missing.saturating_sub(1);
+/// Where the checking of a value stands. It can be left when the octets end, and taken up when more are there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scan {
+    /// Values still to come in the container being read.
+    missing: usize,
+    /// The same for the containers around it.
+    outer: [usize; MAX_DEPTH],
+    depth: usize,
+}
 
-        let start = *reader;
-        let found = reader.u8()?;
-        match tag::body(found) {
-            Body::Container => {
-                let place = outer.get_mut(depth).ok_or(start.error(DecodeErrorKind::TooDeep))?;
-                let inner = container_count(reader, found)?;
-                *place = missing;
-                missing = inner;
-                depth = depth.saturating_add(1);
+impl Scan {
+    /// At the start of an element of an array that was entered already.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn element() -> Self {
+        Self { missing: 1, outer: [0; MAX_DEPTH], depth: 1 }
+    }
+
+    /// Takes what is left of the value. Up to `to_come` octets may follow those of `reader`.
+    ///
+    /// # Errors
+    /// After `Truncated`, `reader` stands at the innermost value that is incomplete, where to go on with more octets.
+    pub(crate) fn run(&mut self, reader: &mut Reader<'_>, to_come: usize) -> Result<(), DecodeError> {
+        loop {
+            while self.missing == 0 {
+                let Some(above) = self.depth.checked_sub(1) else { return Ok(()) };
+                self.depth = above;
+                self.missing = self.outer.get(above).copied().unwrap_or(0);
             }
-            Body::Compact => compact::check(reader, depth)?,
-            Body::Unknown => return Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
-            _ => tag::skip_simple(found, reader)?,
+            let mut ahead = *reader;
+            let found = ahead.u8()?;
+            match tag::body(found) {
+                Body::Container => {
+                    let place = self.outer.get_mut(self.depth).ok_or(reader.error(DecodeErrorKind::TooDeep))?;
+                    let inner = container_count(&mut ahead, found, to_come)?;
+                    *place = self.missing.saturating_sub(1);
+                    self.missing = inner;
+                    self.depth = self.depth.saturating_add(1);
+                }
+                Body::Compact => {
+                    compact::check(&mut ahead, self.depth, to_come)?;
+                    self.missing = self.missing.saturating_sub(1);
+                }
+                Body::Unknown => return Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
+                _ => {
+                    tag::skip_simple(found, &mut ahead)?;
+                    self.missing = self.missing.saturating_sub(1);
+                }
+            }
+            *reader = ahead;
         }
     }
 }
@@ -42,10 +64,10 @@ fn values(reader: &mut Reader<'_>, count: usize) -> Result<(), DecodeError> {
 /// Takes the count of an array or structure. Each value takes at least its tag, so a count above the octets that are
 /// left is a lie, and is refused before anything is done with it.
 #[inline]
-pub(super) fn container_count(reader: &mut Reader<'_>, found: u8) -> Result<usize, DecodeError> {
+pub(super) fn container_count(reader: &mut Reader<'_>, found: u8, to_come: usize) -> Result<usize, DecodeError> {
     let start = *reader;
     let count = reader.length(tag::name(found))?;
-    if count > reader.remaining() {
+    if count > reader.remaining().saturating_add(to_come) {
         return Err(start.error(DecodeErrorKind::InvalidLength { what: tag::name(found) }));
     }
     Ok(count)

@@ -26,7 +26,7 @@ impl<'a> CompactArray<'a> {
     /// [`COMPACT_VALUES_PER_OCTET`].
     pub fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let mut end = *reader;
-        check(&mut end, 0)?;
+        check(&mut end, 0, 0)?;
         let value = Self::decode_checked(reader)?;
         *reader = end;
         Ok(value)
@@ -65,7 +65,7 @@ impl<'a> CompactArray<'a> {
     /// one size.
     #[must_use]
     pub fn len(&self) -> usize {
-        let Ok(shape) = describe(&mut Reader::new(self.description), 0) else { return 0 };
+        let Ok(shape) = describe(&mut Reader::new(self.description), 0, 0) else { return 0 };
         if shape.fixed {
             return self.contents.len().checked_div(shape.octets).unwrap_or(0);
         }
@@ -93,17 +93,18 @@ impl core::fmt::Debug for CompactArray<'_> {
 
 /// What a type description says about one element.
 #[derive(Clone, Copy)]
-struct Shape {
+pub(super) struct Shape {
     /// Octets that an element takes at least.
-    octets: usize,
+    pub(super) octets: usize,
     /// Values in an element, containers counted.
-    values: usize,
+    pub(super) values: usize,
     /// Whether every element takes exactly `octets`.
     fixed: bool,
 }
 
-/// Takes a type description that may be wrong. Recursion is bounded by `MAX_DEPTH`.
-fn describe(reader: &mut Reader<'_>, depth: usize) -> Result<Shape, DecodeError> {
+/// Takes a type description that may be wrong, and that goes on for up to `to_come` octets after those of `reader`.
+/// Recursion is bounded by `MAX_DEPTH`.
+pub(super) fn describe(reader: &mut Reader<'_>, depth: usize, to_come: usize) -> Result<Shape, DecodeError> {
     let start = *reader;
     let found = reader.u8()?;
     let simple = |octets, fixed| Ok(Shape { octets, values: 1, fixed });
@@ -121,7 +122,7 @@ fn describe(reader: &mut Reader<'_>, depth: usize) -> Result<Shape, DecodeError>
     let inner = depth.saturating_add(1);
     if found == tag::ARRAY {
         let count = usize::from(reader.u16()?);
-        let element = describe(reader, inner)?;
+        let element = describe(reader, inner, to_come)?;
         return Ok(Shape {
             octets: element.octets.saturating_mul(count),
             values: element.values.saturating_mul(count).saturating_add(1),
@@ -130,11 +131,11 @@ fn describe(reader: &mut Reader<'_>, depth: usize) -> Result<Shape, DecodeError>
     }
     let mut shape = Shape { octets: 0, values: 1, fixed: true };
     let members = reader.length("structure")?;
-    if members > reader.remaining() {
+    if members > reader.remaining().saturating_add(to_come) {
         return Err(start.error(DecodeErrorKind::InvalidLength { what: "structure" }));
     }
     for _ in 0..members {
-        let member = describe(reader, inner)?;
+        let member = describe(reader, inner, to_come)?;
         shape.octets = shape.octets.saturating_add(member.octets);
         shape.values = shape.values.saturating_add(member.values);
         shape.fixed &= member.fixed;
@@ -144,12 +145,12 @@ fn describe(reader: &mut Reader<'_>, depth: usize) -> Result<Shape, DecodeError>
 
 /// Takes type description and contents and checks them; `depth` containers are open around the compact array, which
 /// is one itself.
-pub(super) fn check(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeError> {
+pub(super) fn check(reader: &mut Reader<'_>, depth: usize, to_come: usize) -> Result<(), DecodeError> {
     let start = *reader;
     if depth >= MAX_DEPTH {
         return Err(start.error(DecodeErrorKind::TooDeep));
     }
-    let shape = describe(reader, depth.saturating_add(1))?;
+    let shape = describe(reader, depth.saturating_add(1), to_come)?;
     let description = { start }.bytes(start.remaining().saturating_sub(reader.remaining()))?;
     let length = reader.length("compact-array")?;
     let offset = reader.offset();
@@ -160,7 +161,7 @@ pub(super) fn check(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeE
         return Ok(());
     }
     let refused = contents.error(DecodeErrorKind::InvalidLength { what: "compact-array" });
-    let mut budget = description.len().saturating_add(contents_octets.len()).saturating_mul(COMPACT_VALUES_PER_OCTET);
+    let mut budget = budget(description.len(), contents_octets.len());
     if shape.fixed {
         if contents_octets.len().checked_rem(shape.octets) != Some(0) {
             return Err(refused);
@@ -173,9 +174,18 @@ pub(super) fn check(reader: &mut Reader<'_>, depth: usize) -> Result<(), DecodeE
     }
     while !contents.is_empty() {
         budget = budget.checked_sub(shape.values).ok_or(contents.error(DecodeErrorKind::TooManyValues))?;
-        skip_content(&mut Reader::new(description), &mut contents)?;
+        skip_content(&mut Reader::new(description), &mut contents).map_err(|error| match error.kind {
+            // Nothing that could still arrive would help: the contents are complete.
+            DecodeErrorKind::Truncated { .. } => DecodeError { kind: refused.kind, ..error },
+            _ => error,
+        })?;
     }
     Ok(())
+}
+
+/// Values that a compact array with a description and contents of these sizes may hold.
+pub(super) const fn budget(description: usize, contents: usize) -> usize {
+    description.saturating_add(contents).saturating_mul(COMPACT_VALUES_PER_OCTET)
 }
 
 /// Takes type description and contents that were checked before.

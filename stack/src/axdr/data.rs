@@ -92,7 +92,7 @@ impl<'a> Data<'a> {
                 let count = inner.length("container")?;
                 Ok(Self::container(found, Sequence::tagged(inner.rest(), count)))
             }
-            _ => Self::decode_checked(&mut inner),
+            _ => Self::from_checked(&mut inner),
         }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Data<'a> {
 
     /// Takes one value that was checked before.
     #[inline]
-    pub(super) fn decode_checked(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn from_checked(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         match reader.u8()? {
             found @ (tag::ARRAY | tag::STRUCTURE) => {
                 let count = reader.length("container")?;
@@ -126,7 +126,7 @@ impl<'a> Data<'a> {
     }
 
     /// Takes one element of a compact array that was checked before, and its type description.
-    pub(super) fn decode_described(types: &mut Reader<'a>, contents: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn from_described(types: &mut Reader<'a>, contents: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let mut start = *contents;
         let mut taken = |end: &Reader<'a>| start.bytes(start.remaining().saturating_sub(end.remaining()));
         match types.u8()? {

@@ -14,6 +14,8 @@ mod encode;
 mod error;
 mod reader;
 mod sequence;
+#[cfg(feature = "alloc")]
+pub(crate) mod stream;
 pub(crate) mod tag;
 #[cfg(test)]
 mod tests;

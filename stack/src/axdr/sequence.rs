@@ -147,14 +147,14 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<Data<'a>> {
         self.missing = self.missing.checked_sub(1)?;
         let element = match &mut self.types {
-            Types::Tags => Data::decode_checked(&mut self.octets),
+            Types::Tags => Data::from_checked(&mut self.octets),
             Types::Members(types) => {
                 let mut reader = Reader::new(types);
-                let element = Data::decode_described(&mut reader, &mut self.octets);
+                let element = Data::from_described(&mut reader, &mut self.octets);
                 *types = reader.rest();
                 element
             }
-            Types::Repeated(types) => Data::decode_described(&mut Reader::new(types), &mut self.octets),
+            Types::Repeated(types) => Data::from_described(&mut Reader::new(types), &mut self.octets),
         };
         // Checked octets cannot fail; were it otherwise, ending is all that is left to do here.
         element.ok()

@@ -96,12 +96,12 @@ pub fn walk_values<'a, V: Visitor<'a>>(
                 let found = reader.u8()?;
                 match tag::body(found) {
                     Body::Container => {
-                        let count = check::container_count(reader, found)?;
+                        let count = check::container_count(reader, found, 0)?;
                         visitor.enter(container(found), count);
                         Open { missing: count, types: Types::Tags }
                     }
                     Body::Compact => {
-                        compact::check(&mut { *reader }, depth)?;
+                        compact::check(&mut { *reader }, depth, 0)?;
                         let array = CompactArray::decode_checked(&mut { *reader })?;
                         compact::description_octets(reader)?;
                         reader.length("compact-array")?;

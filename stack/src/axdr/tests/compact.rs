@@ -85,7 +85,7 @@ fn what_cannot_be_is_refused() {
     // A string longer than the contents.
     assert_eq!(
         refusal(&hex!("13 09 03 05 0102")),
-        DecodeError { offset: 4, kind: Truncated { needed: 3, available: 2 } }
+        DecodeError { offset: 4, kind: InvalidLength { what: "compact-array" } }
     );
 }
 

@@ -1,0 +1,63 @@
+//! Parts of a long array that arrives in blocks.
+
+pub(crate) use super::check::Scan;
+use super::{DecodeError, DecodeErrorKind, Reader, compact, tag};
+
+/// What comes before the elements of an array.
+pub(crate) enum Head<'a> {
+    /// An array: this many elements follow.
+    Array {
+        /// How many; nothing has confirmed it yet.
+        count: usize,
+    },
+    /// A compact array: this many octets of contents follow.
+    Compact {
+        /// Type description of the elements.
+        description: &'a [u8],
+        /// Octets of contents.
+        octets: usize,
+        /// Values in an element.
+        values: usize,
+        /// Values that all elements together may have.
+        budget: usize,
+    },
+    /// No array.
+    Other {
+        /// The type that was found.
+        found: &'static str,
+    },
+}
+
+/// Octets that a type description may have; real ones have tens.
+const DESCRIPTION_OCTETS_MAX: usize = 4096;
+
+impl<'a> Head<'a> {
+    /// Takes the head; `Truncated` when more octets are needed.
+    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let mut start = *reader;
+        match reader.u8()? {
+            tag::ARRAY => Ok(Self::Array { count: reader.length("array")? }),
+            tag::COMPACT_ARRAY => {
+                start = *reader;
+                let shape = compact::describe(reader, 1, DESCRIPTION_OCTETS_MAX)?;
+                let description = { start }.bytes(start.remaining().saturating_sub(reader.remaining()))?;
+                let octets = reader.length("compact-array")?;
+                if octets > 0 && shape.octets == 0 {
+                    return Err(reader.error(DecodeErrorKind::InvalidLength { what: "compact-array" }));
+                }
+                let budget = compact::budget(description.len(), octets);
+                Ok(Self::Compact { description, octets, values: shape.values, budget })
+            }
+            found => match tag::body(found) {
+                tag::Body::Unknown => Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
+                _ => Ok(Self::Other { found: tag::name(found) }),
+            },
+        }
+    }
+}
+
+/// Takes the contents of one element of a compact array whose description was checked; `Truncated` when more octets
+/// are needed.
+pub(crate) fn skip_row(types: &mut Reader<'_>, contents: &mut Reader<'_>) -> Result<(), DecodeError> {
+    compact::skip_content(types, contents)
+}

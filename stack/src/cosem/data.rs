@@ -1,0 +1,12 @@
+//! Class 1, Data: one value of any type.
+
+use super::Any;
+
+interface_class! {
+    "Data" = 1, versions 0..=0;
+    attributes {
+        /// The value: identifiers, event codes, status words, counters.
+        2 Value "value": Any<'a>;
+    }
+    methods {}
+}

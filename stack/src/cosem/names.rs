@@ -1,0 +1,110 @@
+//! Names of classes, attributes and methods.
+
+use super::{
+    Class, Member, association_ln, clock, data, demand_register, disconnect_control, extended_register,
+    profile_generic, register, sap_assignment, security_setup,
+};
+use crate::id::{AttributeId, ClassId, MethodId};
+
+/// The classes that are described with their attributes and methods, by identifier.
+pub const CLASSES: &[Class] = &[
+    data::CLASS,
+    register::CLASS,
+    extended_register::CLASS,
+    demand_register::CLASS,
+    profile_generic::CLASS,
+    clock::CLASS,
+    association_ln::CLASS,
+    sap_assignment::CLASS,
+    security_setup::CLASS,
+    disconnect_control::CLASS,
+];
+
+/// Names of the other classes of the Blue Book (edition 16).
+const OTHER_NAMES: &[(u16, &str)] = &[
+    (6, "Register activation"),
+    (9, "Script table"),
+    (10, "Schedule"),
+    (11, "Special days table"),
+    (12, "Association SN"),
+    (18, "Image transfer"),
+    (19, "IEC local port setup"),
+    (20, "Activity calendar"),
+    (21, "Register monitor"),
+    (22, "Single action schedule"),
+    (23, "IEC HDLC setup"),
+    (24, "IEC twisted pair setup"),
+    (25, "M-Bus slave port setup"),
+    (26, "Utility tables"),
+    (27, "Modem configuration"),
+    (28, "Auto answer"),
+    (29, "Auto connect"),
+    (30, "Data protection"),
+    (40, "Push setup"),
+    (41, "TCP-UDP setup"),
+    (42, "IPv4 setup"),
+    (43, "MAC address setup"),
+    (44, "PPP setup"),
+    (45, "GPRS modem setup"),
+    (46, "SMTP setup"),
+    (47, "GSM diagnostic"),
+    (48, "IPv6 setup"),
+    (61, "Register table"),
+    (62, "Compact data"),
+    (63, "Status mapping"),
+    (65, "Parameter monitor"),
+    (66, "Measurement data monitoring"),
+    (67, "Sensor manager"),
+    (68, "Arbitrator"),
+    (71, "Limiter"),
+    (72, "M-Bus client"),
+    (74, "M-Bus master port setup"),
+    (76, "DLMS server M-Bus port setup"),
+    (77, "M-Bus diagnostic"),
+    (100, "NTP setup"),
+    (111, "Account"),
+    (112, "Credit"),
+    (113, "Charge"),
+    (115, "Token gateway"),
+    (116, "IEC 62055-41 attributes"),
+    (122, "Function control"),
+    (123, "Array manager"),
+    (124, "Communication port protection"),
+    (151, "LTE monitoring"),
+    (152, "CoAP setup"),
+    (153, "CoAP diagnostic"),
+];
+
+/// The description of a class, if there is one.
+#[must_use]
+pub fn class(id: ClassId) -> Option<&'static Class> {
+    CLASSES.iter().find(|class| class.id == id)
+}
+
+/// Name of a class of the Blue Book.
+#[must_use]
+pub fn class_name(id: ClassId) -> Option<&'static str> {
+    match class(id) {
+        Some(class) => Some(class.name),
+        None => OTHER_NAMES.iter().find(|(other, _)| *other == id.0).map(|(_, name)| *name),
+    }
+}
+
+/// Name of an attribute, for `version` of a class that is described here. Attribute 1 is `logical_name` in all classes.
+#[must_use]
+pub fn attribute_name(id: ClassId, version: u8, attribute: AttributeId) -> Option<&'static str> {
+    if attribute == super::LOGICAL_NAME {
+        return Some("logical_name");
+    }
+    member_name(class(id)?.attributes, version, attribute.0)
+}
+
+/// Name of a method, for `version` of a class that is described here.
+#[must_use]
+pub fn method_name(id: ClassId, version: u8, method: MethodId) -> Option<&'static str> {
+    member_name(class(id)?.methods, version, method.0)
+}
+
+fn member_name(members: &'static [Member], version: u8, id: i8) -> Option<&'static str> {
+    members.iter().find(|member| member.id == id && member.since <= version).map(|member| member.name)
+}

@@ -1,0 +1,100 @@
+//! Class 64, Security setup: policy, suite, system titles and keys.
+
+use super::{Any, Array, Enumerated};
+
+interface_class! {
+    "Security setup" = 64, versions 0..=1;
+    attributes {
+        /// Policy. An enumeration in version 0 and a bit set in version 1: see
+        /// [`SecurityPolicy`](crate::security::SecurityPolicy), and never read one as the other.
+        2 Policy "security_policy": Enumerated;
+        /// Suite: 0 AES-GCM-128; 1 and 2 add signatures and key agreement.
+        3 Suite "security_suite": Enumerated;
+        /// System title of the client.
+        4 ClientSystemTitle "client_system_title": &'a [u8];
+        /// System title of the server.
+        5 ServerSystemTitle "server_system_title": &'a [u8];
+        /// The certificates that the server has.
+        6 Certificates "certificates" since 1: Array<'a, CertificateInfo<'a>>;
+    }
+    methods {
+        /// Sets a policy that demands more.
+        1 SecurityActivate "security_activate": Enumerated => ();
+        /// Replaces keys; in version 0 called `global_key_transfer`. The reply is still protected with the old ones.
+        2 KeyTransfer "key_transfer": Array<'a, KeyTransferData<'a>> => ();
+        /// Agrees on keys with ephemeral key pairs.
+        3 KeyAgreement "key_agreement" since 1: Array<'a, KeyAgreementData<'a>> => Array<'a, KeyAgreementData<'a>>;
+        /// Makes a key pair for the server: 0 signature, 1 key agreement, 2 TLS.
+        4 GenerateKeyPair "generate_key_pair" since 1: Enumerated => ();
+        /// Asks for a certificate signing request (PKCS #10) for a key pair of the server.
+        5 GenerateCertificateRequest "generate_certificate_request" since 1: Enumerated => &'a [u8];
+        /// Hands over a certificate (X.509 DER).
+        6 ImportCertificate "import_certificate" since 1: &'a [u8] => ();
+        /// Asks for a certificate, by entity or by serial number.
+        7 ExportCertificate "export_certificate" since 1: CertificateIdentification<'a> => &'a [u8];
+        /// Removes a certificate.
+        8 RemoveCertificate "remove_certificate" since 1: CertificateIdentification<'a> => ();
+    }
+}
+
+enumeration! {
+    /// Which key.
+    KeyId "key identifier" {
+        /// Global unicast encryption key.
+        GlobalUnicastEncryption = 0,
+        /// Global broadcast encryption key.
+        GlobalBroadcastEncryption = 1,
+        /// Authentication key.
+        Authentication = 2,
+        /// Master key, from version 1 on.
+        Master = 3,
+    }
+}
+
+structure! {
+    /// A new key, wrapped under the master key (RFC 3394).
+    KeyTransferData<'a> "structure of key identifier and wrapped key" {
+        /// Which key.
+        key_id: KeyId,
+        /// The wrapped key: 24 octets for a key of 16, 40 for one of 32.
+        key_wrapped: &'a [u8],
+    }
+}
+
+structure! {
+    /// One side of a key agreement.
+    KeyAgreementData<'a> "structure of key identifier and key data" {
+        /// Which key.
+        key_id: KeyId,
+        /// Ephemeral public key, then its signature.
+        key_data: &'a [u8],
+    }
+}
+
+structure! {
+    /// What a certificate says about itself.
+    CertificateInfo<'a> "structure of certificate information" {
+        /// 0 server, 1 client, 2 certification authority, 3 other.
+        entity: Enumerated,
+        /// 0 signature, 1 key agreement, 2 TLS, 3 other.
+        certificate_type: Enumerated,
+        /// Serial number.
+        serial_number: &'a [u8],
+        /// Issuer.
+        issuer: &'a [u8],
+        /// Subject.
+        subject: &'a [u8],
+        /// Alternative name of the subject.
+        subject_alt_name: &'a [u8],
+    }
+}
+
+structure! {
+    /// Which certificate.
+    CertificateIdentification<'a> "structure of certificate identification" {
+        /// 0 by entity, 1 by serial number.
+        identification_type: Enumerated,
+        /// By entity: entity, type and system title. By serial number: serial number and issuer.
+        options: Any<'a>,
+    }
+}
