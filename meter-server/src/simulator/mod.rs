@@ -1,10 +1,35 @@
 //! Simulated meters: thousands in one process, each with its own state, behind real sockets.
+//!
+//! ```no_run
+//! use dlms_meter_server::simulator::{Fleet, FleetConfig};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = FleetConfig { meters: 3, tcp: Some("127.0.0.1:0".parse()?), ..FleetConfig::default() };
+//! let fleet = Fleet::start(config).await?;
+//! for device in fleet.devices() {
+//!     println!("{} at {:?}", device.meters()[0].serial, device.ports().tcp);
+//! }
+//! fleet.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 
+mod config;
 mod consumption;
-pub mod meter;
-pub mod model;
+mod device;
+mod fault;
+mod fleet;
+mod keys;
+mod meter;
+mod model;
+mod net;
 mod timeline;
 
+pub use config::{FleetConfig, HdlcConfig, Limits, SerialConfig};
+pub use device::PhysicalDevice;
+pub use fault::{Fault, FaultKind, ParseFaultError};
+pub use fleet::{DeviceHandle, Fleet, FleetError, Ports};
+pub use keys::Keys;
 pub use meter::{Meter, MeterIdentity};
-pub use model::{Model, ModelError};
+pub use model::{DEFAULT_MODEL, Model, ModelError};
 pub use timeline::Timeline;

@@ -1,0 +1,49 @@
+//! The command line.
+
+mod model;
+mod run;
+
+use clap::{Parser, Subcommand};
+
+/// Simulated DLMS/COSEM meters on TCP, UDP and serial ports.
+#[derive(Debug, Parser)]
+#[command(name = "meter-server", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs meters until interrupted (ctrl-c).
+    ///
+    /// Prints one line for each physical device: where it listens, its serial number and its system title. Without any
+    /// port it listens on TCP 127.0.0.1:4059.
+    Run(Box<run::Run>),
+    /// Shows or checks model files.
+    Model {
+        #[command(subcommand)]
+        command: model::Command,
+    },
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub(crate) fn execute(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(run) => run.execute(),
+            Command::Model { command } => command.execute(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

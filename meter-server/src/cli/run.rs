@@ -1,0 +1,293 @@
+//! `meter-server run`.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, ValueEnum};
+use dlms::id::SystemTitle;
+use dlms_meter_server::Moment;
+use dlms_meter_server::simulator::{
+    DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, MeterIdentity, Model, SerialConfig,
+};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// Where a meter listens when nothing is said.
+const DEFAULT_TCP: &str = "127.0.0.1:4059";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// TCP with the wrapper. Each further meter gets the next port; port 0 lets the system choose them all.
+    #[arg(long, value_name = "ADDR", help_heading = "Ports")]
+    tcp: Option<SocketAddr>,
+    /// TCP with HDLC; ports count up as for --tcp.
+    #[arg(long, value_name = "ADDR", help_heading = "Ports")]
+    hdlc_tcp: Option<SocketAddr>,
+    /// UDP with the wrapper; ports count up as for --tcp.
+    #[arg(long, value_name = "ADDR", help_heading = "Ports")]
+    udp: Option<SocketAddr>,
+    /// Serial port with HDLC, as PATH or PATH:BAUD (9600 8N1 unless given); repeat it for further meters.
+    #[arg(long, value_name = "PATH", help_heading = "Ports")]
+    serial: Vec<String>,
+    /// Octets of an HDLC information field that the meters agree to at most (32 to 2030).
+    #[arg(long, value_name = "OCTETS", default_value_t = HdlcConfig::default().information, help_heading = "Ports")]
+    hdlc_information: u16,
+    /// HDLC frames that the meters send or take before an acknowledgement, at most (1 to 7).
+    #[arg(long, value_name = "FRAMES", default_value_t = HdlcConfig::default().window, help_heading = "Ports")]
+    hdlc_window: u8,
+    /// HDLC physical device address; any is answered without it.
+    #[arg(long, value_name = "ADDR", help_heading = "Ports")]
+    hdlc_address: Option<u16>,
+    /// Connections to one port at a time.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections_per_port, help_heading = "Ports")]
+    connections: usize,
+    /// Seconds of silence after which a connection is closed.
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs(), help_heading = "Ports")]
+    idle: u64,
+
+    /// How many meters.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Meters")]
+    meters: u32,
+    /// All meters are logical devices 1, 2, … behind one port, instead of having a port each.
+    #[arg(long, help_heading = "Meters")]
+    logical_devices: bool,
+    /// Model file; the built-in model without it (see `meter-server model show`).
+    #[arg(long, value_name = "FILE", help_heading = "Meters")]
+    model: Option<PathBuf>,
+    /// Seed of all values: the same seed gives the same meters, with the same readings at the same time.
+    #[arg(long, value_name = "S", default_value_t = 1, help_heading = "Meters")]
+    seed: u64,
+    /// Simulated time at the start, such as 2026-03-01T00:00:00Z; the system's time without it.
+    #[arg(long, value_name = "TIME", help_heading = "Meters")]
+    start: Option<jiff::Timestamp>,
+    /// How much faster than real time simulated time runs; 0 stops it.
+    #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Meters")]
+    speed: f64,
+
+    /// Global unicast encryption key of all meters, 32 hexadecimal digits. The demonstration key 00 01 … 0F without it.
+    #[arg(long, value_name = "HEX", env = "METER_SERVER_GUEK", hide_env_values = true, help_heading = "Security")]
+    guek: Option<String>,
+    /// Authentication key of all meters, 32 hexadecimal digits. The demonstration key D0 D1 … DF without it.
+    #[arg(long, value_name = "HEX", env = "METER_SERVER_GAK", hide_env_values = true, help_heading = "Security")]
+    gak: Option<String>,
+    /// System title of the first meter, 16 hexadecimal digits; further meters count up in its last five octets, all with
+    /// the same keys. Manufacturer and serial number without it.
+    #[arg(long, value_name = "HEX", help_heading = "Security")]
+    system_title: Option<String>,
+    /// Password of clients with low-level security. 12345678 without it.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "METER_SERVER_LLS_PASSWORD",
+        hide_env_values = true,
+        help_heading = "Security"
+    )]
+    lls_password: Option<String>,
+
+    /// What goes wrong, as KIND[@STEP]:RATE; may be repeated. KIND is close, reset, silence, delay=MILLISECONDS,
+    /// garbage or truncate; STEP counts what the meter sends on a connection (each one without it); RATE is from 0 to 1.
+    #[arg(long, value_name = "FAULT", help_heading = "Faults")]
+    fault: Vec<Fault>,
+
+    /// How the listening addresses are printed, one line for each physical device.
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
+    format: Format,
+    /// What is logged to standard error, such as `info` or `dlms_meter_server=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "warn", env = "METER_SERVER_LOG", help_heading = "Output")]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object for each line.
+    Json,
+}
+
+impl Run {
+    pub(crate) fn execute(self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log).with_context(|| format!("--log {}", self.log))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .init();
+        let format = self.format;
+        let config = self.config()?;
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+        runtime.block_on(async {
+            let fleet = Fleet::start(config).await?;
+            print(&fleet, format)?;
+            interrupted().await?;
+            fleet.shutdown().await;
+            Ok(())
+        })
+    }
+
+    /// What the options say.
+    fn config(self) -> anyhow::Result<FleetConfig> {
+        let no_port = self.tcp.is_none() && self.hdlc_tcp.is_none() && self.udp.is_none() && self.serial.is_empty();
+        let tcp = if no_port { Some(DEFAULT_TCP.parse().context(DEFAULT_TCP)?) } else { self.tcp };
+        let model = match &self.model {
+            Some(file) => super::model::read(file)?,
+            None => Model::built_in(),
+        };
+        let key = |text: Option<String>, what: &str, default: &[u8]| match text {
+            Some(text) => hex::decode(text.replace(' ', "")).with_context(|| format!("{what} is not hexadecimal")),
+            None => Ok(default.to_vec()),
+        };
+        let encryption = key(self.guek, "--guek", &Keys::DEMONSTRATION_ENCRYPTION)?;
+        let authentication = key(self.gak, "--gak", &Keys::DEMONSTRATION_AUTHENTICATION)?;
+        ensure!(encryption.len() == 16, "--guek has {} octets instead of 16", encryption.len());
+        ensure!(authentication.len() == 16, "--gak has {} octets instead of 16", authentication.len());
+        let password = self.lls_password.as_deref().map_or(Keys::DEMONSTRATION_PASSWORD, str::as_bytes);
+        let keys = Keys::new(&encryption, &authentication, password).context("--lls-password")?;
+        let system_title = match &self.system_title {
+            None => None,
+            Some(text) => {
+                let octets = hex::decode(text.replace(' ', "")).context("--system-title is not hexadecimal")?;
+                Some(SystemTitle::from_slice(&octets).context("--system-title has not 8 octets")?)
+            }
+        };
+        Ok(FleetConfig {
+            model: Arc::new(model),
+            meters: self.meters,
+            logical_devices: self.logical_devices,
+            tcp,
+            hdlc_tcp: self.hdlc_tcp,
+            udp: self.udp,
+            serial: self.serial.iter().map(|text| serial(text)).collect::<anyhow::Result<_>>()?,
+            seed: self.seed,
+            keys: Arc::new(keys),
+            system_title,
+            start: self.start.map(|start| Moment::from_millis(start.as_millisecond())),
+            speed: self.speed,
+            faults: self.fault,
+            limits: Limits {
+                connections_per_port: self.connections,
+                idle: Duration::from_secs(self.idle.max(1)),
+                ..Limits::default()
+            },
+            hdlc: HdlcConfig {
+                information: self.hdlc_information,
+                window: self.hdlc_window,
+                physical_address: self.hdlc_address,
+            },
+        })
+    }
+}
+
+/// `PATH` or `PATH:BAUD`.
+fn serial(text: &str) -> anyhow::Result<SerialConfig> {
+    let (path, baud) = match text.rsplit_once(':') {
+        Some((path, baud)) => match baud.parse() {
+            Ok(baud) => (path, baud),
+            Err(_) => bail!("--serial {text}: `{baud}` is not a number of bits per second"),
+        },
+        None => (text, SerialConfig::DEFAULT_BAUD),
+    };
+    Ok(SerialConfig { path: PathBuf::from(path), baud })
+}
+
+/// One physical device in the output.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcp: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hdlc_tcp: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    udp: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<&'a PathBuf>,
+    meters: Vec<LineMeter<'a>>,
+}
+
+#[derive(Serialize)]
+struct LineMeter<'a> {
+    server: u16,
+    serial_number: &'a str,
+    logical_device_name: &'a str,
+    system_title: String,
+}
+
+impl<'a> Line<'a> {
+    fn new(device: &'a DeviceHandle) -> Self {
+        let ports = device.ports();
+        let meter = |meter: &'a MeterIdentity| LineMeter {
+            server: meter.server.0,
+            serial_number: &meter.serial,
+            logical_device_name: &meter.logical_device_name,
+            system_title: meter.system_title.to_string(),
+        };
+        Self {
+            tcp: ports.tcp,
+            hdlc_tcp: ports.hdlc_tcp,
+            udp: ports.udp,
+            serial: ports.serial.as_ref(),
+            meters: device.meters().iter().map(meter).collect(),
+        }
+    }
+
+    /// `tcp=127.0.0.1:4059 meter=10000001 title=53494D…`.
+    fn text(&self) -> String {
+        let mut words = Vec::new();
+        let ports = [("tcp", self.tcp), ("hdlc-tcp", self.hdlc_tcp), ("udp", self.udp)];
+        words.extend(ports.iter().filter_map(|(name, port)| port.map(|port| format!("{name}={port}"))));
+        words.extend(self.serial.map(|path| format!("serial={}", path.display())));
+        if let [first, rest @ ..] = self.meters.as_slice() {
+            words.push(format!("meter={} title={}", first.serial_number, first.system_title));
+            if let Some(last) = rest.last() {
+                words.push(format!(
+                    "to meter={} title={} (logical devices 1 to {})",
+                    last.serial_number, last.system_title, last.server
+                ));
+            }
+        }
+        words.join(" ")
+    }
+}
+
+fn print(fleet: &Fleet, format: Format) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    for device in fleet.devices() {
+        let line = Line::new(device);
+        match format {
+            Format::Text => writeln!(out, "{}", line.text())?,
+            Format::Json => writeln!(out, "{}", serde_json::to_string(&line)?)?,
+        }
+    }
+    out.flush().context("cannot print the addresses")
+}
+
+/// Waits for ctrl-c, or for the signal with which services are stopped.
+async fn interrupted() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for ctrl-c"),
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.context("cannot wait for ctrl-c")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_ports_have_a_speed() {
+        assert_eq!(serial("/dev/ttyUSB0").unwrap().baud, 9_600);
+        assert_eq!(serial("/dev/ttyUSB0:115200").unwrap(), SerialConfig { path: "/dev/ttyUSB0".into(), baud: 115_200 });
+        assert!(serial("/dev/ttyUSB0:fast").is_err());
+    }
+}

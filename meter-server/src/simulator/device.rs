@@ -1,0 +1,181 @@
+//! A physical device: one or more simulated meters behind one port.
+
+use std::sync::Arc;
+
+use dlms::acse::Mechanism;
+use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
+use dlms::association::server::{Access, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig};
+use dlms::axdr::{Data, Writer};
+use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::security::{SecurityError, Suite};
+use tracing::{debug, info};
+
+use super::keys::Keys;
+use super::meter::Meter;
+use super::meter::events::{LogKind, code};
+use super::timeline::Timeline;
+use crate::device::LogicalDevice;
+
+/// The logical devices of one physical device, in the order of their SAPs.
+#[derive(Debug)]
+pub struct PhysicalDevice {
+    meters: Vec<Meter>,
+    keys: Arc<Keys>,
+    timeline: Timeline,
+}
+
+impl PhysicalDevice {
+    pub(crate) const fn new(meters: Vec<Meter>, keys: Arc<Keys>, timeline: Timeline) -> Self {
+        Self { meters, keys, timeline }
+    }
+
+    /// The meters.
+    #[must_use]
+    pub fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    /// The simulated time.
+    #[must_use]
+    pub const fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    fn meter(&self, server: ServerSap) -> Option<&Meter> {
+        let at = self.meters.binary_search_by_key(&server, |meter| meter.identity().server).ok()?;
+        self.meters.get(at)
+    }
+
+    fn meter_mut(&mut self, server: ServerSap) -> Option<&mut Meter> {
+        let at = self.meters.binary_search_by_key(&server, |meter| meter.identity().server).ok()?;
+        self.meters.get_mut(at)
+    }
+
+    /// The logical device with this SAP at this moment, everything having happened that happens by itself.
+    fn logical<T>(&mut self, server: ServerSap, ask: impl FnOnce(LogicalDevice<'_, Meter>) -> T) -> Option<T> {
+        let at = self.timeline.now();
+        let meter = self.meter_mut(server)?;
+        meter.advance(at);
+        let model = Arc::clone(meter.model());
+        Some(ask(LogicalDevice { table: &*model, state: meter, at }))
+    }
+}
+
+impl Device for PhysicalDevice {
+    fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>> {
+        let meter = self.meter(server)?;
+        let association = meter.model().association(client)?;
+        let secret = match association.mechanism {
+            Mechanism::Lls => meter.secret(client).unwrap_or(self.keys.lls_password.as_bytes()),
+            _ => &[],
+        };
+        let security = match association.security_setup {
+            None => None,
+            Some(setup) => Some(SecurityConfig {
+                setup,
+                suite: Suite::Suite0,
+                policy: meter.policy(setup)?.request,
+                encryption_key: self.keys.encryption.as_bytes(),
+                authentication_key: self.keys.authentication.as_bytes(),
+                system_title: meter.identity().system_title,
+            }),
+        };
+        Some(AssociationConfig {
+            mechanism: association.mechanism,
+            secret,
+            security,
+            conformance: association.conformance,
+            max_pdu: association.max_pdu,
+        })
+    }
+
+    fn read(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        cursor: &mut Cursor,
+        out: &mut Writer<'_>,
+    ) -> Result<Progress, DataAccessResult> {
+        self.logical(access.server, |device| device.read(access, attribute, selection, cursor, out))
+            .unwrap_or(Err(DataAccessResult::ObjectUnavailable))
+    }
+
+    fn write(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        value: Data<'_>,
+    ) -> Result<(), DataAccessResult> {
+        let result = self
+            .logical(access.server, |mut device| device.write(access, attribute, selection, value))
+            .unwrap_or(Err(DataAccessResult::ObjectUnavailable));
+        debug!(client = access.client.0, server = access.server.0, object = %attribute.instance, attribute = attribute.attribute.0, ?result, "attribute written");
+        result
+    }
+
+    fn invoke(
+        &mut self,
+        access: &Access,
+        method: MethodDescriptor,
+        parameter: Option<Data<'_>>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), ActionResult> {
+        let result = self
+            .logical(access.server, |mut device| device.invoke(access, method, parameter, out))
+            .unwrap_or(Err(ActionResult::ObjectUnavailable));
+        debug!(client = access.client.0, server = access.server.0, object = %method.instance, method = method.method.0, ?result, "method invoked");
+        result
+    }
+
+    fn take_counter(&mut self, server: ServerSap, setup: u8) -> Option<u32> {
+        self.meter_mut(server)?.take_counter(setup)
+    }
+
+    fn floor(&self, server: ServerSap, setup: u8, peer: SystemTitle) -> u32 {
+        // Without such a setup nothing is acceptable.
+        self.meter(server).and_then(|meter| meter.counters(setup)).map_or(u32::MAX, |counters| counters.floor(peer))
+    }
+
+    fn accept_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32) {
+        if let Some(meter) = self.meter_mut(server) {
+            meter.accept_counter(setup, peer, counter);
+        }
+    }
+
+    fn audit(&mut self, event: AuditEvent) {
+        let at = self.timeline.now();
+        match event {
+            AuditEvent::Associated { client, server } => {
+                debug!(client = client.0, server = server.0, "associated");
+                if let Some(meter) = self.meter_mut(server) {
+                    meter.associated(client, true);
+                }
+            }
+            AuditEvent::Released { client, server } => {
+                debug!(client = client.0, server = server.0, "released");
+                if let Some(meter) = self.meter_mut(server) {
+                    meter.associated(client, false);
+                }
+            }
+            AuditEvent::AuthenticationFailed { client, server } => {
+                info!(client = client.0, server = server.0, "authentication failed");
+                if let Some(meter) = self.meter_mut(server) {
+                    meter.record(LogKind::Fraud, at, code::AUTHENTICATION_FAILURE);
+                }
+            }
+            AuditEvent::SecurityFailed { client, server, error } => {
+                info!(client = client.0, server = server.0, %error, "protected apdu refused");
+                let code = match error {
+                    SecurityError::Counter { .. } => code::REPLAY,
+                    _ => code::DECRYPTION_FAILURE,
+                };
+                if let Some(meter) = self.meter_mut(server) {
+                    meter.record(LogKind::Fraud, at, code);
+                }
+            }
+            _ => {}
+        }
+    }
+}

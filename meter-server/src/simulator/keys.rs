@@ -1,0 +1,69 @@
+//! Keys and passwords of simulated meters.
+
+use std::fmt;
+
+use dlms::association::Secret;
+use dlms::security::{AuthenticationKey, EncryptionKey, SecurityError, Suite};
+
+/// Keys of all meters of a fleet: each meter has the same ones and a system title of its own.
+///
+/// They are meant for tests and demonstrations; `Debug` shows none of them.
+pub struct Keys {
+    pub(crate) encryption: EncryptionKey,
+    pub(crate) authentication: AuthenticationKey,
+    pub(crate) lls_password: Secret,
+}
+
+impl Keys {
+    /// Global unicast encryption key of [`Keys::demonstration`]: the octets of the published ciphering examples.
+    pub const DEMONSTRATION_ENCRYPTION: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    /// Authentication key of [`Keys::demonstration`].
+    pub const DEMONSTRATION_AUTHENTICATION: [u8; 16] =
+        [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF];
+    /// LLS password of [`Keys::demonstration`].
+    pub const DEMONSTRATION_PASSWORD: &[u8] = b"12345678";
+
+    /// Keys of suite 0 (16 octets each) and the password of clients with low-level security.
+    ///
+    /// # Errors
+    /// A key that does not have 16 octets, or a password without octets or with more than 64.
+    pub fn new(encryption: &[u8], authentication: &[u8], lls_password: &[u8]) -> Result<Self, SecurityError> {
+        let refused = SecurityError::SecretLength { length: lls_password.len() };
+        Ok(Self {
+            encryption: EncryptionKey::from_slice(Suite::Suite0, encryption)?,
+            authentication: AuthenticationKey::from_slice(Suite::Suite0, authentication)?,
+            lls_password: Secret::new(lls_password).filter(|_| !lls_password.is_empty()).ok_or(refused)?,
+        })
+    }
+
+    /// Well-known keys, for demonstrations.
+    ///
+    /// # Panics
+    /// Never: a test makes them.
+    #[must_use]
+    pub fn demonstration() -> Self {
+        Self::new(&Self::DEMONSTRATION_ENCRYPTION, &Self::DEMONSTRATION_AUTHENTICATION, Self::DEMONSTRATION_PASSWORD)
+            .unwrap_or_else(|error| unreachable!("the keys have the right length: {error}"))
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_wrong_length_are_refused_and_none_is_shown() {
+        let keys = Keys::demonstration();
+        assert_eq!(format!("{keys:?}"), "Keys { .. }");
+        assert!(Keys::new(&[0; 15], &[0; 16], b"x").is_err());
+        assert!(Keys::new(&[0; 16], &[0; 32], b"x").is_err());
+        assert!(Keys::new(&[0; 16], &[0; 16], b"").is_err());
+        assert!(Keys::new(&[0; 16], &[0; 16], &[b'x'; 65]).is_err());
+    }
+}

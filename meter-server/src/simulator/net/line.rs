@@ -1,0 +1,191 @@
+//! One line of a meter, whatever carries its octets.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use dlms::association::server::ServerLink;
+use dlms::link::LinkError;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{sleep_until, timeout};
+
+use super::{Line, OsRandom, Port, ticks};
+use crate::simulator::fault::{FaultKind, FaultPlan};
+
+/// Octets read from a line at a time.
+const READ_OCTETS: usize = 2_048;
+/// Octets around a response APDU: wrapper header, or flags and addresses of a frame.
+const FRAMING_OCTETS: usize = 64;
+
+/// Why a line ended.
+#[derive(Debug)]
+pub(super) enum LineEnd {
+    /// The peer closed it.
+    Closed,
+    /// Nothing came for too long, or the peer did not take what it was sent.
+    Idle,
+    /// What came is not understood.
+    Lost(LinkError),
+    /// The operating system says so.
+    Io(io::Error),
+    /// A fault on demand.
+    Fault(FaultKind),
+    /// The fleet is shut down.
+    Shutdown,
+}
+
+impl fmt::Display for LineEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed by the peer"),
+            Self::Idle => f.write_str("idle for too long"),
+            Self::Lost(error) => write!(f, "octet stream lost: {error}"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Fault(kind) => write!(f, "fault on demand: {kind:?}"),
+            Self::Shutdown => f.write_str("shut down"),
+        }
+    }
+}
+
+impl From<io::Error> for LineEnd {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Serves a line until it ends. The device is held only while a request is answered.
+pub(super) async fn run<L, T>(port: &Port, mut line: Line<L>, io: &mut T, faults: FaultPlan) -> LineEnd
+where
+    L: ServerLink,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let outgoing = vec![0; port.limits.response_octets + FRAMING_OCTETS];
+    let mut sender = Sender { outgoing, faults, silent: false, patience: port.limits.idle };
+    let end = tokio::select! {
+        biased;
+        () = port.cancel.cancelled() => LineEnd::Shutdown,
+        result = serve(port, &mut line, io, &mut sender) => match result {
+            Ok(never) => match never {},
+            Err(end) => end,
+        },
+    };
+    line.close(&mut *port.device());
+    end
+}
+
+async fn serve<L, T>(
+    port: &Port,
+    line: &mut Line<L>,
+    io: &mut T,
+    sender: &mut Sender,
+) -> Result<core::convert::Infallible, LineEnd>
+where
+    L: ServerLink,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut incoming = vec![0; READ_OCTETS];
+    let mut last_input = Instant::now();
+    loop {
+        let idle = last_input + port.limits.idle;
+        let due = line.poll_timeout().map(deadline);
+        let wake = due.map_or(idle, |due| due.min(idle));
+        let count = tokio::select! {
+            count = io.read(&mut incoming) => Some(count?),
+            () = sleep_until(wake.into()) => None,
+        };
+        let now = Instant::now();
+        match count {
+            Some(0) => return Err(LineEnd::Closed),
+            Some(count) => {
+                last_input = now;
+                receive(port, line, io, sender, incoming.get(..count).unwrap_or_default()).await?;
+            }
+            None if now >= idle => return Err(LineEnd::Idle),
+            None => {
+                let lost = line.handle_timeout(ticks(now), &mut *port.device(), &mut OsRandom);
+                lost.map_err(LineEnd::Lost)?;
+                sender.flush(line, io).await?;
+            }
+        }
+    }
+}
+
+/// Hands octets in, sending in between what answers them.
+async fn receive<L, T>(
+    port: &Port,
+    line: &mut Line<L>,
+    io: &mut T,
+    sender: &mut Sender,
+    mut octets: &[u8],
+) -> Result<(), LineEnd>
+where
+    L: ServerLink,
+    T: AsyncWrite + Unpin,
+{
+    loop {
+        let taken = line.handle_input(octets, ticks(Instant::now()), &mut *port.device(), &mut OsRandom);
+        octets = octets.get(taken.map_err(LineEnd::Lost)?..).unwrap_or_default();
+        let sent = sender.flush(line, io).await?;
+        // Octets that are not taken although there is nothing to be sent first belong to nothing.
+        if octets.is_empty() || (!sent && matches!(taken, Ok(0))) {
+            return Ok(());
+        }
+    }
+}
+
+/// The moment in real time of a deadline of the machines.
+fn deadline(due: dlms::Instant) -> Instant {
+    let now = Instant::now();
+    now + Duration::from_millis(due.since_ms(ticks(now)))
+}
+
+/// Sends what a line has to say, with the faults that are due.
+struct Sender {
+    outgoing: Vec<u8>,
+    faults: FaultPlan,
+    silent: bool,
+    /// How long the peer may take to accept octets.
+    patience: Duration,
+}
+
+impl Sender {
+    /// Sends everything; returns whether there was anything.
+    async fn flush<L, T>(&mut self, line: &mut Line<L>, io: &mut T) -> Result<bool, LineEnd>
+    where
+        L: ServerLink,
+        T: AsyncWrite + Unpin,
+    {
+        let mut any = false;
+        while let Some(length) = line.poll_transmit(&mut self.outgoing) {
+            any = true;
+            let fault = self.faults.next();
+            let octets = self.outgoing.get(..length).unwrap_or_default();
+            match fault {
+                Some(FaultKind::Silence) => self.silent = true,
+                Some(FaultKind::Delay(delay)) => tokio::time::sleep(delay).await,
+                _ => {}
+            }
+            if self.silent {
+                continue;
+            }
+            match fault {
+                Some(kind @ (FaultKind::Close | FaultKind::Reset)) => return Err(LineEnd::Fault(kind)),
+                Some(kind @ FaultKind::Truncate) => {
+                    write(io, octets.get(..length / 2).unwrap_or_default(), self.patience).await?;
+                    return Err(LineEnd::Fault(kind));
+                }
+                Some(FaultKind::Garbage) => write(io, &self.faults.garbage(length), self.patience).await?,
+                _ => write(io, octets, self.patience).await?,
+            }
+        }
+        Ok(any)
+    }
+}
+
+async fn write<T: AsyncWrite + Unpin>(io: &mut T, octets: &[u8], patience: Duration) -> Result<(), LineEnd> {
+    let written = async {
+        io.write_all(octets).await?;
+        io.flush().await
+    };
+    timeout(patience, written).await.map_err(|_| LineEnd::Idle)?.map_err(LineEnd::Io)
+}
