@@ -4,10 +4,18 @@
 //!
 //! | layer | module |
 //! |---|---|
-//! | what can be asked of a meter | [`operation`] |
+//! | operations, and what they read kept | [`head_end`] |
+//! | the meters that are known | [`registry`] |
+//! | what can be asked of a meter, and by whom | [`operation`] |
 //! | what is known about a meter | [`meter`] |
+//! | what must survive | [`store`] |
+//! | secrets at rest | [`vault`] |
 
+pub mod head_end;
 pub mod meter;
 pub mod operation;
+pub mod registry;
 pub mod store;
 pub mod vault;
+
+pub use head_end::HeadEnd;

@@ -33,6 +33,21 @@ pub enum Outcome {
     Objects(Arc<ObjectModel>),
 }
 
+impl Outcome {
+    /// Name of the variant, for logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Registers(_) => "registers",
+            Self::Profile(_) => "profile",
+            Self::Attributes(_) => "attributes",
+            Self::Set(_) => "set",
+            Self::Method(_) => "method",
+            Self::Objects(_) => "objects",
+        }
+    }
+}
+
 /// Value of a register, extended register, demand register, data or clock object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegisterReading {

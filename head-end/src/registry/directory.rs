@@ -1,0 +1,135 @@
+//! What the fleet gets: configurations with opened secrets, counters, models.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use dlms::{
+    id::{ClientSap, ServerSap},
+    obis::ObisCode,
+};
+
+use super::Registry;
+use crate::{
+    meter::{
+        Authentication, Ciphering, CounterId, Mechanism, MeterConfig, MeterId, MeterKeys, Secret, SecuritySettings,
+        TimeoutSettings, Timeouts,
+    },
+    operation::{CounterBlock, Layer, MeterDirectory, ObjectModel, ProfileLayout, RequestError, RequestErrorKind},
+    store::{Store, StoreError, StoredMeter},
+    vault::{SecretRole, Vault},
+};
+
+impl<S: Store> Registry<S> {
+    fn resolve(&self, stored: StoredMeter) -> Result<MeterConfig, RequestError> {
+        let StoredMeter { record, secrets } = stored;
+        let id = record.id;
+        let mut opened = BTreeMap::new();
+        for (role, sealed) in &secrets {
+            let secret = self.vault.open(&id, *role, sealed).map_err(|error| {
+                RequestError::new(
+                    RequestErrorKind::Store,
+                    Layer::Store,
+                    format!("the {} of the meter: {error}", role.name()),
+                )
+                .with_meter(&id)
+                .with_source(error)
+            })?;
+            opened.insert(*role, secret);
+        }
+        let mut take = |role: SecretRole| {
+            opened.remove(&role).ok_or_else(|| {
+                let message = format!("the meter has no {}", role.name());
+                RequestError::new(RequestErrorKind::InvalidRequest, Layer::HeadEnd, message).with_meter(&id)
+            })
+        };
+        let settings = record.settings;
+        let authentication = match settings.mechanism {
+            Mechanism::None => Authentication::None,
+            Mechanism::Lls => Authentication::Lls { password: take(SecretRole::Password)? },
+            Mechanism::HlsGmac => Authentication::HlsGmac,
+        };
+        let ciphering = settings.security.map(|security| self.ciphering(&security, take)).transpose()?;
+        Ok(MeterConfig {
+            id,
+            revision: record.revision,
+            link: settings.link,
+            client: ClientSap(settings.client_sap),
+            server: ServerSap(settings.server_sap),
+            authentication,
+            ciphering,
+            meter_title: settings.system_title,
+            time: settings.time_policy,
+            route: (!settings.route.is_empty()).then(|| settings.route.into()),
+            timeouts: settings.timeouts.over(self.timeouts),
+            max_pdu: settings.max_pdu,
+        })
+    }
+
+    fn ciphering(
+        &self,
+        security: &SecuritySettings,
+        mut take: impl FnMut(SecretRole) -> Result<Secret, RequestError>,
+    ) -> Result<Ciphering, RequestError> {
+        let client_title = security.client_title.unwrap_or(self.title);
+        let encryption = take(SecretRole::EncryptionKey)?;
+        let counter = Vault::counter_id(&client_title, &encryption);
+        Ok(Ciphering {
+            suite: security.suite,
+            policy: security.policy,
+            envelope: security.envelope,
+            dedicated_key: security.dedicated_key,
+            client_title,
+            keys: MeterKeys { encryption, authentication: take(SecretRole::AuthenticationKey)? },
+            counter,
+        })
+    }
+}
+
+impl TimeoutSettings {
+    /// These timeouts, and those of `defaults` where nothing is set.
+    fn over(self, defaults: Timeouts) -> Timeouts {
+        let or = |own: Option<u64>, default| own.map_or(default, Duration::from_millis);
+        Timeouts {
+            connect: or(self.connect_ms, defaults.connect),
+            response: or(self.response_ms, defaults.response),
+            idle: or(self.idle_ms, defaults.idle),
+            inter_octet: or(self.inter_octet_ms, defaults.inter_octet),
+        }
+    }
+}
+
+impl<S: Store> MeterDirectory for Registry<S> {
+    async fn meter(&self, meter: &MeterId) -> Result<Arc<MeterConfig>, RequestError> {
+        let stored = self.store.meter(meter).await.map_err(|error| RequestError::from(error).with_meter(meter))?;
+        let stored =
+            stored.ok_or_else(|| RequestError::from(StoreError::NotFound(meter.resource_name())).with_meter(meter))?;
+        self.resolve(stored).map(Arc::new)
+    }
+
+    async fn reserve_counters(&self, counter: CounterId) -> Result<CounterBlock, RequestError> {
+        Ok(self.store.reserve_counters(counter).await?)
+    }
+
+    async fn raise_counter(&self, counter: CounterId, seen: u32) -> Result<(), RequestError> {
+        Ok(self.store.raise_counter(counter, seen).await?)
+    }
+
+    async fn object_model(&self, meter: &MeterId) -> Result<Option<Arc<ObjectModel>>, RequestError> {
+        Ok(self.store.object_model(meter).await?.map(Arc::new))
+    }
+
+    async fn save_object_model(&self, meter: &MeterId, model: Arc<ObjectModel>) -> Result<(), RequestError> {
+        Ok(self.store.save_object_model(meter, model).await?)
+    }
+
+    async fn profile_layout(
+        &self,
+        meter: &MeterId,
+        profile: ObisCode,
+    ) -> Result<Option<Arc<ProfileLayout>>, RequestError> {
+        Ok(self.store.profile_layout(meter, profile).await?.map(Arc::new))
+    }
+
+    async fn save_profile_layout(&self, meter: &MeterId, layout: Arc<ProfileLayout>) -> Result<(), RequestError> {
+        Ok(self.store.save_profile_layout(meter, layout).await?)
+    }
+}

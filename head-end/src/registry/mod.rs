@@ -1,0 +1,250 @@
+//! The meters that this head-end knows: checked settings in the store, secrets in the vault.
+
+mod directory;
+mod error;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use dlms::id::SystemTitle;
+use jiff::Timestamp;
+
+pub use self::error::RegistryError;
+use crate::{
+    meter::{Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Timeouts},
+    store::{MeterFilter, NewMeter, RequestKey, SecretChange, Store, StoreError, Written},
+    vault::{Sealed, SecretRole, Vault},
+};
+
+/// Secrets to set or, with `None`, to remove; those that are not named stay.
+pub type Secrets = BTreeMap<SecretRole, Option<Secret>>;
+
+/// What an update makes of the present settings.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The settings as they are to be.
+    pub settings: MeterSettings,
+    /// Secrets to change.
+    pub secrets: Secrets,
+}
+
+/// Attempts of an update without a given revision, while others change the same meter.
+const ATTEMPTS: usize = 5;
+
+/// The registry over a store and a vault.
+#[derive(Debug)]
+pub struct Registry<S> {
+    store: Arc<S>,
+    vault: Vault,
+    timeouts: Timeouts,
+    title: SystemTitle,
+}
+
+impl<S: Store> Registry<S> {
+    /// Opens the registry. `title` is our own system title where the configuration states one; else
+    /// it is drawn at random at the first start and kept, so that no two head-ends share one.
+    ///
+    /// # Errors
+    /// [`RegistryError::MasterKey`] when the store was made with another master key; the store's own.
+    pub async fn open(
+        store: Arc<S>,
+        vault: Vault,
+        timeouts: Timeouts,
+        title: Option<SystemTitle>,
+    ) -> Result<Self, RegistryError> {
+        let check = vault.seal_check()?.as_bytes().to_vec();
+        let check = Sealed::from_bytes(store.instance_value("master-key-check", check).await?);
+        vault.verify_check(&check).map_err(|_| RegistryError::MasterKey)?;
+        let title = match title {
+            Some(title) => title,
+            None => kept_title(&*store).await?,
+        };
+        Ok(Self { store, vault, timeouts, title })
+    }
+
+    /// Our own system title, for meters that do not state another.
+    #[must_use]
+    pub const fn title(&self) -> SystemTitle {
+        self.title
+    }
+
+    /// The store below.
+    #[must_use]
+    pub const fn store(&self) -> &Arc<S> {
+        &self.store
+    }
+
+    /// The key of a request in the store. `contents` are recognised by a keyed digest.
+    #[must_use]
+    pub fn request_key(&self, method: &'static str, id: &str, contents: &[u8]) -> RequestKey {
+        let digest = self.vault.fingerprint(&[method.as_bytes(), contents]);
+        RequestKey { method, id: id.to_owned(), digest }
+    }
+
+    /// Registers a meter.
+    ///
+    /// # Errors
+    /// [`RegistryError::Invalid`] with every rule that is broken; the store's own.
+    pub async fn create(
+        &self,
+        id: MeterId,
+        change: Change,
+        request: Option<RequestKey>,
+    ) -> Result<MeterRecord, RegistryError> {
+        let now = now();
+        let record = MeterRecord {
+            id,
+            revision: 1,
+            created: now,
+            updated: now,
+            settings: change.settings,
+            encryption_key_set: false,
+            authentication_key_set: false,
+            password_set: false,
+        };
+        let new = self.prepare(record, &change.secrets)?;
+        Ok(record_of(self.store.create_meter(new, request).await?))
+    }
+
+    /// A meter, without its secrets.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] inside [`RegistryError::Store`]; the store's own.
+    pub async fn get(&self, id: &MeterId) -> Result<MeterRecord, RegistryError> {
+        let stored = self.store.meter(id).await?.ok_or_else(|| StoreError::NotFound(id.resource_name()))?;
+        Ok(stored.record)
+    }
+
+    /// Meters in the order of their names, from the one behind `after`.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn list(
+        &self,
+        after: Option<MeterId>,
+        filter: MeterFilter,
+        limit: usize,
+    ) -> Result<Vec<MeterRecord>, RegistryError> {
+        Ok(self.store.list_meters(after, filter, limit).await?)
+    }
+
+    /// Changes a meter: `change` makes the new settings from the present ones. With `revision`, only
+    /// if that is the present one; without, it is tried again when somebody else was quicker.
+    ///
+    /// # Errors
+    /// [`RegistryError::Invalid`]; [`StoreError::Conflict`] or [`StoreError::NotFound`] inside
+    /// [`RegistryError::Store`]; the store's own.
+    pub async fn update(
+        &self,
+        id: &MeterId,
+        revision: Option<u64>,
+        request: Option<RequestKey>,
+        change: impl Fn(&MeterSettings) -> Result<Change, Vec<SettingsError>> + Send,
+    ) -> Result<MeterRecord, RegistryError> {
+        let mut attempt = 1;
+        loop {
+            let current = self.get(id).await?;
+            // The store compares again; a mismatch here is still let through where the request is a
+            // repetition, which only the store can tell.
+            let base = revision.unwrap_or(current.revision);
+            let change = change(&current.settings).map_err(RegistryError::Invalid)?;
+            let record =
+                MeterRecord { revision: base.saturating_add(1), updated: now(), settings: change.settings, ..current };
+            let new = self.prepare(record, &change.secrets)?;
+            match self.store.update_meter(new, request.clone()).await {
+                Err(StoreError::Conflict { .. }) if revision.is_none() && attempt < ATTEMPTS => attempt += 1,
+                written => return Ok(record_of(written?)),
+            }
+        }
+    }
+
+    /// Removes a meter with its secrets.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] or [`StoreError::NotFound`] inside [`RegistryError::Store`]; the store's own.
+    pub async fn delete(
+        &self,
+        id: &MeterId,
+        revision: Option<u64>,
+        request: Option<RequestKey>,
+    ) -> Result<(), RegistryError> {
+        Ok(self.store.delete_meter(id, revision, request).await?)
+    }
+
+    /// Checks a record with its secrets as they will be, and seals what is new.
+    fn prepare(&self, mut record: MeterRecord, secrets: &Secrets) -> Result<NewMeter, RegistryError> {
+        let mut changes: Vec<SecretChange> = Vec::new();
+        for (&role, secret) in secrets {
+            let held = match role {
+                SecretRole::EncryptionKey => &mut record.encryption_key_set,
+                SecretRole::AuthenticationKey => &mut record.authentication_key_set,
+                SecretRole::Password => &mut record.password_set,
+            };
+            *held = secret.is_some();
+            let sealed = secret.as_ref().map(|secret| self.vault.seal(&record.id, role, secret)).transpose()?;
+            changes.push((role, sealed));
+        }
+        let mut problems = record.settings.problems();
+        problems.extend(secret_problems(&record, secrets));
+        if problems.is_empty() {
+            Ok(NewMeter { record, secrets: changes })
+        } else {
+            Err(RegistryError::Invalid(problems))
+        }
+    }
+}
+
+fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError> {
+    let mut problems = Vec::new();
+    let mut add = |field, problem: &str| problems.push(SettingsError { field, problem: problem.to_owned() });
+    let octets = |role| secrets.get(&role).and_then(Option::as_ref).map(Secret::len);
+    if octets(SecretRole::EncryptionKey).is_some_and(|octets| octets != 16) {
+        add("security.encryption_key", "16 octets with suite 0");
+    }
+    if octets(SecretRole::AuthenticationKey).is_some_and(|octets| octets != 16) {
+        add("security.authentication_key", "16 octets with suite 0");
+    }
+    if octets(SecretRole::Password).is_some_and(|octets| !(1..=64).contains(&octets)) {
+        add("authentication.password", "from 1 to 64 octets");
+    }
+    if record.settings.security.is_some() {
+        if !record.encryption_key_set {
+            add("security.encryption_key", "is needed for ciphering");
+        }
+        if !record.authentication_key_set {
+            add("security.authentication_key", "is needed for ciphering");
+        }
+    }
+    if record.settings.mechanism == Mechanism::Lls && !record.password_set {
+        add("authentication.password", "is needed for low level security");
+    }
+    problems
+}
+
+fn record_of(written: Written) -> MeterRecord {
+    match written {
+        Written::Done(record) | Written::Repeated(record) => record,
+    }
+}
+
+/// Now, as precise as the store keeps it: what is returned at once must equal what is read later.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// Our system title, drawn at the first start. Two head-ends that share keys must not share a title:
+/// the same title and counter under one key would repeat an initialisation vector.
+async fn kept_title<S: Store>(store: &S) -> Result<SystemTitle, RegistryError> {
+    let mut title = *b"DHE\0\0\0\0\0";
+    if let Some(serial) = title.get_mut(3..) {
+        getrandom::fill(serial).map_err(|_| RegistryError::Vault(crate::vault::VaultError::Random))?;
+    }
+    let kept = store.instance_value("system-title", title.to_vec()).await?;
+    SystemTitle::from_slice(&kept).ok_or(RegistryError::Store(StoreError::Corrupt {
+        file: "control.sqlite3".to_owned(),
+        reason: "the system title of this installation does not have eight octets".to_owned(),
+    }))
+}
+
+#[cfg(test)]
+mod tests;
