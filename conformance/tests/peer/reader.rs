@@ -1,0 +1,1 @@
+//! A client built on dlms-cosem-rs.
