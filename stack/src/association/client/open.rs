@@ -230,7 +230,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         if aare.context != proposed_context(session) {
             return Err(protocol(ProtocolError::ContextChanged));
         }
-        let hls_pending = aare.diagnostic == Diagnostic::ServiceUser(ServiceUserDiagnostic::AuthenticationRequired);
+        // Some servers send a challenge, but not the diagnostic that announces it. Passes 3 and 4 follow all the same.
+        let announced = aare.diagnostic == Diagnostic::ServiceUser(ServiceUserDiagnostic::AuthenticationRequired);
+        let hls_pending = announced || (challenge.is_some() && aare.authentication_value.is_some());
         // Meters leave the name away where there is no challenge to answer.
         let same = aare.mechanism.is_none_or(|mechanism| mechanism == self.config.mechanism);
         if !same || hls_pending != challenge.is_some() {
