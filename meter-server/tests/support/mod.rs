@@ -11,7 +11,7 @@ use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, SystemTitle
 use dlms::obis::ObisCode;
 use dlms::security::Protection;
 use dlms_meter_server::Moment;
-use dlms_meter_server::simulator::{DeviceHandle, Fleet, FleetConfig};
+use dlms_meter_server::simulator::{DeviceHandle, Fleet, FleetConfig, FleetError, Ports};
 
 /// 2026-03-15 12:07:30 UTC, a Sunday in winter time.
 pub(crate) const NOW: i64 = 1_773_576_450;
@@ -25,6 +25,36 @@ pub(crate) fn stopped(seed: u64, now: i64) -> FleetConfig {
 pub(crate) fn start(config: FleetConfig) -> Fleet {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(Fleet::start(config)).unwrap()
+}
+
+/// A fleet behind sockets, on threads of its own.
+pub(crate) struct Server {
+    runtime: tokio::runtime::Runtime,
+    fleet: Fleet,
+}
+
+impl Server {
+    pub(crate) fn try_start(config: FleetConfig) -> Result<Self, FleetError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let fleet = runtime.block_on(Fleet::start(config))?;
+        Ok(Self { runtime, fleet })
+    }
+
+    pub(crate) fn start(config: FleetConfig) -> Self {
+        Self::try_start(config).unwrap()
+    }
+
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    pub(crate) fn ports(&self, device: usize) -> &Ports {
+        self.fleet.devices()[device].ports()
+    }
+
+    pub(crate) fn shutdown(self) {
+        self.runtime.block_on(self.fleet.shutdown());
+    }
 }
 
 /// One client of a device, as the association above would ask for it.

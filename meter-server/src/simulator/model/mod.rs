@@ -6,6 +6,8 @@ mod objects;
 mod pattern;
 mod rights;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

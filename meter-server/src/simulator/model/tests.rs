@@ -1,0 +1,87 @@
+//! The built-in model, and what is said about broken ones.
+
+use super::*;
+
+/// The built-in file with one text replaced by another.
+fn changed(from: &str, to: &str) -> ModelError {
+    assert!(DEFAULT_MODEL.contains(from), "{from}");
+    Model::from_toml(&DEFAULT_MODEL.replacen(from, to, 1)).expect_err(to)
+}
+
+/// The line of the built-in file that contains `text` first.
+fn line_of(text: &str) -> Option<usize> {
+    DEFAULT_MODEL.lines().position(|line| line.contains(text)).map(|line| line + 1)
+}
+
+#[test]
+fn the_built_in_model_is_whole() {
+    let model = Model::built_in();
+    assert!(model.object_count() > 150);
+    assert_eq!(model.clients().count(), 3);
+    for index in 0..model.object_count() {
+        let object = model.object(index).unwrap();
+        assert_eq!(model.find(object.class(), object.instance()), Some(index));
+    }
+}
+
+#[test]
+fn mistakes_are_told_with_their_line() {
+    let cases = [
+        ("daylight-deviation = 60", "daylight-deviatoin = 60", "unknown field `daylight-deviatoin`"),
+        ("time-zone = -60", "time-zone = -900", "at most 840 minutes"),
+        ("device-type = \"3PH\"", "device-type = \"3-PH\"", "three capitals or digits"),
+        ("generation-share = 0.6", "generation-share = 1.6", "from 0 to 1"),
+        ("irregularity = 0.5", "irregularity = 0.8", "below 1 together"),
+        ("policy = \"authenticated-encrypted\"", "policy = \"strong\"", "unknown variant `strong`"),
+        ("\"get\", \"selective-access\"", "\"fetch\", \"selective-access\"", "`fetch` is not a conformance bit"),
+        ("m1,m2,m3,m4,m5,m6:Xae", "m1,m2,m3:Rae", "is not made of R and W"),
+        ("obis = \"0.0.42.0.0\"", "obis = \"0.0.42.0\"", "five or six groups"),
+        ("\"8:0.0.1.0.0:2\", \"1:0.0.96.10.1:2\"", "\"8:0.0.1.0.0\", \"1:0.0.96.10.1:2\"", "not CLASS:OBIS:ATTRIBUTE"),
+    ];
+    for (from, to, expected) in cases {
+        let error = changed(from, to);
+        assert!(error.message.contains(expected), "{to}: {error}");
+        assert_eq!(error.line, line_of(from), "{error}");
+        assert!(error.to_string().starts_with("line "), "{error}");
+    }
+}
+
+#[test]
+fn mistakes_of_an_object_are_told_with_its_entry_and_code() {
+    let cases = [
+        ("value = \"logical-device-name\"", "", "either value or initial"),
+        ("value = \"logical-device-name\"", "value = \"energy\"", "value group C names no energy"),
+        ("initial = 60\ntype = \"unsigned\"", "initial = 60", "a number needs a type"),
+        ("unit = \"s\"\n", "", "the unit does not follow from the code"),
+        ("control-mode = 4", "control-mode = 8", "from 0 to 6"),
+        ("control-mode = 4", "control-mode = 4\nscaler = 1", "`scaler` has no meaning in class 70"),
+        ("obis = \"0.0.96.1.1\"", "obis = \"0.0.96.1.0\"", "comes twice"),
+        ("obis = \"0.0.43.0.0\"", "obis = \"0.0.43.0.3\"", "there is no security setup 3"),
+        ("period = 900", "period = 0", "from 1 to 86400"),
+        ("rows = \"events\"\n", "", "a profile needs rows"),
+    ];
+    for (from, to, expected) in cases {
+        let error = changed(from, to);
+        assert!(error.line.is_some() && error.message.contains(expected), "{to}: {error}");
+    }
+    let error = changed("access = \"switch\"", "access = \"swich\"");
+    assert_eq!(
+        (error.line, error.message.as_str()),
+        (line_of("access = \"switch\""), "there is no access set `swich`")
+    );
+    let error = changed("3:1.0.4.8.0:2", "3:1.0.99.8.0:2");
+    assert_eq!(error.line, line_of("3:1.0.4.8.0:2"));
+    assert!(error.message.ends_with("there is no such object"), "{error}");
+    let error = changed("3:1.0.4.8.0:2", "3:1.0.4.8.0:4");
+    assert!(error.message.ends_with("the class has no such attribute"), "{error}");
+}
+
+#[test]
+fn associations_need_what_their_mechanism_needs() {
+    assert!(changed("security-setup = 0\n", "").message.contains("hls-gmac needs a security setup"));
+    assert!(changed("security-setup = 0\n", "security-setup = 5\n").message.contains("no security setup 5"));
+    assert!(changed("client = 17", "client = 16").message.contains("described twice"));
+    assert!(changed("client = 17", "client = 200").message.contains("not from 1 to 127"));
+    assert!(changed("max-pdu = 1024", "max-pdu = 20").message.contains("max-pdu is from 128"));
+    assert!(changed("management = \"2:R\"", "manager = \"2:R\"").message.contains("no association `manager`"));
+}
