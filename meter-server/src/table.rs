@@ -38,9 +38,9 @@ pub struct Entry<'a, S: ?Sized> {
     pub rights: &'a [(ClientSap, Rights<'a>)],
 }
 
-impl<S: ?Sized> ObjectTable<S> for [Entry<'_, S>] {
+impl<S: ?Sized, const N: usize> ObjectTable<S> for [Entry<'_, S>; N] {
     fn len(&self) -> usize {
-        <[Entry<'_, S>]>::len(self)
+        N
     }
 
     fn object(&self, index: usize) -> Option<&dyn Object<S>> {

@@ -1,0 +1,260 @@
+//! What the meter is: its objects, who may read them, and its state.
+
+use dlms::acse::Mechanism;
+use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
+use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Progress, SecurityConfig};
+use dlms::axdr::{Data, Writer};
+use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::obis::ObisCode;
+use dlms::security::{Protection, Suite};
+use dlms::time::DateTime;
+use dlms::unit::{ScalerUnit, Unit};
+use dlms_meter_server::access::{AttributeAccess, Rights};
+use dlms_meter_server::objects::{
+    Association, AssociationDescription, AssociationState, CaptureObject, Clock, ClockSettings, ClockState, DataObject,
+    ProfileGeneric, Register, RowRange, Rows, Value,
+};
+use dlms_meter_server::{Context, Entry, LogicalDevice, Moment};
+
+use crate::system::unix_seconds;
+
+const ENCRYPTION_KEY: [u8; 16] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C\x0D\x0E\x0F";
+const AUTHENTICATION_KEY: [u8; 16] = *b"\xD0\xD1\xD2\xD3\xD4\xD5\xD6\xD7\xD8\xD9\xDA\xDB\xDC\xDD\xDE\xDF";
+const SYSTEM_TITLE: SystemTitle = SystemTitle(*b"DLM\0\0\0\0\x01");
+const ENERGY: ObisCode = ObisCode([1, 0, 1, 8, 0, 255]);
+const CLOCK: ObisCode = ObisCode([0, 0, 1, 0, 0, 255]);
+const PERIOD_SECONDS: u32 = 900;
+const ROWS: u32 = 960;
+
+const SERVICES: Conformance = Conformance::GET
+    .union(Conformance::ACTION)
+    .union(Conformance::SELECTIVE_ACCESS)
+    .union(Conformance::MULTIPLE_REFERENCES)
+    .union(Conformance::BLOCK_TRANSFER_WITH_GET);
+
+/// All that changes in this meter. A product keeps counters and floors in flash.
+pub struct Meter {
+    clock: ClockSettings,
+    transmit_counter: u32,
+    floor: Option<(SystemTitle, u32)>,
+}
+
+impl Meter {
+    pub fn new() -> Self {
+        let clock = ClockSettings {
+            time_zone_min: -60,
+            daylight_begin: DateTime::UNSPECIFIED,
+            daylight_end: DateTime::UNSPECIFIED,
+            daylight_deviation_min: 60,
+            daylight_enabled: false,
+            clock_base: 1,
+            measuring_period_seconds: PERIOD_SECONDS,
+            preset: None,
+        };
+        Self { clock, transmit_counter: 0, floor: None }
+    }
+
+    /// The octets of this meter's identity, as its logical device name.
+    const fn name() -> &'static [u8] {
+        b"DLM0000000000001"
+    }
+}
+
+/// Watt-hours up to a moment: a load of exactly 400 W.
+fn energy(at: Moment) -> u32 {
+    let hours_of_400_w = at.as_seconds().rem_euclid(1 << 30) / 9;
+    u32::try_from(hours_of_400_w).unwrap_or(u32::MAX)
+}
+
+/// Where the values of the simple objects come from.
+#[derive(Clone, Copy)]
+enum Source {
+    Name,
+    Energy,
+    LowestCounter,
+}
+
+impl Value<Meter> for Source {
+    fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
+        match self {
+            Self::Name => out.octets(Meter::name()),
+            Self::Energy => out.double_long_unsigned(energy(cx.at)),
+            Self::LowestCounter => out.double_long_unsigned(meter.floor.map_or(0, |(_, floor)| floor)),
+        }
+        .map_err(|_| DataAccessResult::OtherReason)
+    }
+}
+
+/// The load profile: ten days of quarter-hours, every row a function of its number.
+struct LoadProfile;
+
+impl Rows<Meter> for LoadProfile {
+    fn columns<'a>(&'a self, _: &'a Meter) -> &'a [CaptureObject] {
+        const COLUMNS: [CaptureObject; 2] = [CaptureObject::whole(8, CLOCK, 2), CaptureObject::whole(3, ENERGY, 2)];
+        &COLUMNS
+    }
+
+    fn capture_period(&self, _: &Meter) -> u32 {
+        PERIOD_SECONDS
+    }
+
+    fn capacity(&self, _: &Meter) -> u32 {
+        ROWS
+    }
+
+    fn range(&self, _: &Meter, cx: &Context<'_, Meter>) -> RowRange {
+        let now = cx.at.as_seconds().div_euclid(i64::from(PERIOD_SECONDS)).unsigned_abs();
+        RowRange { first: now.saturating_sub(u64::from(ROWS) - 1), count: ROWS }
+    }
+
+    fn row_time(&self, _: &Meter, _: &Context<'_, Meter>, row: u64) -> Moment {
+        Moment::from_seconds(i64::try_from(row).unwrap_or(i64::MAX).saturating_mul(i64::from(PERIOD_SECONDS)))
+    }
+
+    fn write_value(
+        &self,
+        meter: &Meter,
+        cx: &Context<'_, Meter>,
+        row: u64,
+        column: &CaptureObject,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        let at = self.row_time(meter, cx, row);
+        let written = if column.instance == CLOCK {
+            out.date_time(&meter.local_time(at))
+        } else {
+            out.double_long_unsigned(energy(at))
+        };
+        written.map_err(|_| DataAccessResult::OtherReason)
+    }
+}
+
+impl ClockState for Meter {
+    fn settings(&self) -> &ClockSettings {
+        &self.clock
+    }
+
+    fn settings_mut(&mut self) -> &mut ClockSettings {
+        &mut self.clock
+    }
+
+    fn shown(&self, at: Moment) -> Moment {
+        at
+    }
+
+    /// The clock of this board cannot be set.
+    fn set_shown(&mut self, _: Moment, _: Moment) {}
+}
+
+impl AssociationState for Meter {
+    fn description(&self, client: ClientSap) -> Option<AssociationDescription> {
+        let config = self.association(client, ServerSap::MANAGEMENT)?;
+        Some(AssociationDescription {
+            client,
+            server: ServerSap::MANAGEMENT,
+            ciphered: config.security.is_some(),
+            mechanism: config.mechanism,
+            conformance: config.conformance,
+            max_receive_pdu: config.max_pdu,
+            max_send_pdu: config.max_pdu,
+            security_setup: None,
+        })
+    }
+
+    fn is_associated(&self, _: ClientSap) -> bool {
+        false
+    }
+
+    fn set_secret(&mut self, _: ClientSap, _: &[u8]) -> Result<(), DataAccessResult> {
+        Err(DataAccessResult::ReadWriteDenied)
+    }
+}
+
+/// Everything in the meter, and who may read it: the public client its name, its clock and the counter that the
+/// management client needs to begin with.
+fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Meter>) -> T) -> T {
+    const READ: Rights<'static> = Rights::new(&[AttributeAccess::READ; 9], &[]);
+    const ALL: [(ClientSap, Rights<'static>); 2] = [(ClientSap::PUBLIC, READ), (ClientSap::MANAGEMENT, READ)];
+    const MANAGEMENT: [(ClientSap, Rights<'static>); 1] = [(ClientSap::MANAGEMENT, READ)];
+    let name = DataObject { instance: ObisCode([0, 0, 42, 0, 0, 255]), value: Source::Name };
+    let counter = DataObject { instance: ObisCode([0, 0, 43, 1, 0, 255]), value: Source::LowestCounter };
+    let clock = Clock { instance: CLOCK };
+    let association = Association::current();
+    let watt_hours = ScalerUnit { scaler: 0, unit: Unit(30) };
+    let register = Register { instance: ENERGY, value: Source::Energy, scaler_unit: watt_hours };
+    let profile = ProfileGeneric { instance: ObisCode([1, 0, 99, 1, 0, 255]), rows: LoadProfile };
+    let table: [Entry<'_, Meter>; 6] = [
+        Entry { object: &name, rights: &ALL },
+        Entry { object: &counter, rights: &ALL },
+        Entry { object: &clock, rights: &ALL },
+        Entry { object: &association, rights: &ALL },
+        Entry { object: &register, rights: &MANAGEMENT },
+        Entry { object: &profile, rights: &MANAGEMENT },
+    ];
+    let at = Moment::from_seconds(unix_seconds());
+    ask(&mut LogicalDevice { table: &table, state: meter, at })
+}
+
+impl Device for Meter {
+    fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>> {
+        let security = SecurityConfig {
+            setup: 0,
+            suite: Suite::Suite0,
+            policy: Protection::AUTHENTICATED_ENCRYPTED,
+            encryption_key: &ENCRYPTION_KEY,
+            authentication_key: &AUTHENTICATION_KEY,
+            system_title: SYSTEM_TITLE,
+        };
+        let (mechanism, security) = match (client, server) {
+            (ClientSap::PUBLIC, ServerSap::MANAGEMENT) => (Mechanism::Lowest, None),
+            (ClientSap::MANAGEMENT, ServerSap::MANAGEMENT) => (Mechanism::Gmac, Some(security)),
+            _ => return None,
+        };
+        Some(AssociationConfig { mechanism, secret: &[], security, conformance: SERVICES, max_pdu: crate::PDU_OCTETS })
+    }
+
+    fn read(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        cursor: &mut Cursor,
+        out: &mut Writer<'_>,
+    ) -> Result<Progress, DataAccessResult> {
+        with_device(self, |device| device.read(access, attribute, selection, cursor, out))
+    }
+
+    fn write(
+        &mut self,
+        access: &Access,
+        attribute: AttributeDescriptor,
+        selection: Option<Selection<'_>>,
+        value: Data<'_>,
+    ) -> Result<(), DataAccessResult> {
+        with_device(self, |device| device.write(access, attribute, selection, value))
+    }
+
+    fn invoke(
+        &mut self,
+        access: &Access,
+        method: MethodDescriptor,
+        parameter: Option<Data<'_>>,
+        out: &mut Writer<'_>,
+    ) -> Result<(), ActionResult> {
+        with_device(self, |device| device.invoke(access, method, parameter, out))
+    }
+
+    fn take_counter(&mut self, _: ServerSap, _: u8) -> Option<u32> {
+        self.transmit_counter = self.transmit_counter.checked_add(1)?;
+        Some(self.transmit_counter)
+    }
+
+    fn floor(&self, _: ServerSap, _: u8, peer: SystemTitle) -> u32 {
+        self.floor.filter(|(title, _)| *title == peer).map_or(0, |(_, floor)| floor)
+    }
+
+    /// One client with keys: a second one takes its place.
+    fn accept_counter(&mut self, _: ServerSap, _: u8, peer: SystemTitle, counter: u32) {
+        self.floor = Some((peer, self.floor(ServerSap::MANAGEMENT, 0, peer).max(counter.saturating_add(1))));
+    }
+}

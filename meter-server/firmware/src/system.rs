@@ -1,0 +1,77 @@
+//! What the board gives: here a few functions of the C library.
+
+use core::ffi::{c_int, c_void};
+use core::panic::PanicInfo;
+
+use dlms::security::Random;
+
+unsafe extern "C" {
+    #[link_name = "read"]
+    fn c_read(fd: c_int, buffer: *mut c_void, count: usize) -> isize;
+    #[link_name = "write"]
+    fn c_write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
+    fn getrandom(buffer: *mut c_void, count: usize, flags: u32) -> isize;
+    fn time(now: *mut i64) -> i64;
+    fn abort() -> !;
+}
+
+/// Octets from the line; none when it has ended.
+pub fn read(octets: &mut [u8]) -> usize {
+    // SAFETY: the pointer and the length are those of one exclusive slice.
+    let count = unsafe { c_read(0, octets.as_mut_ptr().cast(), octets.len()) };
+    usize::try_from(count).unwrap_or(0)
+}
+
+/// Octets to the line; whether all were taken.
+pub fn write(mut octets: &[u8]) -> bool {
+    while !octets.is_empty() {
+        // SAFETY: the pointer and the length are those of one slice.
+        let count = unsafe { c_write(1, octets.as_ptr().cast(), octets.len()) };
+        match usize::try_from(count) {
+            Ok(count) if count > 0 => octets = &octets[count..],
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Seconds since 1970, UTC.
+pub fn unix_seconds() -> i64 {
+    // SAFETY: a null pointer is allowed: the time is returned only.
+    unsafe { time(core::ptr::null_mut()) }
+}
+
+/// Milliseconds of a clock that does not go back in practice; a board has a tick counter instead.
+pub fn monotonic_ms() -> u64 {
+    u64::try_from(unix_seconds()).unwrap_or(0).saturating_mul(1_000)
+}
+
+/// The operating system's generator; a board has a hardware one.
+pub struct Entropy;
+
+impl Random for Entropy {
+    fn fill(&mut self, octets: &mut [u8]) {
+        let mut filled = 0;
+        while filled < octets.len() {
+            let rest = &mut octets[filled..];
+            // SAFETY: the pointer and the length are those of one exclusive slice.
+            let count = unsafe { getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+            match usize::try_from(count) {
+                Ok(count) if count > 0 => filled += count,
+                // A challenge that is not random must never leave the meter.
+                // SAFETY: ends the process.
+                _ => unsafe { abort() },
+            }
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: ends the process.
+    unsafe { abort() }
+}
+
+/// The precompiled `core` refers to it; nothing unwinds here, so that nothing calls it.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
