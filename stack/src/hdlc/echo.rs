@@ -4,14 +4,18 @@ use super::frame::Frame;
 
 /// Check sequences of the frames sent since the turn was handed over, oldest first. Needed only where client and
 /// server have the same address; otherwise the addresses tell an echo.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Echo {
     sent: [Option<[u8; 2]>; 8],
 }
 
 impl Echo {
+    pub(super) const fn new() -> Self {
+        Self { sent: [None; 8] }
+    }
+
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new();
     }
 
     /// Notes a frame, with its flags, that was sent.

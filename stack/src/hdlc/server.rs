@@ -121,6 +121,10 @@ mod reason {
 }
 
 impl<B: Storage> Session<B> {
+    /// How long the segments of an unnumbered APDU may be apart, in milliseconds. No source states one; it keeps a
+    /// session from being held for ever by a segment that was lost.
+    const UNNUMBERED_TIMEOUT_MS: u64 = 10_000;
+
     /// A station without a client. `receive` and `transmit` each hold one APDU and 3 octets; a notification to be sent
     /// shares `transmit` with the answer before it.
     pub const fn new(config: Config, receive: B, transmit: B) -> Self {
@@ -267,15 +271,26 @@ impl<B: Storage> Session<B> {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let ms = u64::from(self.config.inactivity_timeout_ms);
-        let waiting = self.state != State::Disconnected || self.receiver.is_unnumbered_partial();
-        (ms > 0 && waiting).then(|| self.last_frame.after_ms(ms))
+        [self.inactive(), self.abandoned()].into_iter().flatten().min()
     }
 
-    /// Drops the link when the client was silent for too long.
+    /// When the link is dropped.
+    fn inactive(&self) -> Option<Instant> {
+        let ms = u64::from(self.config.inactivity_timeout_ms);
+        (ms > 0 && self.state != State::Disconnected).then(|| self.last_frame.after_ms(ms))
+    }
+
+    /// When an unnumbered APDU whose end does not come is given up.
+    fn abandoned(&self) -> Option<Instant> {
+        self.receiver.is_unnumbered_partial().then(|| self.last_frame.after_ms(Self::UNNUMBERED_TIMEOUT_MS))
+    }
+
+    /// Drops the link when the client was silent for too long, and what came of an unnumbered APDU without its end.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_timeout().is_some_and(|deadline| now >= deadline) {
+        if self.abandoned().is_some_and(|deadline| now >= deadline) {
             self.receiver.drop_unnumbered();
+        }
+        if self.inactive().is_some_and(|deadline| now >= deadline) {
             self.disconnect();
         }
     }

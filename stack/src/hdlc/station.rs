@@ -4,7 +4,7 @@ use super::address::{Address, Width};
 use super::control::{Control, Kind};
 use super::deframer::Deframer;
 use super::frame::{Frame, OVERHEAD_MAX, Repr};
-use super::server::{Event, Session};
+use super::server::{Delivery, Event, Session};
 use crate::Instant;
 use crate::axdr::Writer;
 use crate::id::{ClientSap, ServerSap};
@@ -37,8 +37,8 @@ pub struct Station<B, S, A> {
     /// Who is to be told that there is no link: client and server.
     disconnected: Option<(Address, Address)>,
     foreign: u32,
-    /// The session whose APDU was reported last.
-    current: usize,
+    /// The session whose APDU was reported last, and how that came.
+    current: (usize, Delivery),
 }
 
 impl<B, S, A> Station<B, S, A>
@@ -58,7 +58,7 @@ where
             addresses,
             disconnected: None,
             foreign: 0,
-            current: 0,
+            current: (0, Delivery::Connected),
         }
     }
 
@@ -150,20 +150,25 @@ where
     pub fn poll_event(&mut self) -> Option<(usize, Event)> {
         let mut sessions = self.sessions.as_mut().iter_mut().enumerate();
         let (index, event) = sessions.find_map(|(index, session)| session.poll_event().map(|event| (index, event)))?;
-        if let Event::Apdu(_) = event {
-            self.current = index;
+        if let Event::Apdu(delivery) = event {
+            self.current = (index, delivery);
         }
         Some((index, event))
     }
 
+    /// How the APDU that was reported last came.
+    pub const fn delivery(&self) -> Delivery {
+        self.current.1
+    }
+
     /// The APDU that was reported last, which may be changed in place.
     pub fn apdu(&mut self) -> &mut [u8] {
-        self.sessions.as_mut().get_mut(self.current).map(Session::apdu).unwrap_or_default()
+        self.sessions.as_mut().get_mut(self.current.0).map(Session::apdu).unwrap_or_default()
     }
 
     /// Releases the APDU that was reported last; see [`Session::release_apdu`].
     pub fn release_apdu(&mut self) {
-        if let Some(session) = self.sessions.as_mut().get_mut(self.current) {
+        if let Some(session) = self.sessions.as_mut().get_mut(self.current.0) {
             session.release_apdu();
         }
     }
@@ -178,8 +183,8 @@ where
             session.is_open() && session.client() == Some(client) && session.server() == Some(server)
         };
         let sessions = self.sessions.as_mut();
-        let index = match sessions.get(self.current) {
-            Some(session) if theirs(session) => self.current,
+        let index = match sessions.get(self.current.0) {
+            Some(session) if theirs(session) => self.current.0,
             _ => sessions.iter().position(theirs).ok_or(LinkError::NotOpen)?,
         };
         sessions.get_mut(index).ok_or(LinkError::NotOpen)?.send(apdu)

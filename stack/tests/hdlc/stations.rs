@@ -303,6 +303,18 @@ fn connectionless_requests_are_delivered_and_never_answered() {
     assert_eq!(line.exchange(&SNRM), [UA]);
 }
 
+#[test]
+fn a_connectionless_request_whose_end_was_lost_does_not_hold_the_session() {
+    let mut line = Line::new(1, Config { inactivity_timeout_ms: 0, ..Config::default() });
+    line.exchange(&frame(sap(2), sap(16), 0x03, true, &hex!("E6E600 C1")));
+    assert_eq!(line.exchange(&SNRM), [DM], "the session is in use");
+    line.now = line.station.poll_timeout().unwrap();
+    assert_eq!(line.now.as_millis(), 10_000);
+    line.station.handle_timeout(line.now);
+    assert_eq!(line.exchange(&SNRM), [UA]);
+    assert_eq!(line.station.poll_timeout(), None);
+}
+
 /// The published notification: on a line without a link at once, with a link when the client hands over the right.
 #[test]
 fn notifications_wait_for_the_right_to_send() {

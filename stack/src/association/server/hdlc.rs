@@ -2,7 +2,7 @@
 
 use super::connection::{ServerLink, ServerLinkEvent};
 use crate::Instant;
-use crate::hdlc::server::{Addresses, Event, Session, Station};
+use crate::hdlc::server::{Addresses, Delivery, Event, Session, Station};
 use crate::id::{ClientSap, ServerSap};
 use crate::link::{LinkError, Storage};
 
@@ -46,11 +46,11 @@ where
         self.release_apdu();
     }
 
-    /// An answer to what came without a link is dropped: there is no sequence to send it in, and the line lives on.
+    /// An answer to what came outside a link is dropped: there is no sequence to send it in, and the line lives on.
     fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], _: Instant) -> Result<(), LinkError> {
-        match self.send(client, server, apdu) {
-            Err(LinkError::NotOpen) => Ok(()),
-            sent => sent,
+        if self.delivery() != Delivery::Connected {
+            return Ok(());
         }
+        self.send(client, server, apdu)
     }
 }

@@ -1,90 +1,19 @@
-//! The client's station: it opens the link, and owns the right to send.
+//! The state machine of a client's station: frames and time in, frames and events out.
 
-use super::address::Address;
-use super::control::{Control, Kind, Sequence};
-use super::deframer::Deframer;
-use super::echo::Echo;
-use super::frame::{Frame, OVERHEAD_MAX, Repr};
-use super::parameters::Parameters;
-use super::receiver::{Outcome, Receiver};
-use super::sender::{Acknowledged, Sender};
-use super::{LLC_COMMAND, Width};
+use super::Config;
 use crate::Instant;
 use crate::axdr::Writer;
-use crate::link::{Events, Link, LinkError, LinkEvent, Storage};
-
-/// How a client's station is to behave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The client's own address, of one octet.
-    pub client: Address,
-    /// The server's address, in the width it is to be sent.
-    pub server: Address,
-    /// What to propose. With the profile's defaults the SNRM carries no parameters.
-    pub parameters: Parameters,
-    /// Silence after which the server is asked again, in milliseconds. 1.5 to 5 s on a direct serial line, 10 to 60 s over
-    /// power line carrier or mobile networks. The time that frames take on the line comes on top: `octet_time_us`.
-    pub response_timeout_ms: u32,
-    /// How often it is asked again before the link fails.
-    pub retries: u8,
-    /// Gap inside a frame that ends it, in milliseconds: 25 on a serial line (the default of the IEC HDLC setup class),
-    /// 100 to 500 over networks and USB.
-    pub inter_octet_timeout_ms: u32,
-    /// Pause before a server that is busy, or has no answer yet, is polled again, in milliseconds.
-    pub poll_interval_ms: u32,
-    /// How long a server may take to get on with an answer while it keeps the link alive, in milliseconds.
-    pub answer_timeout_ms: u32,
-    /// Idle time after which the link is kept alive by a poll, in milliseconds; 0: never. Servers drop an idle link, often
-    /// after 120 s.
-    pub keep_alive_ms: u32,
-    /// Time of one octet on the line, in microseconds: 1042 at 9600 baud with 8 data bits and no parity; 0 where the
-    /// line takes no time that matters.
-    pub octet_time_us: u32,
-    /// Whether everything sent comes back. Needs to be stated only where client and server have the same address: else
-    /// an echo is known by its addresses.
-    pub local_echo: bool,
-}
-
-impl Config {
-    /// A station for a link over a network, with the profile's default parameters.
-    #[must_use]
-    pub const fn new(client: Address, server: Address) -> Self {
-        Self {
-            client,
-            server,
-            parameters: Parameters::DEFAULT,
-            response_timeout_ms: 5_000,
-            retries: 3,
-            inter_octet_timeout_ms: 500,
-            poll_interval_ms: 200,
-            answer_timeout_ms: 60_000,
-            keep_alive_ms: 0,
-            octet_time_us: 0,
-            local_echo: false,
-        }
-    }
-}
-
-/// Client side of one HDLC link.
-///
-/// ```text
-///            open               UA
-///   Closed -------> Connecting ------> Connected --close--> Disconnecting --UA, DM--> Closed
-///                       |                  |
-///                       `-- DM, silence    `-- DM, FRMR, silence --> Closed (Failed)
-/// ```
-///
-/// While connected the right to send is either here or with the server. It is handed over with P and comes
-/// back with F, or is taken back when the server is silent for too long: then the server is polled (RR), and its
-/// N(R) tells whether it or this station has to send the same octets again. Both are bounded by `retries`.
-#[derive(Debug)]
-pub struct Session<B> {
-    deframer: Deframer<B>,
-    station: Station<B>,
-}
+use crate::hdlc::control::{Control, Kind, Sequence};
+use crate::hdlc::echo::Echo;
+use crate::hdlc::frame::{Frame, Repr};
+use crate::hdlc::parameters::Parameters;
+use crate::hdlc::receiver::{Outcome, Receiver};
+use crate::hdlc::sender::{Acknowledged, Sender};
+use crate::hdlc::{LLC_COMMAND, Width};
+use crate::link::{Events, LinkError, LinkEvent, Storage};
 
 #[derive(Debug)]
-struct Station<B> {
+pub(super) struct Station<B> {
     config: Config,
     sender: Sender<B>,
     receiver: Receiver<B>,
@@ -154,137 +83,74 @@ enum Pending {
     Poll,
 }
 
-impl<B: Storage> Session<B> {
-    /// A closed link. `frame` holds one received frame without flags: 15 octets more than the information field to be
-    /// received; a smaller one lowers what is proposed. `receive` and `transmit` each hold one APDU and 3 octets.
-    pub fn new(mut config: Config, frame: B, receive: B, transmit: B) -> Self {
-        let fits = u16::try_from(frame.as_ref().len().saturating_sub(OVERHEAD_MAX)).unwrap_or(u16::MAX);
-        config.parameters.information_receive = config.parameters.information_receive.min(fits);
+impl<B: Storage> Station<B> {
+    pub(super) const fn new(config: Config, receive: B, transmit: B) -> Self {
         Self {
-            deframer: Deframer::new(frame, config.inter_octet_timeout_ms),
-            station: Station {
-                config,
-                sender: Sender::new(transmit),
-                receiver: Receiver::new(receive),
-                events: Events::new(),
-                state: State::Closed,
-                turn: Turn::Ours { wake: None },
-                pending: Pending::Nothing,
-                closing: false,
-                expecting: false,
-                peer_busy: false,
-                attempts: 0,
-                owed: 0,
-                burst: 0,
-                heard: Heard::default(),
-                answer_deadline: None,
-                notification_deadline: None,
-                echo: Echo::default(),
-                foreign: 0,
-                repeated: 0,
-            },
+            config,
+            sender: Sender::new(transmit),
+            receiver: Receiver::new(receive),
+            events: Events::new(),
+            state: State::Closed,
+            turn: Turn::Ours { wake: None },
+            pending: Pending::Nothing,
+            closing: false,
+            expecting: false,
+            peer_busy: false,
+            attempts: 0,
+            owed: 0,
+            burst: 0,
+            heard: Heard { fresh: false, progress: false, data: false },
+            answer_deadline: None,
+            notification_deadline: None,
+            echo: Echo::new(),
+            foreign: 0,
+            repeated: 0,
         }
     }
 
-    /// How the station behaves.
-    pub const fn config(&self) -> &Config {
-        &self.station.config
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
     }
 
-    /// Whether the link is up.
-    pub fn is_open(&self) -> bool {
-        self.station.state == State::Connected
+    pub(super) fn is_connected(&self) -> bool {
+        self.state == State::Connected
     }
 
-    /// Broken frames received so far.
-    pub const fn frame_errors(&self) -> u32 {
-        self.deframer.errors()
+    pub(super) fn is_held(&self) -> bool {
+        self.receiver.is_held()
     }
 
-    /// Right frames from or for others so far, own echoes among them.
-    pub const fn foreign_frames(&self) -> u32 {
-        self.station.foreign
+    pub(super) const fn foreign(&self) -> u32 {
+        self.foreign
     }
 
-    /// How often the server was silent or a frame had to be sent again so far.
-    pub const fn repetitions(&self) -> u32 {
-        self.station.repeated
+    pub(super) const fn repeated(&self) -> u32 {
+        self.repeated
     }
 
-    /// Handles the frames in `bytes` up to one that completes an APDU; returns how many octets that were.
-    fn pump(&mut self, bytes: &[u8], now: Instant) -> usize {
-        let mut rest = bytes;
-        while !self.station.receiver.is_held() {
-            let (used, frame) = self.deframer.push(rest, now);
-            rest = rest.get(used..).unwrap_or_default();
-            match frame {
-                Some(Ok(frame)) => self.station.handle_frame(&frame, now),
-                Some(Err(_)) => {}
-                None => break,
-            }
-        }
-        bytes.len().saturating_sub(rest.len())
-    }
-}
-
-impl<B: Storage> Link for Session<B> {
-    fn open(&mut self, now: Instant) {
-        self.deframer.reset();
-        self.station.open(now);
+    pub(super) fn apdu(&mut self) -> &mut [u8] {
+        self.receiver.apdu()
     }
 
-    fn close(&mut self, now: Instant) {
-        self.station.close(now);
+    pub(super) fn release_apdu(&mut self) {
+        self.receiver.release();
     }
 
-    fn send(&mut self, apdu: &[u8], now: Instant) -> Result<(), LinkError> {
-        self.station.send(apdu, true, now)
+    pub(super) fn poll_event(&mut self) -> Option<LinkEvent> {
+        self.events.pop()
     }
 
-    fn send_unconfirmed(&mut self, apdu: &[u8], now: Instant) -> Result<(), LinkError> {
-        self.station.send(apdu, false, now)
-    }
-
-    fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
-        self.pump(bytes, now)
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.pump(&[], now);
-        // A frame that is arriving is an answer: it is not asked for again before it has come to its end.
-        let arriving = self.deframer.poll_timeout().is_some_and(|deadline| now < deadline);
-        self.station.handle_timeout(now, arriving);
-    }
-
-    fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
-        self.station.poll_transmit(out)
-    }
-
-    fn poll_event(&mut self) -> Option<LinkEvent> {
-        self.station.events.pop()
-    }
-
-    fn apdu(&mut self) -> &mut [u8] {
-        self.station.receiver.apdu()
-    }
-
-    fn release_apdu(&mut self) {
-        self.station.receiver.release();
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        let arriving = self.deframer.poll_timeout();
-        let turn = match self.station.turn {
-            _ if self.station.state == State::Closed => None,
+    /// The next deadline, the end of a frame that is `arriving` among them: until then the server is not asked again.
+    pub(super) fn poll_timeout(&self, arriving: Option<Instant>) -> Option<Instant> {
+        let turn = match self.turn {
+            _ if self.state == State::Closed => None,
             Turn::Ours { wake } => wake,
             Turn::Theirs { deadline } => Some(arriving.map_or(deadline, |end| deadline.max(end))),
         };
-        [arriving, turn, self.station.notification_deadline].into_iter().flatten().min()
+        [arriving, turn, self.notification_deadline].into_iter().flatten().min()
     }
-}
 
-impl<B: Storage> Station<B> {
-    fn open(&mut self, now: Instant) {
+    pub(super) fn open(&mut self, now: Instant) {
         self.events.clear();
         self.receiver.release();
         self.reset(&Parameters::DEFAULT);
@@ -303,7 +169,7 @@ impl<B: Storage> Station<B> {
         self.pending = Pending::Nothing;
     }
 
-    fn close(&mut self, now: Instant) {
+    pub(super) fn close(&mut self, now: Instant) {
         match (self.state, self.turn) {
             (State::Closed | State::Disconnecting, _) => {}
             (State::Connected, Turn::Theirs { .. }) => self.closing = true,
@@ -327,7 +193,7 @@ impl<B: Storage> Station<B> {
         self.end(LinkEvent::Failed(error));
     }
 
-    fn send(&mut self, apdu: &[u8], answered: bool, now: Instant) -> Result<(), LinkError> {
+    pub(super) fn send(&mut self, apdu: &[u8], answered: bool, now: Instant) -> Result<(), LinkError> {
         if self.state != State::Connected || self.closing {
             return Err(LinkError::NotOpen);
         }
@@ -384,7 +250,7 @@ impl<B: Storage> Station<B> {
         }
     }
 
-    fn handle_timeout(&mut self, now: Instant, arriving: bool) {
+    pub(super) fn handle_timeout(&mut self, now: Instant, arriving: bool) {
         if self.notification_deadline.is_some_and(|deadline| now >= deadline) {
             self.notification_deadline = None;
             self.receiver.drop_unnumbered();
@@ -425,7 +291,7 @@ impl<B: Storage> Station<B> {
         false
     }
 
-    fn handle_frame(&mut self, frame: &Frame<'_>, now: Instant) {
+    pub(super) fn handle_frame(&mut self, frame: &Frame<'_>, now: Instant) {
         let Control { kind, poll_final } = frame.control();
         let Config { client, server, local_echo, .. } = self.config;
         if local_echo && self.echo.take(frame) {
@@ -551,7 +417,7 @@ impl<B: Storage> Station<B> {
             self.receiver.is_unnumbered_partial().then(|| now.after_ms(u64::from(self.config.response_timeout_ms)));
     }
 
-    fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
+    pub(super) fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
         let mut parameters = [0; Parameters::ENCODED_MAX];
         let mut repr = Repr {
             destination: self.config.server,
