@@ -5,12 +5,14 @@
 //! | layer | module |
 //! |---|---|
 //! | operations, and what they read kept | [`head_end`] |
+//! | one task for each live meter | [`fleet`] |
 //! | the meters that are known | [`registry`] |
 //! | what can be asked of a meter, and by whom | [`operation`] |
 //! | what is known about a meter | [`meter`] |
 //! | what must survive | [`store`] |
 //! | secrets at rest | [`vault`] |
 
+pub mod fleet;
 pub mod head_end;
 pub mod meter;
 pub mod operation;

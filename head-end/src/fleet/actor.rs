@@ -1,0 +1,352 @@
+//! One task for each live meter: the only one that ever talks to it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use dlms::security::InvocationCounter;
+use tokio::{
+    sync::{Mutex, Notify, mpsc, oneshot},
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attributes, discover,
+    failure::{expired, head_end},
+    memory::Memory,
+    open::{Environment, FAREWELL},
+    profile, registers,
+    route::{Place, Routes},
+    session::Session,
+    work::Work,
+};
+use crate::{
+    meter::{MeterConfig, MeterId},
+    operation::{Operation, Outcome, RequestError, RequestErrorKind as Kind},
+};
+
+/// How long after its deadline an operation that waits for the store is dropped.
+const GRACE: Duration = Duration::from_secs(1);
+/// Operations in a row before a place that others wait for is given up.
+const TURN: u32 = 8;
+
+/// An operation on its way to the meter.
+pub(super) struct Job {
+    pub(super) operation: Operation,
+    pub(super) deadline: Instant,
+    /// Set when it is no longer queued.
+    pub(super) started: Arc<AtomicBool>,
+    pub(super) reply: oneshot::Sender<Result<Outcome, RequestError>>,
+}
+
+/// What can be told to an actor beside jobs.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    stale: AtomicBool,
+    changed: Notify,
+}
+
+impl Control {
+    /// The configuration of the meter has changed.
+    pub(super) fn invalidate(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+}
+
+/// How an actor behaves.
+#[derive(Clone, Debug)]
+pub(super) struct Limits {
+    /// How long an actor without anything to do, and without an association, lives.
+    pub(super) actor_idle: Duration,
+    /// How long a release may take.
+    pub(super) release: Duration,
+}
+
+/// The task of one live meter.
+pub(super) struct Actor {
+    meter: MeterId,
+    environment: Environment,
+    routes: Arc<Routes>,
+    limits: Limits,
+    jobs: mpsc::Receiver<Job>,
+    control: Arc<Control>,
+    stop: CancellationToken,
+    voice: Arc<Mutex<()>>,
+    config: Option<Arc<MeterConfig>>,
+    memory: Memory,
+    live: Option<Live>,
+}
+
+/// An open association and the place that it takes.
+struct Live {
+    session: Session,
+    place: Option<Place>,
+    /// When it is released if nothing is asked until then.
+    until: Instant,
+    /// Operations since it was opened or others last had a chance.
+    turn: u32,
+}
+
+/// What an actor woke up for.
+enum Wake {
+    Job(Option<Job>),
+    Changed,
+    Lost(RequestError),
+    Wanted,
+    Idle,
+    Stop,
+}
+
+impl Actor {
+    pub(super) fn new(
+        meter: MeterId,
+        environment: Environment,
+        routes: Arc<Routes>,
+        limits: Limits,
+        jobs: mpsc::Receiver<Job>,
+        control: Arc<Control>,
+        stop: CancellationToken,
+        voice: Arc<Mutex<()>>,
+    ) -> Self {
+        let (config, live, memory) = (None, None, Memory::new());
+        Self { meter, environment, routes, limits, jobs, control, stop, voice, config, memory, live }
+    }
+
+    /// Carries out jobs until there are none for a while, or until the fleet stops. Jobs that were queued when it
+    /// stopped are answered.
+    pub(super) async fn run(mut self) {
+        // An actor that ends may still be releasing its association: two never talk to one meter.
+        let voice = Arc::clone(&self.voice);
+        let _voice = voice.lock().await;
+        loop {
+            match self.wake().await {
+                Wake::Job(Some(job)) => self.take(job).await,
+                Wake::Changed => {
+                    if self.control.stale.swap(false, Ordering::AcqRel) {
+                        self.forget().await;
+                    }
+                }
+                Wake::Lost(error) => {
+                    tracing::debug!(meter = %self.meter, %error, "association lost while idle");
+                    self.drop_session().await;
+                }
+                Wake::Wanted => self.release().await,
+                Wake::Idle if self.live.is_some() => self.release().await,
+                Wake::Idle => {
+                    // Nobody can queue a job after this, and what was queued before is still taken.
+                    self.jobs.close();
+                    while let Ok(job) = self.jobs.try_recv() {
+                        self.take(job).await;
+                    }
+                    break;
+                }
+                Wake::Job(None) | Wake::Stop => break,
+            }
+        }
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            let stopping = head_end(Kind::ShuttingDown, "the head-end is shutting down").with_meter(&self.meter);
+            answer(job.reply, Err(stopping));
+        }
+        self.release().await;
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let Self { jobs, control, stop, live, limits, .. } = self;
+        let until = live.as_ref().map_or_else(|| Instant::now() + limits.actor_idle, |live| live.until);
+        let idle = async {
+            match live {
+                Some(Live { session, place: Some(place), .. }) => tokio::select! {
+                    error = session.idle() => Wake::Lost(error),
+                    () = place.wanted() => Wake::Wanted,
+                },
+                Some(Live { session, place: None, .. }) => Wake::Lost(session.idle().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Wake::Stop,
+            () = control.changed.notified() => Wake::Changed,
+            job = jobs.recv() => Wake::Job(job),
+            wake = idle => wake,
+            () = sleep_until(until) => Wake::Idle,
+        }
+    }
+
+    /// Carries out one job, unless nobody waits for it any more.
+    async fn take(&mut self, job: Job) {
+        let Job { operation, deadline, started, reply } = job;
+        if reply.is_closed() {
+            tracing::debug!(meter = %self.meter, operation = operation.name(), "skipped: the caller went away");
+            return;
+        }
+        started.store(true, Ordering::Release);
+        let result = if Instant::now() >= deadline {
+            Err(expired("while the request was queued"))
+        } else {
+            if self.control.stale.swap(false, Ordering::AcqRel) {
+                self.forget().await;
+            }
+            let abandoned = || reply.is_closed();
+            self.carry_out(&operation, &Work { deadline, abandoned: &abandoned }).await
+        };
+        answer(reply, result.map_err(|error| error.with_meter(&self.meter)));
+        self.after_job().await;
+    }
+
+    /// Carries out an operation, once more where the first attempt failed without the meter having seen it.
+    async fn carry_out(&mut self, operation: &Operation, work: &Work<'_>) -> Result<Outcome, RequestError> {
+        let mut again = true;
+        loop {
+            let reused = self.live.is_some();
+            self.ensure_open(work).await?;
+            let Some(live) = &mut self.live else {
+                return Err(head_end(Kind::Unreachable, "the association was not opened"));
+            };
+            let (answers, octets) = (live.session.answers(), live.session.octets_sent());
+            let performed = perform(&mut live.session, &mut self.memory, &self.environment, operation, work);
+            // The session keeps the deadline by itself; this is for the store.
+            let Ok(result) = timeout_at(work.deadline + GRACE, performed).await else {
+                let sent = live.session.octets_sent() > octets;
+                self.drop_session().await;
+                let error = expired("before the operation was done").with_sent(sent);
+                let unknown = operation.is_mutating() && sent;
+                return Err(if unknown { error.with_kind(Kind::UnknownOutcome) } else { error });
+            };
+            live.turn += 1;
+            self.memory.receive_floor = live.session.receive_floor().unwrap_or(self.memory.receive_floor);
+            live.until = Instant::now() + live.session.config().timeouts.idle;
+
+            let unheard = live.session.answers() == answers;
+            let unsent = live.session.octets_sent() == octets;
+            let lost = live.session.lost().is_some();
+            self.memory.counter_refused = live.session.wants_resynchronisation();
+            let refused = self.memory.counter_refused.is_some();
+            if lost {
+                self.drop_session().await;
+            }
+            // An idle association may have died unnoticed, and a refused counter was not understood: both can be asked
+            // once more. What changes something is never sent twice.
+            let safe = !operation.is_mutating() || unsent;
+            let worth = unheard && lost && (reused || refused);
+            if !(again && safe && worth) || work.check().is_err() {
+                return result;
+            }
+            again = false;
+        }
+    }
+
+    async fn ensure_open(&mut self, work: &Work<'_>) -> Result<(), RequestError> {
+        if self.live.as_ref().is_some_and(|live| live.session.lost().is_some()) {
+            self.drop_session().await;
+        }
+        if self.live.is_some() {
+            return Ok(());
+        }
+        let config = self.config(work).await?;
+        let place = match self.routes.of(&config) {
+            Some(route) => Some(route.enter(work.deadline).await?),
+            None => None,
+        };
+        let opened = Session::open(&self.environment, &config, &mut self.memory, work);
+        let opened = timeout_at(work.deadline + GRACE, opened).await;
+        let session = opened.map_err(|_| expired("while the association was opened"))??;
+        let until = Instant::now() + config.timeouts.idle;
+        self.live = Some(Live { session, place, until, turn: 0 });
+        Ok(())
+    }
+
+    async fn config(&mut self, work: &Work<'_>) -> Result<Arc<MeterConfig>, RequestError> {
+        if let Some(config) = &self.config {
+            return Ok(Arc::clone(config));
+        }
+        let read = timeout_at(work.deadline, self.environment.directory.meter(&self.meter)).await;
+        let config = read.map_err(|_| expired("while the meter's configuration was read"))??;
+        self.config = Some(Arc::clone(&config));
+        Ok(config)
+    }
+
+    /// Gives others a chance where the medium is shared.
+    async fn after_job(&mut self) {
+        let Some(live) = &self.live else { return };
+        let wanted = live.place.as_ref().is_some_and(Place::is_wanted);
+        if wanted && (self.jobs.is_empty() || live.turn >= TURN) {
+            self.release().await;
+        }
+    }
+
+    /// The configuration changed: nothing that was learned under the old one is kept.
+    async fn forget(&mut self) {
+        self.release().await;
+        self.config = None;
+        self.memory = Memory::new();
+    }
+
+    /// Releases the association in good order.
+    async fn release(&mut self) {
+        self.end(self.limits.release).await;
+    }
+
+    /// Gets rid of an association that is lost.
+    async fn drop_session(&mut self) {
+        self.end(FAREWELL).await;
+    }
+
+    async fn end(&mut self, within: Duration) {
+        let Some(Live { session, place, .. }) = self.live.take() else { return };
+        self.memory.receive_floor = session.receive_floor().unwrap_or(self.memory.receive_floor);
+        let notifications = session.notifications();
+        let counter = session.close(Instant::now() + within).await;
+        keep(&mut self.memory.counter, counter);
+        drop(place);
+        tracing::debug!(meter = %self.meter, notifications, "session ended");
+    }
+}
+
+/// Puts the counters that a session left back.
+fn keep(place: &mut InvocationCounter, counter: InvocationCounter) {
+    if counter.end() > place.end() {
+        *place = counter;
+    }
+}
+
+fn answer(reply: oneshot::Sender<Result<Outcome, RequestError>>, result: Result<Outcome, RequestError>) {
+    // Who went away does not want to know.
+    drop(reply.send(result));
+}
+
+async fn perform(
+    session: &mut Session,
+    memory: &mut Memory,
+    environment: &Environment,
+    operation: &Operation,
+    work: &Work<'_>,
+) -> Result<Outcome, RequestError> {
+    let directory = environment.directory.as_ref();
+    let meter = session.config().id.clone();
+    Ok(match operation {
+        Operation::ReadRegisters(wanted) => {
+            let model = directory.object_model(&meter).await?;
+            Outcome::Registers(registers::read(session, memory, model.as_deref(), wanted, work).await)
+        }
+        Operation::ReadProfile(request) => {
+            Outcome::Profile(profile::read(session, memory, directory, request, work).await?)
+        }
+        Operation::GetAttributes(wanted) => Outcome::Attributes(attributes::get(session, memory, wanted, work).await),
+        Operation::SetAttributes(wanted) => Outcome::Set(attributes::set(session, wanted, work).await),
+        Operation::InvokeMethod(method) => Outcome::Method(attributes::invoke(session, method, work).await?),
+        Operation::DiscoverObjects => {
+            let earlier = directory.object_model(&meter).await?;
+            let model = Arc::new(discover::discover(session, memory, earlier.as_deref(), work).await?);
+            directory.save_object_model(&meter, Arc::clone(&model)).await?;
+            Outcome::Objects(model)
+        }
+    })
+}

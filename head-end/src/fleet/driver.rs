@@ -1,0 +1,372 @@
+//! Drives one client connection of the stack over a transport, with tokio's time.
+
+use std::ops::ControlFlow;
+
+use dlms::{
+    association::client::{Config, Connection, ConnectionError, Event, Negotiated, UsageError},
+    security::{InvocationCounter, Random, RustCrypto},
+};
+use tokio::time::{Duration, Instant, sleep_until};
+
+use super::{
+    counters::{COUNTERS_LOW, CounterSource},
+    link::{MeterLink, REQUEST_OCTETS_MAX},
+    notification::Inbox,
+    transport::{Received, Transport, TransportError},
+};
+use crate::operation::RequestError;
+
+/// Longest value that is sent in blocks, in octets.
+const LONG_REQUEST_OCTETS_MAX: usize = 8 * 1024;
+/// Octets taken from a stream at once.
+const READ_OCTETS: usize = 4 * 1024;
+/// Room for the largest datagram: header and an APDU of any length.
+const DATAGRAM_OCTETS: usize = 8 + 65_535;
+/// Room for one frame or one wrapped APDU on its way out.
+const WRITE_OCTETS: usize = 4 * 1024;
+/// The clock's grain: sleeping shorter would spin.
+const TICK: Duration = Duration::from_millis(1);
+/// Far enough away to be never, near enough to be a time.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
+/// The operating system's random numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OsRandom;
+
+impl OsRandom {
+    /// A generator that has been seen working.
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        getrandom::fill(&mut [0; 1]).map(|()| Self)
+    }
+}
+
+impl Random for OsRandom {
+    /// Panics where the operating system, which had random numbers when the generator was made, has none: the caller's
+    /// task ends then, and no challenge or key is made of anything else.
+    fn fill(&mut self, octets: &mut [u8]) {
+        getrandom::fill(octets).expect("the operating system's random numbers ceased");
+    }
+}
+
+/// Why driving came to an end without what was waited for.
+#[derive(Clone, Debug)]
+pub(super) enum DriveError {
+    /// The association was not opened, or is lost.
+    Closed(ConnectionError),
+    /// The transport broke.
+    Transport(TransportError),
+    /// The deadline passed; something may still be under way.
+    Deadline,
+    /// No further counters could be reserved.
+    Counters(RequestError),
+}
+
+/// The stack's client as it is used here.
+pub(super) type StackConnection = Connection<MeterLink, RustCrypto, OsRandom, Vec<u8>>;
+
+/// One client connection on one transport.
+///
+/// Every future of it may be dropped at any point: octets that were read or are half sent are kept here and not in
+/// the future, so that the next call goes on where the last one was interrupted.
+pub(super) struct Driver {
+    connection: StackConnection,
+    transport: Transport,
+    epoch: Instant,
+    input: Buffer,
+    output: Buffer,
+    counters: Option<CounterSource>,
+    inbox: Inbox,
+    octets_sent: u64,
+    notifications: u64,
+    /// When the connection was told the time last.
+    ticked: Instant,
+    /// Nothing is left to drive.
+    ended: bool,
+}
+
+/// Octets on their way, `start..end` of `octets`.
+struct Buffer {
+    octets: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn new(size: usize) -> Self {
+        Self { octets: vec![0; size].into(), start: 0, end: 0 }
+    }
+
+    fn waiting(&self) -> &[u8] {
+        self.octets.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Moves what waits to the front, so that the free room is in one piece.
+    fn compact(&mut self) {
+        self.octets.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        link: MeterLink,
+        config: Config,
+        random: OsRandom,
+        counter: InvocationCounter,
+        transport: Transport,
+        counters: Option<CounterSource>,
+        inbox: Inbox,
+    ) -> Self {
+        let storage = |octets| vec![0; octets];
+        let input = if transport.is_datagram() { DATAGRAM_OCTETS } else { READ_OCTETS };
+        let (out, long) = (storage(REQUEST_OCTETS_MAX), storage(LONG_REQUEST_OCTETS_MAX));
+        Self {
+            connection: Connection::new(link, config, random, counter, out, long),
+            transport,
+            epoch: Instant::now(),
+            input: Buffer::new(input),
+            output: Buffer::new(WRITE_OCTETS),
+            counters,
+            inbox,
+            octets_sent: 0,
+            notifications: 0,
+            ticked: Instant::now(),
+            ended: false,
+        }
+    }
+
+    /// The connection's own time.
+    fn now(&self) -> dlms::Instant {
+        dlms::Instant::from_millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Octets that have left so far, link layer included.
+    pub(super) const fn octets_sent(&self) -> u64 {
+        self.octets_sent
+    }
+
+    /// Notifications that have arrived so far, those that had to be dropped included.
+    pub(super) const fn notifications(&self) -> u64 {
+        self.notifications
+    }
+
+    /// Lowest invocation counter that is acceptable from the meter.
+    pub(super) fn receive_floor(&self) -> Option<u32> {
+        self.connection.receive_floor()
+    }
+
+    /// Whether a request waits for its answer: then only closing is possible.
+    pub(super) const fn is_pending(&self) -> bool {
+        self.connection.is_pending()
+    }
+
+    /// Takes the reserved counters out, for the next connection. This one can send nothing protected any more.
+    pub(super) fn take_counter(&mut self) -> InvocationCounter {
+        std::mem::replace(self.connection.counter_mut(), InvocationCounter::new(0, 0))
+    }
+
+    /// Gives the connection a command, such as a request.
+    pub(super) fn command(
+        &mut self,
+        command: impl FnOnce(&mut StackConnection, dlms::Instant) -> Result<(), UsageError>,
+    ) -> Result<(), UsageError> {
+        let now = self.now();
+        command(&mut self.connection, now)
+    }
+
+    /// Opens link and association.
+    pub(super) async fn associate(&mut self, deadline: Instant) -> Result<Negotiated, DriveError> {
+        self.command(|connection, now| connection.associate(now)).map_err(|error| {
+            DriveError::Closed(ConnectionError::Request(dlms::association::client::RequestError::Usage(error)))
+        })?;
+        self.drive(Some(deadline), |event| match event {
+            Event::Associated(negotiated) => ControlFlow::Break(negotiated),
+            _ => ControlFlow::Continue(()),
+        })
+        .await
+    }
+
+    /// Releases the association, or closes the link where a request is under way or there is no association; the
+    /// transport is shut down in any case, at the latest by `deadline`.
+    pub(super) async fn finish(&mut self, deadline: Instant) {
+        if !self.ended {
+            let now = self.now();
+            if self.connection.release(now).is_err() {
+                self.connection.close(now);
+            }
+            let released = self.drive(Some(deadline), |event| match event {
+                Event::Released => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            });
+            if let Err(DriveError::Deadline) = released.await {
+                tracing::debug!("the meter did not confirm the release");
+            }
+            self.ended = true;
+        }
+        if tokio::time::timeout_at(deadline.max(Instant::now() + TICK), self.transport.shutdown()).await.is_err() {
+            tracing::debug!("the transport could not be shut down in time");
+        }
+    }
+
+    /// Keeps an association alive that nothing is asked of, until it is lost.
+    pub(super) async fn idle(&mut self) -> DriveError {
+        match self.drive(None, |_| ControlFlow::<std::convert::Infallible>::Continue(())).await {
+            Err(error) => error,
+            Ok(never) => match never {},
+        }
+    }
+
+    /// Carries octets, time and events until `take` has seen what it waits for.
+    ///
+    /// Notifications are handed on and not shown to `take`. After `Closed` and `Transport` nothing is left to drive.
+    pub(super) async fn drive<T>(
+        &mut self,
+        deadline: Option<Instant>,
+        take: impl FnMut(Event<'_>) -> ControlFlow<T>,
+    ) -> Result<T, DriveError> {
+        if self.ended {
+            return Err(DriveError::Closed(ConnectionError::ClosedByPeer));
+        }
+        let driven = self.run(deadline, take).await;
+        if let Err(DriveError::Closed(_) | DriveError::Transport(_)) = driven {
+            self.ended = true;
+        }
+        driven
+    }
+
+    async fn run<T>(
+        &mut self,
+        deadline: Option<Instant>,
+        mut take: impl FnMut(Event<'_>) -> ControlFlow<T>,
+    ) -> Result<T, DriveError> {
+        loop {
+            while let Some(event) = self.connection.poll_event() {
+                match event {
+                    Event::Notification { apdu, protection } => {
+                        self.notifications += 1;
+                        self.inbox.deliver(&apdu, protection);
+                    }
+                    Event::Unreadable(error) => {
+                        self.notifications += 1;
+                        tracing::warn!(%error, "notification dropped: it cannot be decoded");
+                    }
+                    Event::Closed(error) => return Err(DriveError::Closed(error)),
+                    event => {
+                        let released = matches!(event, Event::Released);
+                        if let ControlFlow::Break(taken) = take(event) {
+                            return Ok(taken);
+                        }
+                        if released {
+                            return Err(DriveError::Closed(ConnectionError::ClosedByPeer));
+                        }
+                    }
+                }
+                self.top_up().await?;
+            }
+            if self.send(deadline).await? {
+                continue;
+            }
+            let waiting = self.input.waiting().len();
+            if waiting > 0 {
+                let now = self.now();
+                let taken = self.connection.handle_input(self.input.waiting(), now);
+                self.input.consume(taken);
+                if taken > 0 {
+                    continue;
+                }
+            }
+            self.wait(deadline).await?;
+        }
+    }
+
+    /// Reserves further counters before they run out: the block after a block is asked for without coming back here.
+    async fn top_up(&mut self) -> Result<(), DriveError> {
+        match &self.counters {
+            Some(source) if self.connection.counter_mut().remaining() < COUNTERS_LOW => {
+                source.top_up(self.connection.counter_mut()).await.map_err(DriveError::Counters)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what waits; whether anything was sent.
+    async fn send(&mut self, deadline: Option<Instant>) -> Result<bool, DriveError> {
+        let mut any = false;
+        loop {
+            if self.output.waiting().is_empty() {
+                let Some(length) = self.connection.poll_transmit(&mut self.output.octets) else { return Ok(any) };
+                (self.output.start, self.output.end) = (0, length);
+            }
+            let wake = self.due(deadline).max(Instant::now() + TICK);
+            let Buffer { octets, start, end } = &self.output;
+            let write = self.transport.write(octets.get(*start..*end).unwrap_or_default());
+            tokio::select! {
+                biased;
+                written = write => {
+                    let count = written.map_err(DriveError::Transport)?;
+                    self.octets_sent += count as u64;
+                    self.output.consume(count);
+                    any = true;
+                }
+                () = sleep_until(wake) => self.tick(deadline)?,
+            }
+        }
+    }
+
+    /// Waits for octets or for time.
+    async fn wait(&mut self, deadline: Option<Instant>) -> Result<(), DriveError> {
+        let (due, now) = (self.due(deadline), Instant::now());
+        // A peer that never stops talking must not stop the clock. Once in a tick is enough, or a machine that is
+        // due for ever would never hear.
+        if due <= now && now >= self.ticked + TICK {
+            return self.tick(deadline);
+        }
+        self.input.compact();
+        let end = self.input.end;
+        let room = self.input.octets.get_mut(end..).unwrap_or_default();
+        if room.is_empty() {
+            // The connection refuses octets although nothing waits in it: it has closed.
+            return Err(DriveError::Closed(ConnectionError::ClosedByPeer));
+        }
+        tokio::select! {
+            biased;
+            received = self.transport.read(room) => match received {
+                Ok(Received::Octets(count)) => self.input.end = end + count,
+                Ok(Received::End) => {
+                    let now = self.now();
+                    self.connection.handle_close(now);
+                }
+                Err(error) => return Err(DriveError::Transport(error)),
+            },
+            () = sleep_until(due.max(now + TICK)) => self.tick(deadline)?,
+        }
+        Ok(())
+    }
+
+    /// When something is to be done without octets.
+    fn due(&self, deadline: Option<Instant>) -> Instant {
+        let connection = self.connection.poll_timeout().map(|due| self.epoch + Duration::from_millis(due.as_millis()));
+        match (connection, deadline) {
+            (Some(connection), Some(deadline)) => connection.min(deadline),
+            (one, other) => one.or(other).unwrap_or_else(|| Instant::now() + NEVER),
+        }
+    }
+
+    fn tick(&mut self, deadline: Option<Instant>) -> Result<(), DriveError> {
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Err(DriveError::Deadline);
+        }
+        self.ticked = now;
+        let now = self.now();
+        self.connection.handle_timeout(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! One task for each live meter, which owns its connection and is the only one that ever talks to it.
+//!
+//! ```text
+//!   Fleet::execute ──▶ mailbox (bounded) ──▶ Actor ──▶ Session ──▶ Driver ──▶ Transport
+//!                                              │          │           └ dlms::association::client::Connection
+//!                                              │          └ one request, one answer
+//!                                              └ opens, keeps, releases; limits of the route
+//! ```
+//!
+//! Every wait has a deadline, every queue a bound. A meter that misbehaves fails its own operations with a typed
+//! error; the others do not notice.
+
+mod actor;
+mod attributes;
+mod batch;
+mod counters;
+mod directory;
+mod discover;
+mod driver;
+mod failure;
+mod link;
+mod memory;
+mod notification;
+mod open;
+mod profile;
+mod registers;
+mod registry;
+mod route;
+mod session;
+mod transport;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{
+    notification::Notification,
+    profile::{Gap, gaps},
+    transport::{ByteStream, Connector, Network, Transport, TransportError},
+};
+
+use self::{
+    actor::{Actor, Control, Job, Limits},
+    directory::Directory,
+    driver::OsRandom,
+    failure::{expired, head_end},
+    notification::Inbox,
+    open::Environment,
+    registry::{Mailbox, Registry},
+    route::Routes,
+};
+use crate::{
+    meter::MeterId,
+    operation::{MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind},
+};
+
+/// How much longer than its deadline a caller waits for the precise word of an actor that has begun.
+const PRECISION: Duration = Duration::from_secs(2);
+
+/// Limits of a fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetOptions {
+    /// Operations that may wait for one meter.
+    pub mailbox: usize,
+    /// Sessions on one configured route at a time.
+    pub route_sessions: usize,
+    /// How long the task of a meter without association and without work lives.
+    pub actor_idle: Duration,
+    /// How long the release of an association may take.
+    pub release: Duration,
+    /// By how much a meter's unauthenticated word may move our invocation counter up.
+    pub counter_jump_max: u32,
+    /// Notifications that may wait to be taken.
+    pub notifications: usize,
+}
+
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self {
+            mailbox: 32,
+            route_sessions: 8,
+            actor_idle: Duration::from_secs(60),
+            release: Duration::from_secs(2),
+            counter_jump_max: 1 << 24,
+            notifications: 1_024,
+        }
+    }
+}
+
+/// The live meters of this head-end. Clones share them.
+#[derive(Clone)]
+pub struct Fleet(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    routes: Arc<Routes>,
+    directory: Arc<dyn Directory>,
+    connector: Arc<dyn Connector>,
+    random: OsRandom,
+    options: FleetOptions,
+    notifications: mpsc::Sender<Notification>,
+    /// No new work; the present is finished.
+    stop: CancellationToken,
+    /// The present work is dropped.
+    abort: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").field("meters", &self.0.registry.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a fleet cannot be started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// The operating system has no random numbers, without which no challenge can be made.
+    #[error("the operating system has no random numbers: {0}")]
+    Random(String),
+    /// A limit of zero, with which nothing would ever be done.
+    #[error("{0} must be at least 1")]
+    Limit(&'static str),
+}
+
+impl Fleet {
+    /// A fleet of the meters in `directory`, reached through `connector`; and what its meters send of their own
+    /// accord. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`FleetError`].
+    pub fn start<D: MeterDirectory>(
+        directory: Arc<D>,
+        connector: impl Connector,
+        options: FleetOptions,
+    ) -> Result<(Self, mpsc::Receiver<Notification>), FleetError> {
+        let limits = [
+            ("mailbox", options.mailbox),
+            ("route_sessions", options.route_sessions),
+            ("notifications", options.notifications),
+        ];
+        if let Some((name, _)) = limits.into_iter().find(|(_, limit)| *limit == 0) {
+            return Err(FleetError::Limit(name));
+        }
+        let random = OsRandom::new().map_err(|error| FleetError::Random(error.to_string()))?;
+        let (notifications, received) = mpsc::channel(options.notifications);
+        let inner = Inner {
+            registry: Registry::default(),
+            routes: Arc::new(Routes::new(options.route_sessions)),
+            directory,
+            connector: Arc::new(connector),
+            random,
+            options,
+            notifications,
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        Ok((Self(Arc::new(inner)), received))
+    }
+
+    /// How many meters have a task now.
+    #[must_use]
+    pub fn live_meters(&self) -> usize {
+        self.0.registry.len()
+    }
+
+    /// Takes no more work, lets the present work end and releases the associations; what has not ended by `deadline`
+    /// is dropped. Returns how many tasks were.
+    pub async fn shutdown(&self, deadline: Instant) -> usize {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        if timeout_at(deadline, self.0.tasks.wait()).await.is_ok() {
+            return 0;
+        }
+        let left = self.0.tasks.len();
+        tracing::warn!(meters = left, "tasks did not end in time and are dropped");
+        self.0.abort.cancel();
+        self.0.tasks.wait().await;
+        left
+    }
+
+    /// Starts the task of a meter.
+    fn spawn(&self, meter: &MeterId, voice: Arc<Mutex<()>>) -> Mailbox {
+        let Inner { options, .. } = &*self.0;
+        let (jobs, queue) = mpsc::channel(options.mailbox);
+        let control = Arc::new(Control::default());
+        let environment = Environment {
+            directory: Arc::clone(&self.0.directory),
+            connector: Arc::clone(&self.0.connector),
+            random: self.0.random,
+            inbox: Inbox::new(meter.clone(), self.0.notifications.clone()),
+            counter_jump_max: options.counter_jump_max,
+        };
+        let limits = Limits { actor_idle: options.actor_idle, release: options.release };
+        let routes = Arc::clone(&self.0.routes);
+        let stop = self.0.stop.clone();
+        let actor = Actor::new(
+            meter.clone(),
+            environment,
+            routes,
+            limits,
+            queue,
+            Arc::clone(&control),
+            stop,
+            Arc::clone(&voice),
+        );
+        self.0.tasks.spawn(supervise(self.clone(), meter.clone(), Arc::clone(&control), actor));
+        Mailbox { jobs, control, voice }
+    }
+
+    async fn submit(&self, meter: &MeterId, operation: Operation, deadline: Instant) -> Result<Outcome, RequestError> {
+        let mutating = operation.is_mutating();
+        let started = Arc::new(AtomicBool::new(false));
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(meter, Job { operation, deadline, started: Arc::clone(&started), reply })?;
+        tokio::pin!(answer);
+        let has_started = || started.load(Ordering::Acquire);
+        let outcome = match timeout_at(deadline, &mut answer).await {
+            Ok(outcome) => outcome,
+            Err(_) if !has_started() => return Err(expired("while the request was queued")),
+            // The actor knows whether anything was sent, and will say so in a moment.
+            Err(_) => match timeout_at(deadline + PRECISION, &mut answer).await {
+                Ok(outcome) => outcome,
+                Err(_) if mutating => {
+                    return Err(expired("before the meter's task answered")
+                        .with_kind(Kind::UnknownOutcome)
+                        .with_sent(true));
+                }
+                Err(_) => return Err(expired("before the meter's task answered")),
+            },
+        };
+        outcome.unwrap_or_else(|_| Err(self.dropped(mutating && has_started())))
+    }
+
+    fn enqueue(&self, meter: &MeterId, mut job: Job) -> Result<(), RequestError> {
+        loop {
+            if self.0.stop.is_cancelled() {
+                return Err(head_end(Kind::ShuttingDown, "the head-end is shutting down"));
+            }
+            let mailbox = self.0.registry.get_or_start(meter, |voice| self.spawn(meter, voice));
+            match mailbox.jobs.try_send(job) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    let limit = self.0.options.mailbox;
+                    return Err(head_end(Kind::Busy, format!("{limit} requests wait for this meter already")));
+                }
+                // The actor ended a moment ago: its place is taken by a new one.
+                Err(mpsc::error::TrySendError::Closed(back)) => job = back,
+            }
+        }
+    }
+
+    /// A job whose task ended without answering it.
+    fn dropped(&self, maybe_sent: bool) -> RequestError {
+        let (kind, message) = match self.0.stop.is_cancelled() {
+            true => (Kind::ShuttingDown, "the head-end was shut down before the request was done"),
+            false => (Kind::Unreachable, "the meter's task ended unexpectedly"),
+        };
+        let error = head_end(kind, message);
+        if maybe_sent { error.with_kind(Kind::UnknownOutcome).with_sent(true) } else { error }
+    }
+}
+
+impl MeterAccess for Fleet {
+    async fn execute(&self, meter: &MeterId, operation: Operation, deadline: Instant) -> Result<Outcome, RequestError> {
+        self.submit(meter, operation, deadline).await.map_err(|error| error.with_meter(meter))
+    }
+
+    fn invalidate(&self, meter: &MeterId) {
+        if let Some(mailbox) = self.0.registry.get(meter) {
+            mailbox.control.invalidate();
+        }
+    }
+}
+
+/// Runs an actor to its end. A panic in it ends this meter's task and nothing else: its callers are told, and the next
+/// request starts a new one.
+async fn supervise(fleet: Fleet, meter: MeterId, control: Arc<Control>, actor: Actor) {
+    let run = AssertUnwindSafe(actor.run()).catch_unwind();
+    tokio::select! {
+        ended = run => if let Err(panic) = ended {
+            let reason = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(%meter, reason = reason.unwrap_or("unknown"), "the meter's task panicked");
+        },
+        () = fleet.0.abort.cancelled() => {}
+    }
+    fleet.0.registry.remove(&meter, &control);
+    fleet.0.routes.tidy();
+}

@@ -1,0 +1,312 @@
+//! Opening an association: keys, counters, and what to do when the meter refuses a counter.
+
+use std::sync::Arc;
+
+use dlms::{
+    acse::Mechanism,
+    apdu::{AttributeDescriptor, AttributeRequest},
+    association::{
+        Secret as StackSecret,
+        client::{Config, Security},
+    },
+    id::{AttributeId, ClassId, ClientSap},
+    obis::ObisCode,
+    security::{InvocationCounter, KeySet, Protection, Random, Suite},
+};
+use tokio::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+use super::{
+    counters::CounterSource,
+    directory::Directory,
+    driver::{DriveError, Driver, OsRandom},
+    failure::{counter_refused, expired, from_drive, from_transport, head_end},
+    link::{MeterLink, line_time_ms},
+    memory::Memory,
+    notification::Inbox,
+    session::Session,
+    transport::Connector,
+    work::Work,
+};
+use crate::{
+    meter::{Authentication, Ciphering, Envelope, MeterConfig},
+    operation::{Layer, RequestError, RequestErrorKind as Kind},
+};
+
+/// Where the meter keeps the invocation counter that it holds against us: the unicast key of its first security setup
+/// (Blue Book, 0-b:43.1.e).
+const COUNTER_OBJECT: AttributeDescriptor =
+    AttributeDescriptor::new(ClassId(1), ObisCode([0, 0, 43, 1, 0, 255]), AttributeId(2));
+/// The first counter of a key that was never used.
+const FIRST_COUNTER: u32 = 1;
+/// How long a session that failed may take to say goodbye.
+pub(super) const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What sessions need from the fleet.
+#[derive(Clone)]
+pub(super) struct Environment {
+    pub(super) directory: Arc<dyn Directory>,
+    pub(super) connector: Arc<dyn Connector>,
+    pub(super) random: OsRandom,
+    pub(super) inbox: Inbox,
+    /// By how much the meter's word may move our counter up.
+    pub(super) counter_jump_max: u32,
+}
+
+impl Session {
+    /// Opens an association with the meter.
+    ///
+    /// Where the meter refuses, as it does when it holds a higher invocation counter against us, its counter object is
+    /// read in a short association of the public client, our counter is moved up, and opening is tried once more.
+    pub(super) async fn open(
+        environment: &Environment,
+        config: &Arc<MeterConfig>,
+        memory: &mut Memory,
+        work: &Work<'_>,
+    ) -> Result<Self, RequestError> {
+        let mut resynchronised = false;
+        if let Some(ciphering) = &config.ciphering {
+            let source = source(environment, ciphering);
+            let refused = memory.counter_refused.take();
+            let unknown = memory.counter.end() == 0;
+            source.top_up(&mut memory.counter).await?;
+            // Nothing was ever sent under this key: the meter may know better, for another system may have used it.
+            let first = unknown && memory.counter.next() <= FIRST_COUNTER;
+            if first || refused.is_some() {
+                match resynchronise(environment, config, memory, refused.flatten(), work).await {
+                    Ok(()) => resynchronised = true,
+                    Err(error) => no_harm(error)?,
+                }
+            }
+        }
+        loop {
+            work.check()?;
+            let error = match Self::attempt(environment, config, memory, work.deadline).await? {
+                Ok(session) => return Ok(session.resynchronised(resynchronised)),
+                Err(error) => error,
+            };
+            let hint = match (&config.ciphering, counter_refused(&error)) {
+                (Some(_), Some(hint)) if !resynchronised => hint,
+                _ => return Err(from_drive(error, "while the association was opened")),
+            };
+            resynchronised = true;
+            let before = memory.counter.next();
+            if let Err(error) = resynchronise(environment, config, memory, hint, work).await {
+                no_harm(error)?;
+            }
+            if memory.counter.next() == before {
+                // The counter was not what the meter minded.
+                return Err(from_drive(error, "while the association was opened"));
+            }
+        }
+    }
+
+    /// Connects and associates once. The inner error is the meter's or the line's, and may be about the counter.
+    async fn attempt(
+        environment: &Environment,
+        config: &Arc<MeterConfig>,
+        memory: &mut Memory,
+        deadline: Instant,
+    ) -> Result<Result<Self, DriveError>, RequestError> {
+        let association = association(environment, config, memory.receive_floor)?;
+        let counters = config.ciphering.as_ref().map(|ciphering| source(environment, ciphering));
+        if let Some(source) = &counters {
+            source.top_up(&mut memory.counter).await?;
+        }
+        let counter = std::mem::replace(&mut memory.counter, InvocationCounter::new(0, 0));
+        let mut driver = match connect(environment, config, association, counter, counters, deadline).await {
+            Ok(driver) => driver,
+            Err((counter, error)) => {
+                memory.counter = counter;
+                return Err(error);
+            }
+        };
+        match driver.associate(deadline).await {
+            Ok(negotiated) => Ok(Ok(Self::new(driver, Arc::clone(config), negotiated))),
+            Err(error) => {
+                memory.counter = driver.take_counter();
+                driver.finish(Instant::now() + FAREWELL).await;
+                Ok(Err(error))
+            }
+        }
+    }
+}
+
+fn source(environment: &Environment, ciphering: &Ciphering) -> CounterSource {
+    CounterSource::new(Arc::clone(&environment.directory), ciphering.counter)
+}
+
+/// Connects; gives the counter back where that fails.
+async fn connect(
+    environment: &Environment,
+    config: &MeterConfig,
+    association: Config,
+    counter: InvocationCounter,
+    counters: Option<CounterSource>,
+    deadline: Instant,
+) -> Result<Driver, (InvocationCounter, RequestError)> {
+    let link = match MeterLink::new(config, association.client) {
+        Ok(link) => link,
+        Err(error) => return Err((counter, error)),
+    };
+    let by = deadline.min(Instant::now() + config.timeouts.connect);
+    match environment.connector.connect(&config.link, by).await {
+        Ok(transport) => {
+            let (random, inbox) = (environment.random, environment.inbox.clone());
+            Ok(Driver::new(link, association, random, counter, transport, counters, inbox))
+        }
+        Err(error) => {
+            let error = match Instant::now() >= deadline {
+                true => expired("while the connection was made").with_source(error),
+                false => from_transport(error),
+            };
+            Err((counter, error))
+        }
+    }
+}
+
+/// Reads the counter that the meter holds against us and moves ours above it. `hint` is what the meter told when it
+/// refused, used where the object cannot be read.
+///
+/// Both come from a peer that has proved nothing, so they move the counter up only, and only so far: somebody on the
+/// line who says "four thousand million" must not use the key up.
+async fn resynchronise(
+    environment: &Environment,
+    config: &Arc<MeterConfig>,
+    memory: &mut Memory,
+    hint: Option<u32>,
+    work: &Work<'_>,
+) -> Result<(), RequestError> {
+    let Some(ciphering) = &config.ciphering else { return Ok(()) };
+    let seen = match (read_counter(environment, config, work).await, hint) {
+        (Ok(seen), hint) => seen.max(hint.map_or(0, |lowest| lowest.saturating_sub(1))),
+        (Err(_), Some(lowest)) => lowest.saturating_sub(1),
+        (Err(error), None) => return Err(error),
+    };
+    let own = memory.counter.next();
+    if seen < own {
+        return Ok(());
+    }
+    if seen - own > environment.counter_jump_max {
+        let limit = environment.counter_jump_max;
+        let message = format!("the meter's invocation counter {seen} is more than {limit} above our own {own}");
+        return Err(RequestError::new(Kind::SecurityFailed, Layer::Security, message));
+    }
+    tracing::info!(meter = %config.id, own, seen, "invocation counter moved up to the meter's");
+    source(environment, ciphering).raise(seen, &mut memory.counter).await
+}
+
+/// Passes on what must end the opening although the counter could not be read: a jump that is too large, and the
+/// store. That the meter does not tell its counter is no reason not to try.
+fn no_harm(error: RequestError) -> Result<(), RequestError> {
+    match error.kind() {
+        Kind::Store | Kind::SecurityFailed | Kind::Expired | Kind::Cancelled => Err(error),
+        _ => {
+            tracing::debug!(%error, "the meter's invocation counter could not be read");
+            Ok(())
+        }
+    }
+}
+
+/// Reads the invocation counter object as the public client, in an association and on a connection of its own.
+async fn read_counter(
+    environment: &Environment,
+    config: &Arc<MeterConfig>,
+    work: &Work<'_>,
+) -> Result<u32, RequestError> {
+    work.check()?;
+    let doing = "while the invocation counter was read";
+    let association = Config {
+        max_pdu: config.max_pdu,
+        response_timeout_ms: response_timeout_ms(config),
+        ..Config::public(config.server)
+    };
+    debug_assert_eq!(association.client, ClientSap::PUBLIC);
+    let none = InvocationCounter::new(0, 0);
+    let connected = connect(environment, config, association, none, None, work.deadline).await;
+    let mut driver = connected.map_err(|(_, error)| error)?;
+    let read = match driver.associate(work.deadline).await {
+        Ok(negotiated) => {
+            let mut session = Session::new(driver, Arc::clone(config), negotiated);
+            let value = session.get(AttributeRequest::whole(COUNTER_OBJECT), work).await;
+            session.close(Instant::now() + FAREWELL).await;
+            value
+        }
+        Err(error) => {
+            driver.finish(Instant::now() + FAREWELL).await;
+            // What was refused was the public client: that says nothing about our keys.
+            return Err(from_drive(error, doing).with_kind(Kind::Unreachable));
+        }
+    };
+    let value = read?;
+    let counter = value.as_data().and_then(|data| data.as_u32());
+    counter.ok_or_else(|| {
+        let message = format!("the invocation counter is no number but {}", value.type_name());
+        RequestError::new(Kind::Protocol, Layer::Meter, message)
+    })
+}
+
+fn response_timeout_ms(config: &MeterConfig) -> u64 {
+    // On a slow line the answer itself takes its time, with a third more for the frames around it.
+    let answer = line_time_ms(&config.link, u64::from(config.max_pdu).saturating_mul(4) / 3);
+    u64::try_from(config.timeouts.response.as_millis()).unwrap_or(u64::MAX).saturating_add(answer)
+}
+
+/// What the stack's client needs to know.
+fn association(environment: &Environment, config: &MeterConfig, receive_floor: u32) -> Result<Config, RequestError> {
+    let (mechanism, secret) = match &config.authentication {
+        Authentication::None => (Mechanism::Lowest, StackSecret::NONE),
+        Authentication::Lls { password } => {
+            let secret = StackSecret::new(password.expose())
+                .ok_or_else(|| head_end(Kind::InvalidRequest, "the password is too long"))?;
+            (Mechanism::Lls, secret)
+        }
+        Authentication::HlsGmac => (Mechanism::Gmac, StackSecret::NONE),
+    };
+    let security = match &config.ciphering {
+        Some(ciphering) => Some(security(environment, config, ciphering, receive_floor)?),
+        None => None,
+    };
+    Ok(Config {
+        client: config.client,
+        server: config.server,
+        mechanism,
+        secret,
+        security,
+        max_pdu: config.max_pdu,
+        response_timeout_ms: response_timeout_ms(config),
+        ..Config::public(config.server)
+    })
+}
+
+fn security(
+    environment: &Environment,
+    config: &MeterConfig,
+    ciphering: &Ciphering,
+    receive_floor: u32,
+) -> Result<Security, RequestError> {
+    let unusable = |error: dlms::security::SecurityError| {
+        RequestError::new(Kind::SecurityFailed, Layer::Security, format!("the meter's keys cannot be used: {error}"))
+    };
+    let suite = Suite::from_id(ciphering.suite).map_err(unusable)?;
+    let keys = KeySet::new(suite, ciphering.keys.encryption.expose(), ciphering.keys.authentication.expose());
+    let dedicated_key = match ciphering.dedicated_key {
+        true => {
+            let mut key = Zeroizing::new(vec![0; suite.key_length()]);
+            let mut random = environment.random;
+            random.fill(&mut key);
+            StackSecret::new(&key)
+        }
+        false => None,
+    };
+    Ok(Security {
+        suite,
+        keys: keys.map_err(unusable)?,
+        dedicated_key,
+        system_title: ciphering.client_title,
+        peer_title: config.meter_title,
+        protection: Protection { authenticated: ciphering.policy.authenticated, encrypted: ciphering.policy.encrypted },
+        general: ciphering.envelope == Envelope::General,
+        receive_floor,
+    })
+}

@@ -1,0 +1,99 @@
+//! Ranges of time in a profile that knows positions only: found by halving.
+
+use dlms::cosem::{
+    Attribute,
+    profile_generic::{self, SortMethod},
+};
+use jiff::Timestamp;
+
+use super::{
+    entries,
+    rows::{Rows, RowsError, dated},
+};
+use crate::{
+    fleet::{session::Session, work::Work},
+    operation::{CaptureRow, ProfileLayout},
+};
+
+/// Reads the rows from `from` to before `to` by position. Single rows tell where the range begins and ends: twice the
+/// logarithm of the rows in use. Where even that is not possible the whole buffer is read.
+pub(super) async fn range(
+    session: &mut Session,
+    layout: &ProfileLayout,
+    rows: &Rows<'_>,
+    order: SortMethod,
+    from: Timestamp,
+    to: Timestamp,
+    work: &Work<'_>,
+) -> Result<Vec<CaptureRow>, RowsError> {
+    let count = match order {
+        SortMethod::Fifo | SortMethod::Lifo => in_use(session, layout, work).await?,
+        // Sorted by something else than time.
+        _ => None,
+    };
+    let Some(count) = count else { return rows.read(session, None, work).await };
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let newest_first = order == SortMethod::Lifo;
+    // In a LIFO profile the range begins with its newest row.
+    let (first, last) = match newest_first {
+        false => {
+            let first = position(session, rows, count, work, |time| time >= from).await?;
+            (first, position(session, rows, count, work, |time| time >= to).await?)
+        }
+        true => {
+            let first = position(session, rows, count, work, |time| time < to).await?;
+            (first, position(session, rows, count, work, |time| time < from).await?)
+        }
+    };
+    match (first, last) {
+        (Some(first), Some(end)) if first < end => entries(session, rows, first, end - 1, work).await,
+        (Some(_), Some(_)) => Ok(Vec::new()),
+        // Entry access is refused as well.
+        _ => rows.read(session, None, work).await,
+    }
+}
+
+/// How many rows are in use now.
+async fn in_use(session: &mut Session, layout: &ProfileLayout, work: &Work<'_>) -> Result<Option<u32>, RowsError> {
+    let asked = profile_generic::EntriesInUse::of(layout.profile);
+    match session.get(dlms::apdu::AttributeRequest::whole(asked), work).await {
+        Ok(value) => Ok(value.as_data().and_then(|data| data.as_u32())),
+        Err(error) if session.lost().is_some() => Err(RowsError::Request(error)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The first entry, from 1, whose time satisfies `beyond`, which is false and then true along the profile; one behind
+/// the last entry where none does. `None` where single entries cannot be read.
+async fn position(
+    session: &mut Session,
+    rows: &Rows<'_>,
+    count: u32,
+    work: &Work<'_>,
+    beyond: impl Fn(Timestamp) -> bool,
+) -> Result<Option<u32>, RowsError> {
+    let (mut low, mut high) = (1, count.saturating_add(1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let read = match entries(session, rows, middle, middle, work).await {
+            Ok(read) => read,
+            Err(RowsError::Request(error)) if session.lost().is_none() && !is_final(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some((time, _)) = read.first().and_then(dated) else { return Ok(None) };
+        if beyond(time) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    Ok(Some(low))
+}
+
+/// Whether another way of asking would fail just the same.
+fn is_final(error: &crate::operation::RequestError) -> bool {
+    use crate::operation::RequestErrorKind::{Cancelled, Expired, MeterRefused};
+    matches!(error.kind(), Cancelled | Expired) || error.kind() != MeterRefused && error.sent()
+}

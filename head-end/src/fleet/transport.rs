@@ -1,0 +1,287 @@
+//! Octets to and from a meter: TCP, UDP, serial ports, or anything that reads and writes.
+
+use std::{io, net::SocketAddr, path::Path, time::Duration};
+
+use futures_util::future::BoxFuture;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UdpSocket, lookup_host},
+    time::{Instant, timeout_at},
+};
+use tokio_serial::SerialPortBuilderExt;
+
+use crate::meter::{HostPort, LinkConfig};
+
+/// Silence on a TCP connection after which the operating system probes whether the peer is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// Between two such probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A stream of octets in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// An open way to a meter.
+pub enum Transport {
+    /// Octets in order, cut anywhere.
+    Stream(Box<dyn ByteStream>),
+    /// One APDU in each datagram.
+    Datagram(UdpSocket),
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stream(_) => "Stream",
+            Self::Datagram(_) => "Datagram",
+        })
+    }
+}
+
+/// Why a transport could not be opened, or broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The name service does not know the host, or did not answer.
+    #[error("{host} cannot be resolved: {reason}")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// Nobody listens there.
+    #[error("{peer} refused the connection")]
+    Refused {
+        /// Where to.
+        peer: String,
+    },
+    /// The connection was not made in time.
+    #[error("no connection to {peer} within {} ms", after.as_millis())]
+    TimedOut {
+        /// Where to.
+        peer: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The peer, or something on the way, broke the connection.
+    #[error("the connection was reset")]
+    Reset,
+    /// There is no way to the peer.
+    #[error("{peer} cannot be reached: {reason}")]
+    Unreachable {
+        /// Where to.
+        peer: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The serial port is missing, busy or refuses its settings.
+    #[error("serial port {device}: {reason}")]
+    Port {
+        /// Its path.
+        device: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// Anything else that the operating system said.
+    #[error("input or output failed: {reason}")]
+    Io {
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl TransportError {
+    /// The error of an open transport.
+    pub(super) fn from_io(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+                Self::Reset
+            }
+            // A datagram socket learns only now that nobody listens.
+            io::ErrorKind::ConnectionRefused => Self::Refused { peer: "the meter".into() },
+            _ => Self::Io { reason: error.to_string() },
+        }
+    }
+
+    fn from_connect(peer: impl ToString, error: &io::Error) -> Self {
+        let peer = peer.to_string();
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused { peer },
+            io::ErrorKind::ConnectionReset => Self::Reset,
+            _ => Self::Unreachable { peer, reason: error.to_string() },
+        }
+    }
+}
+
+/// Opens transports. The fleet uses [`Network`]; tests bring streams of their own.
+pub trait Connector: Send + Sync + 'static {
+    /// Opens the way to a meter, at the latest by `deadline`.
+    fn connect<'a>(
+        &'a self,
+        link: &'a LinkConfig,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Transport, TransportError>>;
+}
+
+/// The operating system's sockets and serial ports.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Network;
+
+impl Connector for Network {
+    fn connect<'a>(
+        &'a self,
+        link: &'a LinkConfig,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Transport, TransportError>> {
+        Box::pin(async move {
+            match link {
+                LinkConfig::TcpWrapper { address } | LinkConfig::HdlcTcp { address, .. } => {
+                    tcp(address, deadline).await.map(|stream| Transport::Stream(Box::new(stream)))
+                }
+                LinkConfig::UdpWrapper { address } => udp(address, deadline).await.map(Transport::Datagram),
+                LinkConfig::HdlcSerial { device, baud, .. } => serial(device, *baud),
+            }
+        })
+    }
+}
+
+async fn resolve(address: &HostPort, deadline: Instant) -> Result<Vec<SocketAddr>, TransportError> {
+    let failed = |reason: String| TransportError::Resolve { host: address.host().to_owned(), reason };
+    let started = Instant::now();
+    match timeout_at(deadline, lookup_host((address.host(), address.port()))).await {
+        Err(_) => Err(failed(format!("no answer within {} ms", started.elapsed().as_millis()))),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Ok(Ok(addresses)) => {
+            let addresses: Vec<_> = addresses.collect();
+            if addresses.is_empty() { Err(failed("it has no address".into())) } else { Ok(addresses) }
+        }
+    }
+}
+
+/// Tries the addresses of the host one after the other; the last error is told.
+async fn tcp(address: &HostPort, deadline: Instant) -> Result<TcpStream, TransportError> {
+    let started = Instant::now();
+    let addresses = resolve(address, deadline).await?;
+    let mut last = None;
+    for (index, peer) in addresses.iter().enumerate() {
+        // Each address gets its share of what is left, so that a dead first one does not use up the time.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        match timeout_at(Instant::now() + share, TcpStream::connect(peer)).await {
+            Err(_) => last = Some(TransportError::TimedOut { peer: address.to_string(), after: started.elapsed() }),
+            Ok(Err(error)) => last = Some(TransportError::from_connect(address, &error)),
+            Ok(Ok(stream)) => {
+                prepare(&stream).map_err(|error| TransportError::from_io(&error))?;
+                return Ok(stream);
+            }
+        }
+    }
+    Err(last.unwrap_or(TransportError::TimedOut { peer: address.to_string(), after: started.elapsed() }))
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // A request is one small segment that waits for nothing.
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+async fn udp(address: &HostPort, deadline: Instant) -> Result<UdpSocket, TransportError> {
+    let addresses = resolve(address, deadline).await?;
+    let mut last = None;
+    for peer in addresses {
+        let local = if peer.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        let bound = async {
+            let socket = UdpSocket::bind(local).await?;
+            // Connected, so that datagrams from elsewhere are not seen.
+            socket.connect(peer).await?;
+            Ok(socket)
+        };
+        match bound.await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(TransportError::from_connect(address, &error)),
+        }
+    }
+    Err(last.unwrap_or(TransportError::Resolve { host: address.host().to_owned(), reason: "it has no address".into() }))
+}
+
+/// Opens a serial port with 8 data bits, no parity and one stop bit, as HDLC has it (IEC 62056-46).
+fn serial(device: &Path, baud: u32) -> Result<Transport, TransportError> {
+    let failed = |reason: String| TransportError::Port { device: device.display().to_string(), reason };
+    let path = device.to_str().ok_or_else(|| failed("its path is not valid UTF-8".into()))?;
+    let port = tokio_serial::new(path, baud)
+        .data_bits(tokio_serial::DataBits::Eight)
+        .parity(tokio_serial::Parity::None)
+        .stop_bits(tokio_serial::StopBits::One)
+        .flow_control(tokio_serial::FlowControl::None)
+        .open_native_async()
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Transport::Stream(Box::new(port)))
+}
+
+/// What a transport brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// This many octets.
+    Octets(usize),
+    /// The peer will send no more.
+    End,
+}
+
+impl Transport {
+    /// Whether every [`write`](Self::write) must be one whole APDU.
+    pub(super) const fn is_datagram(&self) -> bool {
+        matches!(self, Self::Datagram(_))
+    }
+
+    /// Waits for octets. A datagram that is not one whole wrapped APDU is passed over: it would put every later one
+    /// out of step.
+    ///
+    /// Cancel safety: no octet is lost when the future is dropped.
+    pub(super) async fn read(&mut self, room: &mut [u8]) -> Result<Received, TransportError> {
+        match self {
+            Self::Stream(stream) => match stream.read(room).await {
+                Ok(0) => Ok(Received::End),
+                Ok(count) => Ok(Received::Octets(count)),
+                Err(error) => Err(TransportError::from_io(&error)),
+            },
+            Self::Datagram(socket) => loop {
+                let count = socket.recv(room).await.map_err(|error| TransportError::from_io(&error))?;
+                let datagram = room.get(..count).unwrap_or_default();
+                match dlms::wrapper::decode_datagram(datagram) {
+                    Ok((_, apdu)) => return Ok(Received::Octets(dlms::wrapper::Header::LENGTH + apdu.len())),
+                    Err(error) => tracing::debug!(%error, octets = count, "datagram passed over"),
+                }
+            },
+        }
+    }
+
+    /// Sends some of `octets`; returns how many.
+    ///
+    /// Cancel safety: when the future is dropped, nothing was sent.
+    pub(super) async fn write(&mut self, octets: &[u8]) -> Result<usize, TransportError> {
+        match self {
+            Self::Stream(stream) => match stream.write(octets).await {
+                Ok(0) => Err(TransportError::Reset),
+                Ok(count) => Ok(count),
+                Err(error) => Err(TransportError::from_io(&error)),
+            },
+            Self::Datagram(socket) => match socket.send(octets).await {
+                Ok(_) => Ok(octets.len()),
+                Err(error) => Err(TransportError::from_io(&error)),
+            },
+        }
+    }
+
+    /// Tells the peer that nothing more will come.
+    pub(super) async fn shutdown(&mut self) {
+        if let Self::Stream(stream) = self
+            && let Err(error) = stream.shutdown().await
+        {
+            tracing::trace!(%error, "the peer had closed already");
+        }
+    }
+}
