@@ -4,6 +4,7 @@
 //!
 //! | layer | module |
 //! |---|---|
+//! | gRPC services | [`api`] |
 //! | operations, and what they read kept | [`head_end`] |
 //! | one task for each live meter | [`fleet`] |
 //! | the meters that are known | [`registry`] |
@@ -12,6 +13,7 @@
 //! | what must survive | [`store`] |
 //! | secrets at rest | [`vault`] |
 
+pub mod api;
 pub mod fleet;
 pub mod head_end;
 pub mod meter;

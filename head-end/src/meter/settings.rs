@@ -1,6 +1,6 @@
 //! A meter as it is registered: everything but its secrets.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use dlms::id::{ClientSap, SystemTitle};
 use jiff::Timestamp;
@@ -117,7 +117,7 @@ pub struct MeterRecord {
 #[error("{field}: {problem}")]
 pub struct SettingsError {
     /// The field, as the API names it.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong with it.
     pub problem: String,
 }
@@ -132,7 +132,7 @@ impl MeterSettings {
         let mut found = Vec::new();
         let mut check = |legal: bool, field: &'static str, problem: &dyn Fn() -> String| {
             if !legal {
-                found.push(SettingsError { field, problem: problem() });
+                found.push(SettingsError { field: field.into(), problem: problem() });
             }
         };
         check(self.display_name.chars().count() <= 200, "display_name", &|| "at most 200 characters".into());

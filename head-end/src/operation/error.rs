@@ -3,6 +3,8 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use dlms::{
+    acse::ServiceUserDiagnostic,
+    apdu::{ActionResult, DataAccessResult},
     id::{AttributeId, ClassId, MethodId},
     obis::ObisCode,
 };
@@ -181,18 +183,37 @@ pub enum MeterAnswer {
     },
 }
 
+impl MeterAnswer {
+    /// Name of the code in the standard, where it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        match *self {
+            Self::DataAccess(code) => DataAccessResult::from_code(code).name().map(str::to_owned),
+            Self::Action(code) => ActionResult::from_code(code).name().map(str::to_owned),
+            Self::Association { diagnostic, .. } => Some(ServiceUserDiagnostic::from(diagnostic).to_string()),
+            Self::Exception { .. } | Self::ConfirmedService { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for MeterAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::DataAccess(code) => write!(f, "data-access-result {code}"),
-            Self::Action(code) => write!(f, "action-result {code}"),
+            Self::DataAccess(code) => write!(f, "data-access-result {code}")?,
+            Self::Action(code) => write!(f, "action-result {code}")?,
             Self::Association { result, diagnostic } => {
-                write!(f, "association-result {result}, diagnostic {diagnostic}")
+                write!(f, "association-result {result}, diagnostic {diagnostic}")?;
             }
-            Self::Exception { state, service } => write!(f, "exception-response {state}, {service}"),
+            Self::Exception { state, service } => {
+                write!(f, "exception-response: state-error {state}, service-error {service}")?;
+            }
             Self::ConfirmedService { service, error, value } => {
-                write!(f, "confirmed-service-error {service}, {error}, {value}")
+                write!(f, "confirmed-service-error: service {service}, error {error}, value {value}")?;
             }
+        }
+        match self.name() {
+            Some(name) => write!(f, " ({name})"),
+            None => Ok(()),
         }
     }
 }

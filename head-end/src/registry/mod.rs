@@ -3,7 +3,7 @@
 mod directory;
 mod error;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use dlms::id::SystemTitle;
 use jiff::Timestamp;
@@ -195,7 +195,9 @@ impl<S: Store> Registry<S> {
 
 fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError> {
     let mut problems = Vec::new();
-    let mut add = |field, problem: &str| problems.push(SettingsError { field, problem: problem.to_owned() });
+    let mut add = |field: &'static str, problem: &str| {
+        problems.push(SettingsError { field: Cow::Borrowed(field), problem: problem.to_owned() })
+    };
     let octets = |role| secrets.get(&role).and_then(Option::as_ref).map(Secret::len);
     if octets(SecretRole::EncryptionKey).is_some_and(|octets| octets != 16) {
         add("security.encryption_key", "16 octets with suite 0");

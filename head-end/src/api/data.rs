@@ -1,0 +1,160 @@
+//! The service Data.
+
+use std::pin::Pin;
+
+use dlms::obis::ObisCode;
+use dlms_proto::v1::{QueryReadingsRequest, QueryReadingsResponse, data_server::Data};
+use futures_util::{Stream, stream};
+use jiff::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::{
+    Service,
+    capture::{self, CHUNK},
+    parse::{self, Violations},
+    status,
+};
+use crate::{
+    head_end::HeadEnd,
+    meter::MeterId,
+    operation::MeterAccess,
+    store::{CaptureFilter, CapturePage, CaptureQuery, Store, StoredCapture},
+};
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl<S: Store, A: MeterAccess> Data for Service<S, A> {
+    type QueryReadingsStream = Answers<QueryReadingsResponse>;
+
+    async fn query_readings(
+        &self,
+        request: Request<QueryReadingsRequest>,
+    ) -> Result<Response<Self::QueryReadingsStream>, Status> {
+        let request = request.into_inner();
+        let (query, objects) = parse_query(&request)?;
+        let meter = query.meter.clone();
+        let mut walk = Walk {
+            head_end: self.0.head_end.clone(),
+            query,
+            objects,
+            missing: if request.limit == 0 { u64::MAX } else { request.limit },
+            ended: false,
+        };
+        // The first page is read before the answer begins, so that its errors are the call's.
+        let first = walk.page().await?;
+        if first.captures.is_empty() {
+            self.check_known(&meter).await?;
+        }
+        let pages = stream::try_unfold((Some(first), walk), |(first, mut walk)| async move {
+            let page = match first {
+                Some(first) => first,
+                None if walk.ended => return Ok(None),
+                None => walk.page().await?,
+            };
+            Ok(Some((page, (None, walk))))
+        });
+        Ok(Response::new(Box::pin(pages)))
+    }
+}
+
+impl<S: Store, A: MeterAccess> Service<S, A> {
+    /// NOT_FOUND for a name that is not registered, about which there are no readings either.
+    async fn check_known(&self, meter: &MeterId) -> Result<(), Status> {
+        let registry = self.0.head_end.registry();
+        registry.get(meter).await.map(drop).map_err(|error| status::registry(&error, Some(meter)))
+    }
+}
+
+/// The pages of a query, one after the other.
+struct Walk<S, A> {
+    head_end: HeadEnd<S, A>,
+    query: CaptureQuery,
+    objects: Vec<ObisCode>,
+    missing: u64,
+    ended: bool,
+}
+
+impl<S: Store, A: MeterAccess> Walk<S, A> {
+    /// The next page that has captures, or an empty one at the end.
+    async fn page(&mut self) -> Result<QueryReadingsResponse, Status> {
+        while !self.ended {
+            let limit = usize::try_from(self.missing).unwrap_or(usize::MAX).min(CHUNK);
+            // A filter on objects may pass few of them: whole chunks are read for it.
+            self.query.limit = if self.objects.is_empty() { limit } else { CHUNK };
+            let page = self.head_end.query(self.query.clone()).await;
+            let CapturePage { mut captures, next } =
+                page.map_err(|error| status::operation(&error, &self.query.meter))?;
+            self.query.after = next;
+            captures.retain(|capture| self.is_wanted(capture));
+            captures.truncate(usize::try_from(self.missing).unwrap_or(usize::MAX));
+            self.missing = self.missing.saturating_sub(captures.len() as u64);
+            self.ended = next.is_none() || self.missing == 0;
+            if !captures.is_empty() {
+                let captures = captures.iter().map(|capture| self.selected(capture)).collect();
+                return Ok(QueryReadingsResponse { captures });
+            }
+        }
+        Ok(QueryReadingsResponse::default())
+    }
+
+    fn is_wanted(&self, capture: &StoredCapture) -> bool {
+        self.objects.is_empty() || capture.columns.iter().any(|column| self.objects.contains(&column.obis))
+    }
+
+    fn selected(&self, capture: &StoredCapture) -> dlms_proto::v1::Capture {
+        let mut answer = capture::stored(capture);
+        if !self.objects.is_empty() {
+            let mut columns = capture.columns.iter();
+            answer.readings.retain(|_| columns.next().is_some_and(|column| self.objects.contains(&column.obis)));
+        }
+        answer
+    }
+}
+
+fn parse_query(request: &QueryReadingsRequest) -> Result<(CaptureQuery, Vec<ObisCode>), Status> {
+    let mut violations = Violations::default();
+    let meter = violations.check("meter", parse::meter_name(&request.meter));
+    let filter = match (request.profile.as_str(), request.registers_only) {
+        ("", false) => Some(CaptureFilter::All),
+        ("", true) => Some(CaptureFilter::Registers),
+        (profile, false) => violations.check("profile", parse::obis(profile)).map(CaptureFilter::Profile),
+        (_, true) => {
+            violations.add("registers_only", "is not possible together with profile");
+            None
+        }
+    };
+    let mut bound = |field, time: Option<&prost_types::Timestamp>, default| match time {
+        None => Some(default),
+        Some(time) => violations.check(field, parse::timestamp(time)),
+    };
+    let from = bound("from", request.from.as_ref(), Timestamp::MIN);
+    let to = bound("to", request.to.as_ref(), Timestamp::MAX);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        violations.add("to", "is before from");
+    }
+    if request.objects.len() > 256 {
+        violations.add("objects", "at most 256");
+    }
+    let objects: Option<Vec<ObisCode>> = request
+        .objects
+        .iter()
+        .enumerate()
+        .map(|(n, object)| violations.check(format!("objects[{n}]"), parse::obis(object)))
+        .collect();
+    let query = (|| {
+        let query = CaptureQuery {
+            meter: meter?,
+            filter: filter?,
+            from: from?,
+            to: to?,
+            all_revisions: request.all_revisions,
+            after: None,
+            limit: CHUNK,
+        };
+        Some((query, objects?))
+    })();
+    violations.finish(query)
+}

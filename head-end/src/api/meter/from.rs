@@ -1,0 +1,150 @@
+//! A meter of a request as settings and secrets.
+
+use dlms::id::SystemTitle;
+use dlms_proto::v1;
+use prost_types::Duration;
+use tonic_types::FieldViolation;
+
+use super::link;
+use crate::{
+    api::parse::Violations,
+    meter::{
+        DEFAULT_MAX_PDU, Envelope, Mechanism, MeterSettings, PolicyBits, Secret, SecuritySettings, TimePolicy,
+        TimeoutSettings,
+    },
+    registry::{Change, Secrets},
+    vault::SecretRole,
+};
+
+/// Settings and secrets of `meter`; a secret that is empty is not changed.
+pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViolation>> {
+    let mut violations = Violations::default();
+    let server_sap = if meter.server_sap == 0 { 1 } else { meter.server_sap };
+    let link = link::from_proto(meter.link.as_ref(), server_sap, &mut violations);
+    let client_sap = sap(&mut violations, "client_sap", meter.client_sap, 16);
+    let server_sap = sap(&mut violations, "server_sap", server_sap, 1);
+    let mechanism = mechanism(&mut violations, meter.authentication.as_ref());
+    let security = meter.security.as_ref().map(|of| security(&mut violations, of));
+    let system_title = title(&mut violations, "system_title", &meter.system_title);
+    let time_policy = time_policy(&mut violations, meter.time_policy);
+    let timeouts = timeouts(&mut violations, meter.timeouts.unwrap_or_default());
+    let max_pdu = match meter.max_pdu_octets {
+        0 => DEFAULT_MAX_PDU,
+        octets => violations
+            .check("max_pdu_octets", u16::try_from(octets).map_err(|_| "from 64 to 65535"))
+            .unwrap_or(DEFAULT_MAX_PDU),
+    };
+    violations.into_result()?;
+    let settings = MeterSettings {
+        display_name: meter.display_name.clone(),
+        labels: meter.labels.clone(),
+        // Without a link there was a violation.
+        link: link.ok_or_else(Vec::new)?,
+        client_sap,
+        server_sap,
+        mechanism,
+        security,
+        system_title,
+        time_policy,
+        route: meter.route.clone(),
+        timeouts,
+        max_pdu,
+    };
+    Ok(Change { settings, secrets: secrets(meter) })
+}
+
+fn secrets(meter: &v1::Meter) -> Secrets {
+    let password = meter.authentication.iter().map(|of| (SecretRole::Password, &of.password));
+    let keys = meter.security.iter().flat_map(|of| {
+        [(SecretRole::EncryptionKey, &of.encryption_key), (SecretRole::AuthenticationKey, &of.authentication_key)]
+    });
+    password
+        .chain(keys)
+        .filter(|(_, octets)| !octets.is_empty())
+        .map(|(role, octets)| (role, Some(Secret::new(octets.clone()))))
+        .collect()
+}
+
+fn sap(violations: &mut Violations, field: &str, value: u32, default: u16) -> u16 {
+    match value {
+        0 => default,
+        value => violations.check(field, u16::try_from(value).map_err(|_| "from 1 to 65535")).unwrap_or(default),
+    }
+}
+
+fn title(violations: &mut Violations, field: &str, octets: &[u8]) -> Option<SystemTitle> {
+    if octets.is_empty() {
+        return None;
+    }
+    violations.check(field, SystemTitle::from_slice(octets).ok_or("a system title has eight octets"))
+}
+
+fn mechanism(violations: &mut Violations, authentication: Option<&v1::Authentication>) -> Mechanism {
+    use v1::authentication::Mechanism as Proto;
+    let number = authentication.map_or(0, |authentication| authentication.mechanism);
+    match Proto::try_from(number) {
+        Ok(Proto::Unspecified | Proto::None) => Mechanism::None,
+        Ok(Proto::Lls) => Mechanism::Lls,
+        Ok(Proto::HlsGmac) => Mechanism::HlsGmac,
+        Err(_) => {
+            violations.add("authentication.mechanism", format!("{number} is not a mechanism"));
+            Mechanism::None
+        }
+    }
+}
+
+fn security(violations: &mut Violations, of: &v1::Security) -> SecuritySettings {
+    use v1::security::{Envelope as ProtoEnvelope, Policy};
+    let policy = match Policy::try_from(of.policy) {
+        Ok(Policy::Authenticated) => PolicyBits { authenticated: true, encrypted: false },
+        Ok(Policy::Encrypted) => PolicyBits { authenticated: false, encrypted: true },
+        Ok(Policy::Unspecified | Policy::AuthenticatedEncrypted) => PolicyBits { authenticated: true, encrypted: true },
+        Err(_) => {
+            violations.add("security.policy", format!("{} is not a policy", of.policy));
+            PolicyBits { authenticated: true, encrypted: true }
+        }
+    };
+    let envelope = match ProtoEnvelope::try_from(of.envelope) {
+        Ok(ProtoEnvelope::Unspecified | ProtoEnvelope::ServiceSpecific) => Envelope::ServiceSpecific,
+        Ok(ProtoEnvelope::General) => Envelope::General,
+        Err(_) => {
+            violations.add("security.envelope", format!("{} is not an envelope", of.envelope));
+            Envelope::ServiceSpecific
+        }
+    };
+    SecuritySettings {
+        suite: violations.check("security.suite", u8::try_from(of.suite).map_err(|_| "0")).unwrap_or(0),
+        policy,
+        envelope,
+        dedicated_key: of.dedicated_key,
+        client_title: title(violations, "security.client_system_title", &of.client_system_title),
+    }
+}
+
+fn time_policy(violations: &mut Violations, policy: Option<v1::TimePolicy>) -> TimePolicy {
+    let policy = policy.unwrap_or_default();
+    let offset =
+        policy.fallback_offset_min.map(|minutes| i16::try_from(minutes).map_err(|_| "from -720 to 840 minutes"));
+    TimePolicy {
+        inverted_deviation: policy.inverted_deviation,
+        fallback_offset_min: violations.check("time_policy.fallback_offset_min", offset.transpose()).flatten(),
+    }
+}
+
+fn timeouts(violations: &mut Violations, of: v1::Timeouts) -> TimeoutSettings {
+    let mut ms = |field: &str, duration: Option<Duration>| {
+        let parsed = duration.map(|duration| {
+            std::time::Duration::try_from(duration)
+                .ok()
+                .and_then(|duration| u64::try_from(duration.as_millis()).ok())
+                .ok_or("from 10 ms to 1 h")
+        });
+        violations.check(format!("timeouts.{field}"), parsed.transpose()).flatten()
+    };
+    TimeoutSettings {
+        connect_ms: ms("connect", of.connect),
+        response_ms: ms("response", of.response),
+        idle_ms: ms("idle", of.idle),
+        inter_octet_ms: ms("inter_octet", of.inter_octet),
+    }
+}

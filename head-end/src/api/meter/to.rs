@@ -1,0 +1,98 @@
+//! A registered meter for an answer: never with secrets.
+
+use dlms_proto::v1;
+
+use super::link;
+use crate::{
+    api::parse::to_timestamp,
+    meter::{Envelope, Mechanism, MeterRecord, MeterSettings, PolicyBits, SecuritySettings, TimeoutSettings},
+};
+
+pub(in crate::api) fn to_proto(record: &MeterRecord) -> v1::Meter {
+    let mut meter = settings(&record.settings);
+    meter.name = record.id.resource_name();
+    meter.etag = record.revision.to_string();
+    meter.create_time = Some(to_timestamp(record.created));
+    meter.update_time = Some(to_timestamp(record.updated));
+    if let Some(authentication) = &mut meter.authentication {
+        authentication.password_set = record.password_set;
+    }
+    if let Some(security) = &mut meter.security {
+        security.keys_set = record.encryption_key_set && record.authentication_key_set;
+    }
+    meter
+}
+
+/// The fields that an operator sets.
+pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
+    use v1::authentication::Mechanism as Proto;
+    let mechanism = match of.mechanism {
+        Mechanism::None => Proto::None,
+        Mechanism::Lls => Proto::Lls,
+        Mechanism::HlsGmac => Proto::HlsGmac,
+    };
+    v1::Meter {
+        name: String::new(),
+        display_name: of.display_name.clone(),
+        labels: of.labels.clone(),
+        link: Some(link::to_proto(&of.link)),
+        client_sap: of.client_sap.into(),
+        server_sap: of.server_sap.into(),
+        authentication: Some(v1::Authentication {
+            mechanism: mechanism.into(),
+            password: Vec::new(),
+            password_set: false,
+        }),
+        security: of.security.as_ref().map(security),
+        system_title: of.system_title.map(|title| title.0.to_vec()).unwrap_or_default(),
+        time_policy: Some(v1::TimePolicy {
+            inverted_deviation: of.time_policy.inverted_deviation,
+            fallback_offset_min: of.time_policy.fallback_offset_min.map(Into::into),
+        }),
+        route: of.route.clone(),
+        timeouts: timeouts(of.timeouts),
+        max_pdu_octets: of.max_pdu.into(),
+        etag: String::new(),
+        create_time: None,
+        update_time: None,
+    }
+}
+
+fn security(of: &SecuritySettings) -> v1::Security {
+    use v1::security::{Envelope as ProtoEnvelope, Policy};
+    let policy = match of.policy {
+        PolicyBits { authenticated: true, encrypted: false } => Policy::Authenticated,
+        PolicyBits { authenticated: false, encrypted: true } => Policy::Encrypted,
+        PolicyBits { .. } => Policy::AuthenticatedEncrypted,
+    };
+    let envelope = match of.envelope {
+        Envelope::ServiceSpecific => ProtoEnvelope::ServiceSpecific,
+        Envelope::General => ProtoEnvelope::General,
+    };
+    v1::Security {
+        suite: of.suite.into(),
+        policy: policy.into(),
+        envelope: envelope.into(),
+        dedicated_key: of.dedicated_key,
+        client_system_title: of.client_title.map(|title| title.0.to_vec()).unwrap_or_default(),
+        encryption_key: Vec::new(),
+        authentication_key: Vec::new(),
+        keys_set: false,
+    }
+}
+
+fn timeouts(of: TimeoutSettings) -> Option<v1::Timeouts> {
+    let duration = |ms: Option<u64>| {
+        ms.map(|ms| prost_types::Duration {
+            seconds: i64::try_from(ms / 1000).unwrap_or(i64::MAX),
+            nanos: i32::try_from(ms % 1000 * 1_000_000).unwrap_or(0),
+        })
+    };
+    let timeouts = v1::Timeouts {
+        connect: duration(of.connect_ms),
+        response: duration(of.response_ms),
+        idle: duration(of.idle_ms),
+        inter_octet: duration(of.inter_octet_ms),
+    };
+    (timeouts != v1::Timeouts::default()).then_some(timeouts)
+}

@@ -1,0 +1,124 @@
+//! Outcomes as answers.
+
+use dlms::{axdr::Value, obis::ObisCode};
+use dlms_proto::v1::{
+    self, AttributeResult, CaptureList, InvokeMethodResponse, ReadProfileResponse, ReadProfileSummary,
+    ReadRegistersResponse, RegisterResult, SetAttributesResponse, read_profile_response::Part,
+};
+
+use crate::{
+    api::{
+        capture::{self, CHUNK},
+        parse::to_timestamp,
+        result, value,
+    },
+    head_end::{Kept, ProfileRead, RegistersRead},
+    meter::MeterId,
+    operation::{AttributeRef, AttributeValue, CaptureRow, ItemResult, ProfileLayout, RegisterReading, RequestError},
+    store::{AppendOutcome, Appended},
+};
+
+pub(super) fn registers(asked: &[ObisCode], read: &RegistersRead) -> ReadRegistersResponse {
+    let results = asked.iter().zip(&read.results).map(|(obis, item)| register(*obis, item)).collect();
+    ReadRegistersResponse { results, stored: stored(&read.kept).is_some() }
+}
+
+fn register(obis: ObisCode, item: &ItemResult<RegisterReading>) -> RegisterResult {
+    let (result, failure) = result::of(item);
+    let reading = item.as_ref().ok();
+    RegisterResult {
+        obis: obis.to_string(),
+        result,
+        failure,
+        reading: reading.map(capture::register),
+        status: reading.and_then(|reading| reading.status.as_ref()).map(value::to_proto),
+        capture_time: reading.and_then(|reading| reading.capture_time).map(value::to_date_time),
+        receive_time: reading.map(|reading| to_timestamp(reading.received)),
+    }
+}
+
+/// The messages of a profile's stream. Rows are turned into messages as the stream is read.
+pub(super) fn profile(meter: &MeterId, read: ProfileRead) -> impl Iterator<Item = ReadProfileResponse> + Send + use<> {
+    let message = |part| ReadProfileResponse { part: Some(part) };
+    let ProfileRead { reading, kept } = read;
+    let counts = stored(&kept);
+    let summary = ReadProfileSummary {
+        rows: reading.rows.len() as u64,
+        new_rows: counts.map_or(0, |counts| counts.new),
+        revised_rows: counts.map_or(0, |counts| counts.revised),
+        receive_time: Some(to_timestamp(reading.received)),
+        stored: counts.is_some(),
+    };
+    let first = message(Part::Layout(capture::layout(&reading.layout)));
+    let (layout, received, name) = (reading.layout, reading.received, meter.resource_name());
+    let mut rows = reading.rows.into_iter().peekable();
+    let lists = std::iter::from_fn(move || {
+        rows.peek()?;
+        let captures = rows.by_ref().take(CHUNK).map(|row| self::row(&name, &layout, &row, received)).collect();
+        Some(message(Part::Captures(CaptureList { captures })))
+    });
+    std::iter::once(first).chain(lists).chain(std::iter::once(message(Part::Summary(summary))))
+}
+
+fn row(meter: &str, layout: &ProfileLayout, row: &CaptureRow, received: jiff::Timestamp) -> v1::Capture {
+    v1::Capture {
+        meter: meter.to_owned(),
+        profile: layout.profile.to_string(),
+        capture_time: Some(to_timestamp(row.time)),
+        time_basis: capture::time_basis(row.time_basis).into(),
+        clock: row.clock.map(value::to_date_time),
+        status: row.status,
+        source: v1::Source::Polled.into(),
+        // The revision is the store's to say, and QueryReadings says it.
+        revision: 0,
+        receive_time: Some(to_timestamp(received)),
+        readings: capture::channels(&layout.columns, &row.values),
+    }
+}
+
+/// The counts of what the store has, or `None` while it waits in memory or was refused.
+fn stored(kept: &Kept) -> Option<Appended> {
+    match kept {
+        Ok(AppendOutcome::Stored(counts)) => Some(*counts),
+        Ok(AppendOutcome::Kept(_)) | Err(_) => None,
+    }
+}
+
+pub(super) fn attributes(asked: &[AttributeRef], results: &[ItemResult<AttributeValue>]) -> Vec<AttributeResult> {
+    let answer = |(asked, item): (&AttributeRef, &ItemResult<AttributeValue>)| {
+        let read = item.as_ref().ok();
+        AttributeResult {
+            value: read.map(|read| value::to_proto(&read.value)),
+            receive_time: read.map(|read| to_timestamp(read.received)),
+            ..item_result(*asked, item)
+        }
+    };
+    asked.iter().zip(results).map(answer).collect()
+}
+
+pub(super) fn set(asked: &[AttributeRef], results: &[ItemResult<()>]) -> SetAttributesResponse {
+    let results = asked.iter().zip(results).map(|(asked, item)| item_result(*asked, item)).collect();
+    SetAttributesResponse { results }
+}
+
+/// The answer when all items share one fate.
+pub(super) fn set_failed(asked: &[AttributeRef], error: &RequestError) -> SetAttributesResponse {
+    let failed: ItemResult<()> = Err(error.clone());
+    SetAttributesResponse { results: asked.iter().map(|asked| item_result(*asked, &failed)).collect() }
+}
+
+pub(super) fn method(returned: Result<Option<Value>, RequestError>) -> InvokeMethodResponse {
+    let (result, failure) = result::of(&returned);
+    let return_value = returned.ok().flatten().map(|returned| value::to_proto(&returned));
+    InvokeMethodResponse { result, failure, return_value }
+}
+
+fn item_result<T>(asked: AttributeRef, item: &ItemResult<T>) -> AttributeResult {
+    let (result, failure) = result::of(item);
+    let attribute = v1::AttributeRef {
+        class_id: asked.class.0.into(),
+        obis: asked.obis.to_string(),
+        attribute: asked.attribute.0.into(),
+    };
+    AttributeResult { attribute: Some(attribute), result, failure, value: None, receive_time: None }
+}

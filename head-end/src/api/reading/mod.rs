@@ -1,0 +1,194 @@
+//! The service Reading.
+
+mod answer;
+mod ask;
+
+use std::pin::Pin;
+
+use dlms_proto::v1::{
+    DiscoverObjectsRequest, DiscoverObjectsResponse, GetAttributesRequest, GetAttributesResponse, InvokeMethodRequest,
+    InvokeMethodResponse, ReadProfileRequest, ReadProfileResponse, ReadRegistersRequest, ReadRegistersResponse,
+    SetAttributesRequest, SetAttributesResponse, reading_server::Reading,
+};
+use futures_util::{Stream, stream};
+use prost::Message;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::{Service, capture, deadline, once, parse, status};
+use crate::{
+    meter::MeterId,
+    operation::{InvokeMethod, MeterAccess, RequestError, RequestErrorKind, SetAttribute},
+    store::Store,
+};
+
+#[tonic::async_trait]
+impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
+    async fn read_registers(
+        &self,
+        request: Request<ReadRegistersRequest>,
+    ) -> Result<Response<ReadRegistersResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (meter, registers) = ask::registers(&request)?;
+        let asked: Vec<_> = registers.iter().map(|register| register.obis).collect();
+        let read = self.0.head_end.read_registers(&meter, registers, deadline).await;
+        let read = read.map_err(|error| status::operation(&error, &meter))?;
+        Ok(Response::new(answer::registers(&asked, &read)))
+    }
+
+    type ReadProfileStream = Pin<Box<dyn Stream<Item = Result<ReadProfileResponse, Status>> + Send>>;
+
+    async fn read_profile(
+        &self,
+        request: Request<ReadProfileRequest>,
+    ) -> Result<Response<Self::ReadProfileStream>, Status> {
+        let deadline = self.deadline(&request);
+        let (meter, what) = ask::profile(request.get_ref())?;
+        let read = self.0.head_end.read_profile(&meter, what, deadline).await;
+        let read = read.map_err(|error| status::operation(&error, &meter))?;
+        Ok(Response::new(Box::pin(stream::iter(answer::profile(&meter, read).map(Ok)))))
+    }
+
+    async fn get_attributes(
+        &self,
+        request: Request<GetAttributesRequest>,
+    ) -> Result<Response<GetAttributesResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let (meter, attributes) = ask::attributes(request.get_ref())?;
+        let asked: Vec<_> = attributes.iter().map(|asked| asked.attribute).collect();
+        let results = self.0.head_end.get_attributes(&meter, attributes, deadline).await;
+        let results = results.map_err(|error| status::operation(&error, &meter))?;
+        Ok(Response::new(GetAttributesResponse { results: answer::attributes(&asked, &results) }))
+    }
+
+    async fn set_attributes(
+        &self,
+        request: Request<SetAttributesRequest>,
+    ) -> Result<Response<SetAttributesResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (meter, assignments) = ask::assignments(&request)?;
+        let asked: Vec<_> = assignments.iter().map(|assignment| assignment.attribute).collect();
+        let service = self.clone();
+        let (for_work, for_unknown) = (meter.clone(), asked.clone());
+        let work = move || async move { service.set(&for_work, assignments, &asked, deadline).await };
+        let unknown = move || answer::set_failed(&for_unknown, &unfinished());
+        let response = self.mutate("SetAttributes", &request.request_id, &request, &meter, unknown, work).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn invoke_method(
+        &self,
+        request: Request<InvokeMethodRequest>,
+    ) -> Result<Response<InvokeMethodResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let (meter, method) = ask::method(&request)?;
+        let service = self.clone();
+        let for_work = meter.clone();
+        let work = move || async move { service.invoke(&for_work, method, deadline).await };
+        let unknown = || answer::method(Err(unfinished()));
+        let response = self.mutate("InvokeMethod", &request.request_id, &request, &meter, unknown, work).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn discover_objects(
+        &self,
+        request: Request<DiscoverObjectsRequest>,
+    ) -> Result<Response<DiscoverObjectsResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let request = request.into_inner();
+        let meter = parse::only_meter("meter", &request.meter)?;
+        let failed = |error: RequestError| status::operation(&error, &meter);
+        if !request.cached {
+            let model = self.0.head_end.discover_objects(&meter, deadline).await.map_err(failed)?;
+            return Ok(Response::new(capture::model(&model)));
+        }
+        match self.0.head_end.discovered_objects(&meter).await.map_err(failed)? {
+            Some(model) => Ok(Response::new(capture::model(&model))),
+            None => {
+                let registry = self.0.head_end.registry();
+                registry.get(&meter).await.map_err(|error| status::registry(&error, Some(&meter)))?;
+                Err(status::precondition("NOT_DISCOVERED", "the objects of the meter were never read", &meter))
+            }
+        }
+    }
+}
+
+impl<S: Store, A: MeterAccess> Service<S, A> {
+    fn deadline<T>(&self, request: &Request<T>) -> Instant {
+        deadline::of(request, self.0.default_timeout)
+    }
+
+    /// Carries out a request that changes the meter: with a request id at most once, and to its end
+    /// even when the caller goes away.
+    async fn mutate<R, F>(
+        &self,
+        method: &'static str,
+        id: &str,
+        request: &impl Message,
+        meter: &MeterId,
+        unknown: impl FnOnce() -> R + Send + 'static,
+        work: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<R, Status>
+    where
+        R: Message + Default + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        if id.is_empty() {
+            return work().await;
+        }
+        let registry = self.0.head_end.registry();
+        let key = registry.request_key(method, id, &request.encode_to_vec());
+        let (store, meter) = (std::sync::Arc::clone(registry.store()), meter.clone());
+        let task = tokio::spawn(async move { once::at_most_once(&*store, &meter, key, unknown, work).await });
+        task.await.map_err(|_| Status::internal("the request was broken off inside the head-end"))?
+    }
+
+    async fn set(
+        &self,
+        meter: &MeterId,
+        assignments: Vec<SetAttribute>,
+        asked: &[crate::operation::AttributeRef],
+        deadline: Instant,
+    ) -> Result<SetAttributesResponse, Status> {
+        match self.0.head_end.set_attributes(meter, assignments, deadline).await {
+            Ok(results) => Ok(answer::set(asked, &results)),
+            Err(error) if is_about_the_meter(&error) => Ok(answer::set_failed(asked, &error)),
+            Err(error) => Err(status::operation(&error, meter)),
+        }
+    }
+
+    async fn invoke(
+        &self,
+        meter: &MeterId,
+        method: InvokeMethod,
+        deadline: Instant,
+    ) -> Result<InvokeMethodResponse, Status> {
+        match self.0.head_end.invoke_method(meter, method, deadline).await {
+            Err(error) if !is_about_the_meter(&error) => Err(status::operation(&error, meter)),
+            returned => Ok(answer::method(returned)),
+        }
+    }
+}
+
+/// Whether an error tells what became of a request at the meter: then it is a result and not the
+/// status of the call.
+fn is_about_the_meter(error: &RequestError) -> bool {
+    match error.kind() {
+        RequestErrorKind::UnknownOutcome => true,
+        RequestErrorKind::MeterRefused => error.object().is_some() || error.layer() == crate::operation::Layer::Meter,
+        _ => false,
+    }
+}
+
+/// What is known about a request that was begun and has not ended.
+fn unfinished() -> RequestError {
+    RequestError::new(
+        RequestErrorKind::UnknownOutcome,
+        crate::operation::Layer::HeadEnd,
+        "a request with this request_id was begun and its end is not known",
+    )
+    .with_sent(true)
+}

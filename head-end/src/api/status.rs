@@ -1,0 +1,131 @@
+//! Errors as google.rpc.Status with details. The whole mapping is here.
+
+use std::{collections::HashMap, error::Error};
+
+use dlms_proto::ERROR_DOMAIN;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::{
+    meter::MeterId,
+    operation::{RequestError, RequestErrorKind},
+    registry::RegistryError,
+    store::StoreError,
+};
+
+/// Type of the resources in ResourceInfo.
+const METER_TYPE: &str = "dlms.headend.v1/Meter";
+
+/// INVALID_ARGUMENT with every wrong field.
+pub(super) fn invalid(violations: Vec<FieldViolation>) -> Status {
+    let fields: Vec<String> =
+        violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description)).collect();
+    let mut details = ErrorDetails::with_bad_request(violations);
+    details.set_error_info("INVALID_REQUEST", ERROR_DOMAIN, HashMap::new());
+    Status::with_error_details(Code::InvalidArgument, fields.join("; "), details)
+}
+
+/// An error of the registry about `meter`.
+pub(super) fn registry(error: &RegistryError, meter: Option<&MeterId>) -> Status {
+    match error {
+        RegistryError::Invalid(problems) => invalid(
+            problems
+                .iter()
+                .map(|problem| FieldViolation::new(field(&problem.field), problem.problem.clone()))
+                .collect(),
+        ),
+        RegistryError::Store(error) => store(error, meter),
+        other => with_info(Code::Internal, "STORE", &described(other), meter, HashMap::new()),
+    }
+}
+
+/// Where a request has a field of a meter's settings; the mask of an update lies beside the meter.
+fn field(name: &str) -> String {
+    if name == "update_mask" { name.to_owned() } else { format!("meter.{name}") }
+}
+
+/// An error of the store about `meter`.
+pub(super) fn store(error: &StoreError, meter: Option<&MeterId>) -> Status {
+    let (code, reason) = match error {
+        StoreError::AlreadyExists(_) => (Code::AlreadyExists, "ALREADY_EXISTS"),
+        StoreError::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
+        StoreError::Conflict { .. } => (Code::Aborted, "ETAG_MISMATCH"),
+        StoreError::RequestMismatch(_) => {
+            return invalid(vec![FieldViolation::new("request_id", error.to_string())]);
+        }
+        StoreError::Overloaded { .. } => (Code::ResourceExhausted, "BUSY"),
+        error if error.is_transient() => (Code::Unavailable, "STORE"),
+        _ => (Code::Internal, "STORE"),
+    };
+    let metadata = HashMap::from([
+        ("layer".to_owned(), "store".to_owned()),
+        ("retryable".to_owned(), error.is_transient().to_string()),
+    ]);
+    with_info(code, reason, &described(error), meter, metadata)
+}
+
+/// An operation that failed as a whole.
+pub(super) fn operation(error: &RequestError, meter: &MeterId) -> Status {
+    // A store below says more precisely what can be done.
+    if let Some(below) = error.source().and_then(|source| source.downcast_ref::<StoreError>()) {
+        return store(below, Some(meter));
+    }
+    let code = match error.kind() {
+        RequestErrorKind::Unreachable | RequestErrorKind::Protocol | RequestErrorKind::ShuttingDown => {
+            Code::Unavailable
+        }
+        RequestErrorKind::SecurityFailed | RequestErrorKind::MeterRefused => Code::FailedPrecondition,
+        RequestErrorKind::Expired => Code::DeadlineExceeded,
+        RequestErrorKind::Cancelled => Code::Cancelled,
+        RequestErrorKind::UnknownOutcome => Code::Aborted,
+        RequestErrorKind::Busy => Code::ResourceExhausted,
+        RequestErrorKind::NotFound => Code::NotFound,
+        RequestErrorKind::InvalidRequest => Code::InvalidArgument,
+        RequestErrorKind::Store => Code::Internal,
+    };
+    let mut metadata = HashMap::from([
+        ("layer".to_owned(), error.layer().name().to_owned()),
+        ("sent".to_owned(), error.sent().to_string()),
+        ("retryable".to_owned(), error.is_retryable().to_string()),
+    ]);
+    metadata.extend(error.object().map(|object| ("object".to_owned(), object.to_string())));
+    metadata.extend(error.answer().map(|answer| ("answer".to_owned(), answer.to_string())));
+    with_info(code, error.kind().name(), &described(error), Some(meter), metadata)
+}
+
+/// FAILED_PRECONDITION: something else has to be done first.
+pub(super) fn precondition(reason: &str, message: &str, meter: &MeterId) -> Status {
+    with_info(Code::FailedPrecondition, reason, message, Some(meter), HashMap::new())
+}
+
+fn with_info(
+    code: Code,
+    reason: &str,
+    message: &str,
+    meter: Option<&MeterId>,
+    mut metadata: HashMap<String, String>,
+) -> Status {
+    let mut details = ErrorDetails::new();
+    if let Some(meter) = meter {
+        metadata.insert("meter".to_owned(), meter.resource_name());
+        details.set_resource_info(METER_TYPE, meter.resource_name(), "", message);
+    }
+    details.set_error_info(reason, ERROR_DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+/// An error with its causes in one line.
+fn described(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors repeat the cause that they wrap.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
