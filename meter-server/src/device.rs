@@ -125,3 +125,6 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
         object.invoke(self.state, &cx, method.method, parameter, out)
     }
 }
+
+#[cfg(test)]
+mod tests;

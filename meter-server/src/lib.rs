@@ -8,6 +8,12 @@
 //! from a declarative model behind TCP, UDP, HDLC and serial ports, in a program or in a test.
 #![cfg_attr(not(feature = "simulator"), no_std)]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+// The server core runs in firmware, where nothing catches a panic; the simulator may index its own tables.
+#![cfg_attr(
+    not(any(test, feature = "simulator")),
+    deny(clippy::unreachable, clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects)
+)]
 
 pub mod access;
 pub mod device;

@@ -125,10 +125,10 @@ impl<S: ?Sized> Clone for Context<'_, S> {
 
 impl<S: ?Sized> Copy for Context<'_, S> {}
 
-impl<'a, S: ?Sized> Context<'a, S> {
+impl<S: ?Sized> Context<'_, S> {
     /// The same request at another moment.
     #[must_use]
-    pub const fn at(self, at: Moment) -> Context<'a, S> {
+    pub const fn at(self, at: Moment) -> Self {
         Self { at, ..self }
     }
 }

@@ -137,6 +137,25 @@ fn the_daily_profile_captures_at_local_midnight_on_both_sides_of_a_change() {
 }
 
 #[test]
+fn the_billing_profile_captures_the_months_and_their_maxima() {
+    let reader = Client::reader(&start(stopped(3, NOW)));
+    let billing = "0.0.98.1.0.255";
+    let rows = reader.rows(billing, None);
+    assert_eq!(rows.len(), 24);
+    for row in &rows {
+        let time = DateTime::decode(octets(&row[0])).unwrap();
+        assert_eq!((time.day(), time.hour(), time.minute()), (Some(1), Some(0), Some(0)));
+        // The maximum of import is of the month that ended.
+        let length = seconds(&row[0]) - seconds(&row[10]);
+        assert!(number(&row[9]) > 0 && (0..31 * 86_400 + 3_600).contains(&length), "{row:?}");
+    }
+    assert!(rows.windows(2).all(|pair| number(&pair[1][1]) > number(&pair[0][1])));
+    assert_eq!(reader.number(7, billing, 4), 0);
+    let parameters = range(NOW - 70 * 86_400, NOW, None);
+    assert_eq!(reader.rows(billing, select(1, &parameters)), rows[22..]);
+}
+
+#[test]
 fn lesson_38_an_answer_needs_room_for_one_row_however_long_the_profile_is() {
     let reader = Client::reader(&start(stopped(3, NOW)));
     let parts = reader.parts(7, LOAD_PROFILE, 2, None).unwrap();

@@ -202,6 +202,27 @@ fn each_meter_has_its_own_port_and_system_title() {
 }
 
 #[test]
+fn lesson_19_hundreds_of_connections_share_one_thread() {
+    let limits = Limits { connections_per_port: 300, ..Limits::default() };
+    let server = Server::start(FleetConfig { limits, ..on_all_sockets() });
+    let address = server.ports(0).tcp.unwrap();
+    let mut clients: Vec<_> = (0..300).map(|_| tcp(address, public(), 0).associate().unwrap()).collect();
+    clients.iter_mut().rev().for_each(read_as_public_again);
+}
+
+#[test]
+fn lesson_35_a_client_that_accepts_anything_gets_what_the_meter_can_hold() {
+    let limits = Limits { response_octets: 200, ..Limits::default() };
+    let server = Server::start(FleetConfig { limits, ..on_all_sockets() });
+    let ports = server.ports(0);
+    assert_eq!(reader(b"12345678").max_pdu, 0xFFFF);
+    read_a_week(&mut tcp(ports.tcp.unwrap(), reader(b"12345678"), 0).associate().unwrap());
+    read_a_week(&mut tcp(ports.tcp.unwrap(), management(), 1).associate().unwrap());
+    let line = hdlc(connect(ports.hdlc_tcp.unwrap()), management(), 10_000, Parameters::DEFAULT);
+    read_a_week(&mut line.associate().unwrap());
+}
+
+#[test]
 fn connections_are_bounded_and_places_become_free_again() {
     let limits = Limits { connections_per_port: 2, ..Limits::default() };
     let server = Server::start(FleetConfig { limits, ..on_all_sockets() });

@@ -88,7 +88,7 @@ pub(crate) struct Run {
     )]
     lls_password: Option<String>,
 
-    /// What goes wrong, as KIND[@STEP]:RATE; may be repeated. KIND is close, reset, silence, delay=MILLISECONDS,
+    /// What goes wrong, as `KIND[@STEP]:RATE`; may be repeated. KIND is close, reset, silence, delay=MILLISECONDS,
     /// garbage or truncate; STEP counts what the meter sends on a connection (each one without it); RATE is from 0 to 1.
     #[arg(long, value_name = "FAULT", help_heading = "Faults")]
     fault: Vec<Fault>,

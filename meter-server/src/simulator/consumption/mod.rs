@@ -9,6 +9,7 @@ mod grid;
 mod noise;
 mod quantity;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use curve::Curve;
@@ -92,6 +93,8 @@ pub(crate) struct Consumption {
     /// What the curves said at installation.
     origin: Flow,
     interruptions: Vec<Interruption>,
+    /// The flow that was asked for last: the columns of a profile's row ask for the same moment.
+    last: Cell<Option<(i64, Flow)>>,
 }
 
 impl Consumption {
@@ -111,6 +114,7 @@ impl Consumption {
             installed_ms: installation.installed_ms,
             origin: Flow::default(),
             interruptions: Vec::new(),
+            last: Cell::new(None),
         };
         consumption.origin = consumption.uninterrupted(installation.installed_ms);
         consumption
@@ -134,11 +138,17 @@ impl Consumption {
     /// Watt-hours since installation.
     fn flow(&self, at_ms: i64) -> Flow {
         let at_ms = at_ms.max(self.installed_ms);
+        if let Some((known_ms, flow)) = self.last.get()
+            && known_ms == at_ms
+        {
+            return flow;
+        }
         let mut flow = self.uninterrupted(at_ms).combine(self.origin, -1.0);
         for gap in self.interruptions.iter().filter(|gap| gap.from_ms < at_ms) {
             let end = gap.to_ms.map_or(at_ms, |to| to.min(at_ms));
             flow = flow.combine(self.uninterrupted(end), -1.0).combine(self.uninterrupted(gap.from_ms), 1.0);
         }
+        self.last.set(Some((at_ms, flow)));
         flow
     }
 
@@ -273,6 +283,7 @@ impl Consumption {
 
     /// The main switch opened (`connected` false) or closed at `at_ms`.
     pub(crate) fn switched(&mut self, connected: bool, at_ms: i64) {
+        self.last.set(None);
         let open = self.interruptions.last_mut().filter(|gap| gap.to_ms.is_none());
         match (open, connected) {
             (Some(gap), true) => gap.to_ms = Some(at_ms.max(gap.from_ms)),

@@ -3,6 +3,7 @@
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Cursor;
 use dlms::axdr::{Data, Writer};
+use dlms::time::Date;
 
 use super::Meter;
 use super::events::{LogKind, code};
@@ -28,42 +29,60 @@ pub(crate) struct ProfileState {
     columns: Option<Vec<CaptureObject>>,
 }
 
+/// When a profile captures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interval {
+    /// Every so many seconds; 86400 is each local midnight.
+    Seconds(u32),
+    /// At the start of each month by the local calendar.
+    Month,
+}
+
 /// Rows captured at fixed intervals, each computed from what its columns show at that moment.
 ///
-/// A row's sequence number is its moment in capture periods since 1970 (in days of the local calendar for a daily
-/// profile), so any row is found without the others.
+/// A row's sequence number is its moment in intervals since 1970 (in days or months of the local calendar for a daily
+/// or monthly profile), so any row is found without the others.
 #[derive(Clone, Debug)]
 pub(crate) struct PeriodicRows {
     /// Number of the profile's state in the meter.
     pub(crate) slot: usize,
     pub(crate) columns: Vec<CaptureObject>,
-    pub(crate) period_seconds: u32,
+    pub(crate) interval: Interval,
     pub(crate) capacity: u32,
 }
 
 impl PeriodicRows {
-    fn period(&self, meter: &Meter) -> u32 {
-        meter.profiles.get(&self.slot).and_then(|state| state.period_seconds).unwrap_or(self.period_seconds)
+    fn interval(&self, meter: &Meter) -> Interval {
+        let configured = meter.profiles.get(&self.slot).and_then(|state| state.period_seconds);
+        configured.map_or(self.interval, Interval::Seconds)
     }
 
     /// Sequence number of the newest row at or before `moment`.
     fn row_before(&self, meter: &Meter, moment: Moment) -> u64 {
-        let row = match self.period(meter) {
-            DAY_SECONDS => {
-                let days = meter.stamp(moment).date().to_unix_days().unwrap_or(0);
-                // The division tells the day, whatever the fields of a moment far outside the calendar say.
-                days
+        let date = meter.stamp(moment).date();
+        let row = match self.interval(meter) {
+            Interval::Month => {
+                let (year, month) = (date.year().unwrap_or(1970), date.month().unwrap_or(1));
+                (i64::from(year) - 1970) * 12 + i64::from(month) - 1
             }
-            period => moment.as_seconds().div_euclid(i64::from(period.max(1))),
+            Interval::Seconds(DAY_SECONDS) => date.to_unix_days().unwrap_or(0),
+            Interval::Seconds(seconds) => moment.as_seconds().div_euclid(i64::from(seconds.max(1))),
         };
         u64::try_from(row).unwrap_or(0)
     }
 
     fn moment_of(&self, meter: &Meter, row: u64) -> Moment {
         let row = i64::try_from(row).unwrap_or(i64::MAX);
-        match self.period(meter) {
-            DAY_SECONDS => meter.clock.settings.midnight(row),
-            period => Moment::from_seconds(row.saturating_mul(i64::from(period))),
+        match self.interval(meter) {
+            Interval::Month => {
+                let year = u16::try_from((row / 12).saturating_add(1970)).ok();
+                let month = u8::try_from(row % 12 + 1).ok();
+                let date = year.zip(month).and_then(|(year, month)| Date::new(year, month, 1));
+                let days = date.and_then(Date::to_unix_days);
+                days.map_or(Moment::from_millis(i64::MAX), |days| meter.clock.settings.midnight(days))
+            }
+            Interval::Seconds(DAY_SECONDS) => meter.clock.settings.midnight(row),
+            Interval::Seconds(seconds) => Moment::from_seconds(row.saturating_mul(i64::from(seconds))),
         }
     }
 
@@ -81,7 +100,11 @@ impl Rows<Meter> for PeriodicRows {
     }
 
     fn capture_period(&self, meter: &Meter) -> u32 {
-        self.period(meter)
+        match self.interval(meter) {
+            Interval::Seconds(seconds) => seconds,
+            // A month has no number of seconds: the class has 0 for "not by this attribute".
+            Interval::Month => 0,
+        }
     }
 
     fn capacity(&self, _: &Meter) -> u32 {
@@ -127,7 +150,7 @@ impl Rows<Meter> for PeriodicRows {
 
     fn set_columns(&self, meter: &mut Meter, cx: &Context<'_, Meter>, value: Data<'_>) -> Result<(), DataAccessResult> {
         let list = value.as_array().ok_or(DataAccessResult::TypeUnmatched)?;
-        if list.len() == 0 || list.len() > COLUMNS_MAX {
+        if list.is_empty() || list.len() > COLUMNS_MAX {
             return Err(DataAccessResult::OtherReason);
         }
         let mut columns = Vec::with_capacity(list.len());
@@ -146,7 +169,7 @@ impl Rows<Meter> for PeriodicRows {
         cx: &Context<'_, Meter>,
         seconds: u32,
     ) -> Result<(), DataAccessResult> {
-        if !PERIODS.contains(&seconds) {
+        if !PERIODS.contains(&seconds) || self.interval == Interval::Month {
             return Err(DataAccessResult::OtherReason);
         }
         self.change(meter, cx.at, |state| state.period_seconds = Some(seconds));

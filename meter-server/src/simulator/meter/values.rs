@@ -234,7 +234,8 @@ pub(crate) struct MaximumDemand {
 
 impl MaximumDemand {
     fn find(&self, meter: &Meter, at: Moment) -> Option<Maximum> {
-        let from = meter.start_of_month(at);
+        // The first instant of a month still shows the month before, which is what a billing profile captures then.
+        let from = meter.start_of_month(at.plus_millis(-1));
         meter.consumption.maximum(self.quantity, self.rate, from.as_millis(), at.as_millis())
     }
 }

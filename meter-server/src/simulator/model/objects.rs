@@ -18,7 +18,7 @@ use crate::objects::{
 use crate::simulator::consumption::Quantity;
 use crate::simulator::meter::events::LogKind;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
-use crate::simulator::meter::rows::{EventRows, PeriodicRows};
+use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
 use crate::simulator::meter::values::{AverageDemand, Instantaneous, LastDemand, MaximumDemand, Source};
 
 /// Objects of a model.
@@ -219,10 +219,16 @@ impl<'a> Builder<'a> {
         match file.rows {
             Some(RowsName::Periodic) => {
                 let period_seconds = file.period.ok_or_else(|| here("periodic rows need a period"))?;
-                if !(1..=86_400).contains(&period_seconds) || !(1..=CAPACITY_MAX).contains(&capacity) {
-                    return Err(here("the period is from 1 to 86400 seconds, the capacity from 1 to a million rows"));
+                if !(1..=86_400).contains(&period_seconds) {
+                    return Err(here("the period is from 1 to 86400 seconds"));
                 }
-                let rows = PeriodicRows { slot, columns, period_seconds, capacity };
+                let interval = Interval::Seconds(period_seconds);
+                let rows = PeriodicRows { slot, columns, interval, capacity: rows_held(capacity)? };
+                Ok(Box::new(ProfileGeneric { instance, rows }))
+            }
+            Some(RowsName::Monthly) => {
+                let interval = Interval::Month;
+                let rows = PeriodicRows { slot, columns, interval, capacity: rows_held(capacity)? };
                 Ok(Box::new(ProfileGeneric { instance, rows }))
             }
             Some(RowsName::Events) => {
@@ -234,9 +240,14 @@ impl<'a> Builder<'a> {
                 self.built.logs.insert(e, capacity);
                 Ok(Box::new(ProfileGeneric { instance, rows: EventRows { kind, columns } }))
             }
-            None => Err(here("a profile needs rows: periodic or events")),
+            None => Err(here("a profile needs rows: periodic, monthly or events")),
         }
     }
+}
+
+fn rows_held(capacity: u32) -> Result<u32, Problem> {
+    let possible = (1..=CAPACITY_MAX).contains(&capacity);
+    possible.then_some(capacity).ok_or_else(|| here("a profile holds from 1 to a million rows"))
 }
 
 /// What is wrong with an object: at its entry or at a place of its own.

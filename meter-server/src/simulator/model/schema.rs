@@ -249,6 +249,8 @@ pub(crate) enum TypeName {
 pub(super) enum RowsName {
     /// Every so many seconds.
     Periodic,
+    /// At the start of each month.
+    Monthly,
     /// The event log with this value group E.
     Events,
 }
