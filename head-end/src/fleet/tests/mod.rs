@@ -1,5 +1,12 @@
 //! The fleet against simulated meters on real sockets, and against scripted peers.
 
+mod actors;
+mod counters;
+mod faults;
+mod links;
+mod many;
+mod profiles;
+mod scripted;
 mod simulated;
 mod support;
 

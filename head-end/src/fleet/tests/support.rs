@@ -12,10 +12,10 @@ use dlms::{
     obis::ObisCode,
 };
 use dlms_meter_server::simulator::{self, DeviceHandle, FleetConfig, Keys};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
-    fleet::{Fleet, FleetOptions, Network, Notification},
+    fleet::{Fleet, FleetOptions, Network},
     meter::{
         Authentication, Ciphering, CounterId, Envelope, HdlcConfig, LinkConfig, MeterConfig, MeterId, MeterKeys,
         PolicyBits, Secret, TimePolicy, Timeouts,
@@ -179,7 +179,6 @@ pub(super) struct Setup {
     pub(super) fleet: Fleet,
     pub(super) registered: Arc<Registered>,
     pub(super) meters: simulator::Fleet,
-    pub(super) notifications: mpsc::Receiver<Notification>,
 }
 
 impl Setup {
@@ -190,8 +189,8 @@ impl Setup {
     pub(super) async fn with(config: FleetConfig, options: FleetOptions) -> Self {
         let meters = simulator::Fleet::start(config).await.unwrap();
         let registered = Arc::new(Registered::default());
-        let (fleet, notifications) = Fleet::start(Arc::clone(&registered), Network, options).unwrap();
-        Self { fleet, registered, meters, notifications }
+        let (fleet, _) = Fleet::start(Arc::clone(&registered), Network, options).unwrap();
+        Self { fleet, registered, meters }
     }
 
     pub(super) fn device(&self, index: usize) -> &DeviceHandle {

@@ -1,0 +1,87 @@
+//! The same operations over every link, and hosts that are not there.
+
+use std::time::Duration;
+
+use super::support::{IMPORT, PATIENCE, Setup, config, management, registers};
+use crate::{
+    fleet::{Connector, Network, TransportError},
+    meter::{AddressWidth, HdlcConfig, LinkConfig, MeterConfig},
+    operation::{Operation, Outcome, RequestErrorKind},
+};
+use tokio::{net::TcpListener, time::Instant};
+
+async fn reads(setup: &Setup, meter: &crate::meter::MeterId) {
+    let Outcome::Registers(results) = setup.execute(meter, registers(&[IMPORT])).await.unwrap() else {
+        panic!("another outcome")
+    };
+    assert!(results[0].is_ok(), "{results:?}");
+}
+
+#[tokio::test]
+async fn hdlc_over_tcp_with_every_address_width_and_window() {
+    let setup = Setup::new(3).await;
+    let width = |width, lower| HdlcConfig { width, lower, ..HdlcConfig::default() };
+    let one = setup.managed_over_hdlc(0, width(AddressWidth::One, None));
+    let two = setup.managed_over_hdlc(1, HdlcConfig { window: 3, ..width(AddressWidth::Two, Some(16)) });
+    let four = setup.managed_over_hdlc(2, HdlcConfig { information_field: 512, ..width(AddressWidth::Four, Some(16)) });
+    for meter in [&one, &two, &four] {
+        reads(&setup, meter).await;
+        // Blocks and segments together.
+        setup.execute(meter, Operation::DiscoverObjects).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn datagrams_carry_associations_too() {
+    let setup = Setup::new(1).await;
+    let address = setup.device(0).ports().udp.unwrap().to_string().parse().unwrap();
+    let config = management("udp", "127.0.0.1:1", Some(setup.title(0)));
+    let meter = setup.registered.add(MeterConfig { link: LinkConfig::UdpWrapper { address }, ..config });
+    reads(&setup, &meter).await;
+    setup.execute(&meter, Operation::DiscoverObjects).await.unwrap();
+}
+
+#[tokio::test]
+async fn host_names_and_ipv6_are_addresses() {
+    let listener = TcpListener::bind("[::1]:0").await;
+    let setup = Setup::new(1).await;
+    let port = setup.device(0).ports().tcp.unwrap().port();
+    let named = setup.registered.add(management("named", &format!("localhost:{port}"), None));
+    reads(&setup, &named).await;
+    // Not every machine has IPv6.
+    if let Ok(listener) = listener {
+        let link = LinkConfig::TcpWrapper { address: listener.local_addr().unwrap().to_string().parse().unwrap() };
+        Network.connect(&link, Instant::now() + PATIENCE).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_unreachable_with_the_reason() {
+    let setup = Setup::new(1).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refused = setup.registered.add(config("refused", &free.to_string()));
+    let unnamed = setup.registered.add(config("unnamed", "no-such-host.invalid:4059"));
+    for (meter, reason) in [(refused, "refused"), (unnamed, "resolved")] {
+        let error = setup.execute(&meter, registers(&[IMPORT])).await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::Unreachable);
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!((error.meter(), error.sent(), error.is_retryable()), (Some(&meter), false, true));
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_does_not_exist_is_named() {
+    let device = "/nonexistent/ttyUSB0";
+    let link = LinkConfig::HdlcSerial { device: device.into(), baud: 9_600, hdlc: HdlcConfig::default() };
+    let error = Network.connect(&link, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(&error, TransportError::Port { device: named, .. } if named == device), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_fit_is_the_callers_error() {
+    let setup = Setup::new(1).await;
+    let hdlc = HdlcConfig { lower: Some(300), width: AddressWidth::Two, ..HdlcConfig::default() };
+    let meter = setup.managed_over_hdlc(0, hdlc);
+    let error = setup.execute(&meter, registers(&[IMPORT])).await.unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (RequestErrorKind::InvalidRequest, false));
+}
