@@ -22,8 +22,6 @@ pub struct Deframer<B> {
     header: Option<Header>,
     /// No opening flag seen since the last error: the storage is empty.
     hunting: bool,
-    /// The octets in the storage are all that will come of them.
-    expired: bool,
     last_octet: Instant,
     errors: u32,
 }
@@ -34,7 +32,7 @@ enum Verdict {
     Need(usize),
     /// All octets up to the closing flag are there.
     Closing(Header),
-    /// Not the start of a frame at all.
+    /// Not the start of a frame: another flag, or octets between frames.
     Junk,
     /// A broken frame.
     Bad(FrameError),
@@ -50,7 +48,6 @@ impl<B: Storage> Deframer<B> {
             delivered: 0,
             header: None,
             hunting: true,
-            expired: false,
             last_octet: Instant::from_millis(0),
             errors: 0,
         }
@@ -59,7 +56,7 @@ impl<B: Storage> Deframer<B> {
     /// Forgets what was received.
     pub fn reset(&mut self) {
         (self.filled, self.delivered) = (0, 0);
-        (self.header, self.hunting, self.expired) = (None, true, false);
+        (self.header, self.hunting) = (None, true);
     }
 
     /// Broken frames so far.
@@ -79,7 +76,8 @@ impl<B: Storage> Deframer<B> {
             self.drop_front(self.delivered);
             self.delivered = 0;
         }
-        self.expired |= self.poll_timeout().is_some_and(|deadline| now >= deadline);
+        // The octets in the storage are all that will come of their frame.
+        let mut expired = self.poll_timeout().is_some_and(|deadline| now >= deadline);
         let mut rest = input;
         let outcome = loop {
             if self.hunting {
@@ -87,12 +85,8 @@ impl<B: Storage> Deframer<B> {
                 rest = rest.get(flag.saturating_add(1)..).unwrap_or_default();
                 self.hunting = false;
             }
-            let flags = self.octets(self.filled).iter().take_while(|octet| **octet == FLAG).count();
-            if flags > 0 {
-                self.drop_front(flags);
-            }
             if self.filled == 0 {
-                self.expired = false;
+                expired = false;
                 rest = skip_flags(rest);
                 if let Some((frame, used)) = whole(rest, self.storage.as_ref().len()) {
                     rest = rest.get(used..).unwrap_or_default();
@@ -101,7 +95,7 @@ impl<B: Storage> Deframer<B> {
             }
             match self.examine() {
                 Verdict::Need(count) => {
-                    if self.expired {
+                    if expired {
                         break Err(FrameError::Incomplete { length: self.announced(), available: self.filled });
                     }
                     if rest.is_empty() {
@@ -113,7 +107,7 @@ impl<B: Storage> Deframer<B> {
                 Verdict::Closing(header) => {
                     let closing = match self.octets(self.filled).get(header.length) {
                         Some(octet) => Some(*octet),
-                        None if self.expired => None,
+                        None if expired => None,
                         None => match rest.split_first() {
                             Some((octet, after)) => {
                                 if *octet == FLAG {

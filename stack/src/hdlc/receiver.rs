@@ -272,6 +272,10 @@ mod tests {
         assert!(!receiver.unnumbered(source(1), true, &[0xE6, 0xE7, 0, 0x0F, 5]));
         assert!(receiver.unnumbered(source(1), false, &[0xE6, 0xE7, 0, 0x0F, 6]));
         assert_eq!(receiver.apdu(), [0x0F, 6]);
+        receiver.release();
+        assert!(!receiver.unnumbered(source(1), true, &[0xE6, 0xE7, 0, 0x0F, 7]));
+        assert!(receiver.unnumbered(source(2), false, &[9]), "segments of two senders are not joined");
+        assert_eq!(receiver.apdu(), [9]);
     }
 
     #[test]

@@ -97,7 +97,6 @@ impl<B: Storage> Sender<B> {
         let free = self.storage.as_ref().len().saturating_sub(self.unnumbered);
         self.length = put(self.storage.as_mut().get_mut(..free).unwrap_or_default(), llc, apdu, free)?;
         self.acknowledged = 0;
-        self.previous = self.oldest;
         self.highest = self.oldest;
         self.rewind();
         Ok(())
@@ -279,6 +278,19 @@ mod tests {
         assert_eq!(sender.acknowledge(Sequence::new(2)), Acknowledged::Nothing);
         assert_eq!(sender.acknowledge(Sequence::new(0)), Acknowledged::Nothing);
         assert_eq!(sender.acknowledge(Sequence::new(7)), Acknowledged::Invalid);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_the_apdu_before_does_not_count_for_the_one_that_took_its_numbers() {
+        let mut sender = sender(8, 1);
+        sender.load(LLC_RESPONSE, &[7; 3]).unwrap();
+        burst(&mut sender);
+        sender.load(LLC_RESPONSE, &[8; 3]).unwrap();
+        assert_eq!(sender.acknowledge(Sequence::new(1)), Acknowledged::Invalid);
+        assert_eq!(burst(&mut sender), [(0, 6, false, true)]);
+        assert_eq!(sender.acknowledge(Sequence::new(1)), Acknowledged::Some);
+        sender.load(LLC_RESPONSE, &[9; 3]).unwrap();
+        assert_eq!(sender.acknowledge(Sequence::ZERO), Acknowledged::Nothing, "a late copy");
     }
 
     #[test]

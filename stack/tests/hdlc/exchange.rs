@@ -258,6 +258,102 @@ fn lesson_15_a_server_that_stays_busy_or_never_answers_ends_in_an_error() {
     }
 }
 
+/// The server answers every poll, but never with the segment that is expected; or takes no frame of a burst.
+#[test]
+fn lesson_15_a_server_that_never_gets_on_ends_in_an_error_after_the_attempts() {
+    let mut client = Client::opened(|_| ());
+    client.send(&[0xC0]);
+    client.sent();
+    client.receive(0x36, false, &[1]);
+    for _ in 0..4 {
+        assert_eq!(client.controls(), [0x11]);
+        client.receive(0x36, false, &[1]);
+    }
+    let failed = LinkEvent::Failed(LinkError::NoResponse { attempts: 4 });
+    assert_eq!(client.session.poll_event(), Some(failed));
+
+    let mut client = Client::new(|config| config.parameters = Parameters::symmetric(128, 2));
+    client.session.open(client.now);
+    client.sent();
+    client.receive(0x73, false, &hex!("81800C 070400000002 080400000002"));
+    assert_eq!(client.session.poll_event(), Some(LinkEvent::Opened));
+    client.send(&[0xC0; 200]);
+    for _ in 0..4 {
+        assert_eq!(client.controls(), [0x00, 0x12]);
+        client.receive(0x11, false, &[]);
+    }
+    assert_eq!(client.session.poll_event(), Some(failed));
+}
+
+#[test]
+fn lost_polls_do_not_add_up_while_the_server_lives() {
+    let mut client = Client::opened(|_| ());
+    client.send(&[0xC0]);
+    client.sent();
+    client.receive(0x31, false, &[]);
+    for _ in 0..8 {
+        assert_eq!(client.wait(), 100);
+        assert_eq!(client.wait(), 1_000, "lost");
+        assert_eq!(client.controls(), [0x11]);
+        client.receive(0x31, false, &[]);
+    }
+    client.receive(0x30, false, &[0xC4]);
+    assert_eq!(client.apdu(), Some(vec![0xC4]));
+}
+
+#[test]
+fn frames_of_a_window_that_come_slowly_are_awaited() {
+    let mut client = Client::opened(|config| config.parameters.window_receive = 7);
+    client.send(&[0xC0]);
+    client.sent();
+    for n in 0..6_u8 {
+        client.now = client.now.after_ms(900);
+        client.session.handle_timeout(client.now);
+        client.receive(0x20 | (n << 1), true, &[n]);
+    }
+    assert_eq!(client.sent(), Vec::<Vec<u8>>::new(), "the server is not interrupted");
+    client.receive(0x3C, false, &[6]);
+    assert_eq!(client.apdu(), Some(vec![0, 1, 2, 3, 4, 5, 6]));
+}
+
+#[test]
+fn an_answer_in_segments_is_fetched_even_if_none_was_expected() {
+    let mut client = Client::opened(|_| ());
+    client.session.send_unconfirmed(&[0xC1], client.now).unwrap();
+    client.sent();
+    client.receive(0x30, true, &[1]);
+    assert_eq!(client.controls(), [0x31]);
+    client.receive(0x32, false, &[2]);
+    assert_eq!(client.apdu(), Some(vec![1, 2]));
+}
+
+#[test]
+fn closing_goes_on_when_the_server_is_silent() {
+    let mut client = Client::opened(|_| ());
+    client.send(&[0xC0]);
+    client.sent();
+    client.session.close(client.now);
+    assert_eq!(client.wait(), 1_000);
+    assert_eq!(client.controls(), [0x53]);
+    client.receive(0x1F, false, &[]);
+    assert_eq!(client.session.poll_event(), Some(LinkEvent::Closed));
+}
+
+/// Same address on both sides: a poll, its echo and its answer are the same octets.
+#[test]
+fn an_echo_is_expected_once_for_each_frame_of_the_turn() {
+    let mut client = Client::opened(|config| {
+        (config.client, config.local_echo, config.keep_alive_ms) = (sap(1), true, 60_000);
+    });
+    client.wait();
+    assert_eq!(client.controls(), [0x11]);
+    assert_eq!(client.wait(), 1_000, "neither echo nor answer");
+    assert_eq!(client.controls(), [0x11]);
+    client.receive(0x11, false, &[]);
+    client.receive(0x11, false, &[]);
+    assert_eq!(client.wait(), 60_000, "the echo, and the answer");
+}
+
 #[test]
 fn an_unconfirmed_request_is_not_polled_for() {
     let mut client = Client::opened(|_| ());

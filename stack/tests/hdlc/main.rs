@@ -3,6 +3,7 @@
 
 mod captures;
 mod exchange;
+mod hostile;
 mod line;
 mod lossy;
 mod pair;

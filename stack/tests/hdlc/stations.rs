@@ -178,6 +178,21 @@ fn lesson_09_set_up_on_an_open_link_starts_anew() {
 }
 
 #[test]
+fn lesson_09_set_up_drops_a_request_that_waits() {
+    let mut line = Line::opened();
+    line.controls(0x10, false, &[1]);
+    assert_eq!(line.exchange(&SNRM), [UA]);
+    assert_eq!(line.station.poll_event(), Some((0, Event::Closed)), "nothing of the request");
+    assert_eq!(line.station.poll_event(), Some((0, Event::Opened)));
+    line.controls(0x10, false, &[2]);
+    assert_eq!(line.apdu(), Some((vec![2], Delivery::Connected)));
+    assert_eq!(line.exchange(&SNRM), [UA]);
+    assert!(line.station.apdu().is_empty(), "nor of one that was being served");
+    line.station.release_apdu();
+    assert_eq!(line.sent(), NOTHING);
+}
+
+#[test]
 fn a_poll_brings_the_answer_again_and_a_copy_is_served_once() {
     let mut line = Line::opened();
     line.controls(0x10, false, &[1]);
@@ -225,6 +240,7 @@ fn an_application_may_take_its_time() {
     assert_eq!(line.station.poll_event(), None);
     assert_eq!(line.answer(&[3]), NOTHING, "the client has the right to send");
     assert_eq!(line.controls(0x11, false, &[]), [0x30]);
+    assert_eq!(line.controls(0x31, false, &[]), [0x31], "ready again");
     assert_eq!(line.controls(0x32, false, &[2]), [0_u8; 0]);
     assert_eq!(line.apdu(), Some((vec![2], Delivery::Connected)));
 }
