@@ -4,6 +4,8 @@
 //!
 //! | layer | module |
 //! |---|---|
+//! | a whole head-end in one process | [`node`] |
+//! | its configuration | [`config`] |
 //! | gRPC services | [`api`] |
 //! | operations, and what they read kept | [`head_end`] |
 //! | one task for each live meter | [`fleet`] |
@@ -14,9 +16,11 @@
 //! | secrets at rest | [`vault`] |
 
 pub mod api;
+pub mod config;
 pub mod fleet;
 pub mod head_end;
 pub mod meter;
+pub mod node;
 pub mod operation;
 pub mod registry;
 pub mod store;

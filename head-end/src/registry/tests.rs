@@ -39,7 +39,7 @@ fn ciphered() -> Change {
     }
 }
 
-fn fields(error: RegistryError) -> Vec<std::borrow::Cow<'static, str>> {
+fn fields(error: RegistryError) -> Vec<Cow<'static, str>> {
     match error {
         RegistryError::Invalid(problems) => problems.into_iter().map(|problem| problem.field).collect(),
         other => panic!("{other:?}"),

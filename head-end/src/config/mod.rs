@@ -1,0 +1,189 @@
+//! How a head-end is set up: a file, flags and environment variables over defaults.
+//!
+//! [`Options`] is the one list of options: each of its fields is a flag of `head-end serve`, an
+//! environment variable and a key of the configuration file. A flag wins over the environment
+//! variable, that over the file, and that over the default.
+
+mod options;
+mod span;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use dlms::id::SystemTitle;
+
+pub use self::{
+    options::{LogFormat, Options, TitleText},
+    span::{Span, SpanError},
+};
+use crate::{
+    api::ServerOptions, fleet::FleetOptions, meter::Timeouts, store::sqlite::SqliteOptions, vault::MasterKeyError,
+};
+
+/// Largest configuration file that is read, in octets.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A complete configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the gRPC server listens.
+    pub listen: SocketAddr,
+    /// Where the store lives.
+    pub data_dir: PathBuf,
+    /// Where the master key lives.
+    pub master_key_file: PathBuf,
+    /// Our own system title, if it is not to be drawn.
+    pub system_title: Option<SystemTitle>,
+    /// Limits of the server.
+    pub server: ServerOptions,
+    /// Limits of the fleet.
+    pub fleet: FleetOptions,
+    /// Limits of the store.
+    pub store: SqliteOptions,
+    /// Timeouts of meters that state none.
+    pub timeouts: Timeouts,
+    /// Which messages are logged, in the syntax of tracing's filters.
+    pub log: String,
+    /// How they are written.
+    pub log_format: LogFormat,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is larger than a configuration can be.
+    #[error("the configuration file {} is larger than 1 MiB", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not valid; the message has the line, the column and the text there.
+    #[error("{}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// The master key in the environment is not one.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+}
+
+impl Options {
+    /// The options in a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file and, where it applies, line and column.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        if std::fs::metadata(path).map_err(failed)?.len() > LARGEST {
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
+        }
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        Self::from_toml(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })
+    }
+
+    /// The options in the text of a file.
+    ///
+    /// # Errors
+    /// What is wrong, with line and column.
+    pub fn from_toml(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// These options, and those of `below` where nothing is set.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            listen: self.listen.or(below.listen),
+            data_dir: self.data_dir.or(below.data_dir),
+            master_key_file: self.master_key_file.or(below.master_key_file),
+            system_title: self.system_title.or(below.system_title),
+            request_timeout: self.request_timeout.or(below.request_timeout),
+            drain_timeout: self.drain_timeout.or(below.drain_timeout),
+            concurrency: self.concurrency.or(below.concurrency),
+            mailbox: self.mailbox.or(below.mailbox),
+            route_sessions: self.route_sessions.or(below.route_sessions),
+            actor_idle: self.actor_idle.or(below.actor_idle),
+            connect_timeout: self.connect_timeout.or(below.connect_timeout),
+            response_timeout: self.response_timeout.or(below.response_timeout),
+            idle_timeout: self.idle_timeout.or(below.idle_timeout),
+            inter_octet_timeout: self.inter_octet_timeout.or(below.inter_octet_timeout),
+            store_busy_timeout: self.store_busy_timeout.or(below.store_busy_timeout),
+            store_patience: self.store_patience.or(below.store_patience),
+            store_waiting_captures: self.store_waiting_captures.or(below.store_waiting_captures),
+            log: self.log.or(below.log),
+            log_format: self.log_format.or(below.log_format),
+        }
+    }
+
+    /// The configuration, with defaults where nothing is set.
+    #[must_use]
+    pub fn resolve(self) -> Config {
+        let span = |given: Option<Span>, default: Duration| given.map_or(default, Span::duration);
+        let data_dir = self.data_dir.unwrap_or_else(|| PathBuf::from("head-end-data"));
+        let server = ServerOptions::default();
+        let fleet = FleetOptions::default();
+        let store = SqliteOptions::default();
+        let timeouts = Timeouts::default();
+        Config {
+            listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))),
+            master_key_file: self.master_key_file.unwrap_or_else(|| data_dir.join("master.key")),
+            data_dir,
+            system_title: self.system_title.map(|title| title.0),
+            server: ServerOptions {
+                default_timeout: span(self.request_timeout, server.default_timeout),
+                drain: span(self.drain_timeout, server.drain),
+                concurrency: self.concurrency.map_or(server.concurrency, Into::into),
+            },
+            fleet: FleetOptions {
+                mailbox: self.mailbox.map_or(fleet.mailbox, Into::into),
+                route_sessions: self.route_sessions.map_or(fleet.route_sessions, Into::into),
+                actor_idle: span(self.actor_idle, fleet.actor_idle),
+                ..fleet
+            },
+            store: SqliteOptions {
+                busy_timeout: span(self.store_busy_timeout, store.busy_timeout),
+                append_patience: span(self.store_patience, store.append_patience),
+                waiting_captures: self.store_waiting_captures.map_or(store.waiting_captures, Into::into),
+                ..store
+            },
+            timeouts: Timeouts {
+                connect: span(self.connect_timeout, timeouts.connect),
+                response: span(self.response_timeout, timeouts.response),
+                idle: span(self.idle_timeout, timeouts.idle),
+                inter_octet: span(self.inter_octet_timeout, timeouts.inter_octet),
+            },
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: self.log_format.unwrap_or_default(),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Options::default().resolve()
+    }
+}
+
+/// Port of the gRPC server where nothing else is configured.
+pub const DEFAULT_PORT: u16 = 50051;
+
+#[cfg(test)]
+mod tests;

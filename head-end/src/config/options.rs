@@ -1,0 +1,109 @@
+//! The list of options.
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr};
+
+use clap::ValueEnum;
+use dlms::id::SystemTitle;
+use serde::Deserialize;
+
+use super::Span;
+
+/// Options of `head-end serve`. Keys of the file have the names of the fields.
+///
+/// The master key itself is no option, because a flag is seen by every user of the machine: it comes
+/// from its file or from the environment variable `HEADEND_MASTER_KEY`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Address and port of the gRPC server [default: 127.0.0.1:50051]
+    #[arg(long, env = "HEADEND_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Directory of the store, made if it is not there [default: head-end-data]
+    #[arg(long, env = "HEADEND_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// File of the master key, made at the first start [default: master.key in the data directory]
+    #[arg(long, env = "HEADEND_MASTER_KEY_FILE", value_name = "FILE")]
+    pub master_key_file: Option<PathBuf>,
+    /// Our own system title, 16 hexadecimal digits [default: drawn at the first start]
+    #[arg(long, env = "HEADEND_SYSTEM_TITLE", value_name = "HEX")]
+    pub system_title: Option<TitleText>,
+    /// Deadline of calls that state none [default: 60s]
+    #[arg(long, env = "HEADEND_REQUEST_TIMEOUT", value_name = "TIME")]
+    pub request_timeout: Option<Span>,
+    /// How long calls may go on after a signal to stop [default: 10s]
+    #[arg(long, env = "HEADEND_DRAIN_TIMEOUT", value_name = "TIME")]
+    pub drain_timeout: Option<Span>,
+    /// Calls on one connection at the same time [default: 256]
+    #[arg(long, env = "HEADEND_CONCURRENCY", value_name = "N")]
+    pub concurrency: Option<NonZeroUsize>,
+    /// Operations that may wait for one meter [default: 32]
+    #[arg(long, env = "HEADEND_MAILBOX", value_name = "N")]
+    pub mailbox: Option<NonZeroUsize>,
+    /// Sessions on one route at the same time [default: 8]
+    #[arg(long, env = "HEADEND_ROUTE_SESSIONS", value_name = "N")]
+    pub route_sessions: Option<NonZeroUsize>,
+    /// How long the task of a meter without work lives [default: 60s]
+    #[arg(long, env = "HEADEND_ACTOR_IDLE", value_name = "TIME")]
+    pub actor_idle: Option<Span>,
+    /// Opening a connection to a meter that states nothing else [default: 10s]
+    #[arg(long, env = "HEADEND_CONNECT_TIMEOUT", value_name = "TIME")]
+    pub connect_timeout: Option<Span>,
+    /// From a request to its answer, for a meter that states nothing else [default: 15s]
+    #[arg(long, env = "HEADEND_RESPONSE_TIMEOUT", value_name = "TIME")]
+    pub response_timeout: Option<Span>,
+    /// How long an association without requests is kept open [default: 30s]
+    #[arg(long, env = "HEADEND_IDLE_TIMEOUT", value_name = "TIME")]
+    pub idle_timeout: Option<Span>,
+    /// Between two octets of a frame on a serial line [default: 500ms]
+    #[arg(long, env = "HEADEND_INTER_OCTET_TIMEOUT", value_name = "TIME")]
+    pub inter_octet_timeout: Option<Span>,
+    /// How long a write to the store waits for a lock of another process [default: 5s]
+    #[arg(long, env = "HEADEND_STORE_BUSY_TIMEOUT", value_name = "TIME")]
+    pub store_busy_timeout: Option<Span>,
+    /// How long a call waits for a store that cannot write its readings [default: 5s]
+    #[arg(long, env = "HEADEND_STORE_PATIENCE", value_name = "TIME")]
+    pub store_patience: Option<Span>,
+    /// Captures that memory holds while the store cannot write them [default: 200000]
+    #[arg(long, env = "HEADEND_STORE_WAITING_CAPTURES", value_name = "N")]
+    pub store_waiting_captures: Option<NonZeroUsize>,
+    /// What is logged, such as `info` or `warn,dlms_head_end=debug` [default: info]
+    #[arg(long, env = "HEADEND_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How it is logged [default: text]
+    #[arg(long, env = "HEADEND_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log messages are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A system title, written as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TitleText(pub SystemTitle);
+
+impl FromStr for TitleText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut title = [0; 8];
+        hex::decode_to_slice(text, &mut title).map_err(|_| "a system title is 16 hexadecimal digits")?;
+        Ok(Self(SystemTitle(title)))
+    }
+}
+
+impl TryFrom<String> for TitleText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
