@@ -7,9 +7,9 @@ use crate::moment::Moment;
 
 /// Clients whose counters are kept apart.
 const PEERS_MAX: usize = 16;
-/// 2025-01-01 00:00 UTC in seconds.
-const EPOCH_SECONDS: i64 = 1_735_689_600;
-/// Values set aside for each second of the wall clock.
+/// 2026-01-01 00:00 UTC in seconds.
+const EPOCH_SECONDS: i64 = 1_767_225_600;
+/// Values set aside for each second of the wall clock; 32 bits last for eight years of them.
 const PER_SECOND: i64 = 16;
 
 /// The transmit counter and the floors of what was received under one encryption key.
@@ -27,7 +27,8 @@ impl Counters {
     ///
     /// A simulator remembers nothing across restarts, yet must never use a counter twice with the same key. So
     /// the transmit counter starts from the wall clock, which goes on while the simulator is down; as long as a meter
-    /// sends no more than 16 APDUs a second on the average, a restart starts above what was used.
+    /// sends no more than 16 APDUs a second on the average, a restart starts above what was used. Floors start at zero: a
+    /// restarted simulator accepts what its predecessor would have called a replay.
     pub(crate) fn new(now: Moment) -> Self {
         let start = now.as_seconds().saturating_sub(EPOCH_SECONDS).max(0).saturating_mul(PER_SECOND);
         let start = u32::try_from(start).unwrap_or(u32::MAX);

@@ -180,8 +180,10 @@ impl<'a> Builder<'a> {
             ValueName::SerialNumber => Source::SerialNumber,
             ValueName::ActiveTariff => Source::ActiveTariff,
             ValueName::ProfileStatus => {
-                // 0.0.96.10.1 is the status of load profile 1, the other that of the daily profile.
-                Source::ProfileStatus { period_seconds: if e == 1 { 900 } else { 86_400 } }
+                let period = file.period.filter(|period| (1..=86_400).contains(period));
+                let period_seconds =
+                    period.ok_or_else(|| here("a profile status needs a period up to 86400 seconds"))?;
+                Source::ProfileStatus { period_seconds }
             }
             ValueName::LastEvent => {
                 Source::LastEvent(LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?)
@@ -270,7 +272,7 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("unit", file.unit.is_some(), &[3, 4, 5]),
         ("association", file.association.is_some(), &[15]),
         ("rows", file.rows.is_some(), &[7]),
-        ("period", file.period.is_some(), &[7]),
+        ("period", file.period.is_some() && file.value != Some(ValueName::ProfileStatus), &[7]),
         ("capacity", file.capacity.is_some(), &[7]),
         ("columns", file.columns.is_some(), &[7]),
         ("control-mode", file.control_mode.is_some(), &[70]),

@@ -181,7 +181,7 @@ pub(super) struct ObjectFile {
     pub(super) association: Option<Spanned<String>>,
     /// Where rows come from (class 7).
     pub(super) rows: Option<RowsName>,
-    /// Seconds between rows.
+    /// Seconds between rows, or over which a profile status gathers its bits.
     pub(super) period: Option<u32>,
     /// Rows held.
     pub(super) capacity: Option<u32>,
@@ -216,6 +216,7 @@ pub(super) enum ValueName {
     LogicalDeviceName,
     SerialNumber,
     ActiveTariff,
+    /// Status octet of a profile's rows.
     ProfileStatus,
     LastEvent,
     LocalTime,

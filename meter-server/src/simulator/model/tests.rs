@@ -57,7 +57,9 @@ fn mistakes_of_an_object_are_told_with_its_entry_and_code() {
         ("control-mode = 4", "control-mode = 4\nscaler = 1", "`scaler` has no meaning in class 70"),
         ("obis = \"0.0.96.1.1\"", "obis = \"0.0.96.1.0\"", "comes twice"),
         ("obis = \"0.0.43.0.0\"", "obis = \"0.0.43.0.3\"", "there is no security setup 3"),
-        ("period = 900", "period = 0", "from 1 to 86400"),
+        ("period = 900", "period = 0", "a profile status needs a period"),
+        ("rows = \"periodic\"\nperiod = 900", "rows = \"periodic\"\nperiod = 0", "from 1 to 86400"),
+        ("initial = 60\n", "initial = 60\nperiod = 60\n", "`period` has no meaning in class 3"),
         ("rows = \"events\"\n", "", "a profile needs rows"),
     ];
     for (from, to, expected) in cases {
