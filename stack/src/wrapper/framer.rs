@@ -1,6 +1,6 @@
 //! Wrapped APDUs out of an octet stream.
 
-use super::{Header, WrapperError};
+use super::{Header, UnsupportedVersion};
 use crate::Instant;
 use crate::link::{LinkError, Storage};
 
@@ -118,7 +118,8 @@ impl<B: Storage> Framer<B> {
         started: Instant,
         accept: &mut impl FnMut(&Header) -> bool,
     ) -> Result<State, LinkError> {
-        let header = Header::from_bytes(bytes).map_err(LinkError::from)?;
+        let header =
+            Header::from_bytes(bytes).map_err(|UnsupportedVersion(found)| LinkError::UnsupportedVersion { found })?;
         let length = usize::from(header.length);
         let limit = self.storage.as_ref().len();
         if length == 0 {
@@ -172,15 +173,6 @@ impl<B: Storage> Framer<B> {
     pub fn release_apdu(&mut self) {
         if let State::Complete { .. } = self.state {
             self.state = State::START;
-        }
-    }
-}
-
-impl From<WrapperError> for LinkError {
-    fn from(error: WrapperError) -> Self {
-        match error {
-            WrapperError::UnsupportedVersion { found } => Self::UnsupportedVersion { found },
-            WrapperError::Truncated { .. } => Self::ReadTimeout,
         }
     }
 }

@@ -61,12 +61,12 @@ impl Header {
     /// Reads a header.
     ///
     /// # Errors
-    /// The version that was found, when it is not 1.
-    pub const fn from_bytes(bytes: &[u8; Self::LENGTH]) -> Result<Self, WrapperError> {
+    /// The version is not 1.
+    pub const fn from_bytes(bytes: &[u8; Self::LENGTH]) -> Result<Self, UnsupportedVersion> {
         let [v1, v0, s1, s0, d1, d0, l1, l0] = *bytes;
         let version = u16::from_be_bytes([v1, v0]);
         if version != Self::VERSION {
-            return Err(WrapperError::UnsupportedVersion { found: version });
+            return Err(UnsupportedVersion(version));
         }
         Ok(Self {
             source: u16::from_be_bytes([s1, s0]),
@@ -85,16 +85,18 @@ impl Header {
     }
 }
 
-/// Why a wrapped APDU was refused.
+/// The version field of a header that is not 1: the octets are not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("wrapper version {0:#06x}")]
+pub struct UnsupportedVersion(pub u16);
+
+/// Why a datagram was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WrapperError {
     /// The version is not 1.
-    #[error("wrapper version {found:#06x}")]
-    UnsupportedVersion {
-        /// The version field.
-        found: u16,
-    },
+    #[error(transparent)]
+    Version(#[from] UnsupportedVersion),
     /// A datagram that ends before the APDU it announces, or before the header's end.
     #[error("datagram of {available} octet(s), {needed} needed")]
     Truncated {
@@ -109,7 +111,7 @@ pub enum WrapperError {
 /// a datagram never holds two.
 ///
 /// # Errors
-/// `UnsupportedVersion` or `Truncated`; the datagram is to be dropped.
+/// `Version` or `Truncated`; the datagram is to be dropped.
 pub fn decode_datagram(datagram: &[u8]) -> Result<(Header, &[u8]), WrapperError> {
     let available = datagram.len();
     let Some((head, rest)) = datagram.split_first_chunk::<{ Header::LENGTH }>() else {
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let swapped = hex!("0100 1000 0100 0000");
-        assert_eq!(decode_datagram(&swapped), Err(WrapperError::UnsupportedVersion { found: 0x0100 }));
+        assert_eq!(decode_datagram(&swapped), Err(WrapperError::Version(UnsupportedVersion(0x0100))));
     }
 
     #[test]
