@@ -6,7 +6,8 @@ import structlog
 from dlms_cosem import cosem, enumerations, utils
 from dlms_cosem.client import DataResultError, DlmsClient
 from dlms_cosem.cosem.capture_object import CaptureObject
-from dlms_cosem.cosem.selective_access import EntryDescriptor, RangeDescriptor
+from dlms_cosem.cosem.selective_access import RangeDescriptor
+from dlms_cosem.hdlc import frames
 from dlms_cosem.io import BlockingTcpIO, HdlcTransport, TcpTransport
 from dlms_cosem.security import (
     HighLevelSecurityGmacAuthentication,
@@ -27,12 +28,19 @@ def attribute_of(attribute: Attribute) -> cosem.CosemAttribute:
     )
 
 
+class PatientHdlcTransport(HdlcTransport):
+    """The package's own reader takes a flag octet that ends a check sequence for the start of the next frame."""
+
+    def recv_frame(self):
+        return self.io.recv_until(frames.HDLC_FLAG)
+
+
 class DlmsCosemPeer:
     name = "dlms-cosem"
 
     def __init__(self, session: Session):
         io = BlockingTcpIO(host=session.host, port=session.port, timeout=session.timeout)
-        transport = HdlcTransport if session.link == "hdlc" else TcpTransport
+        transport = PatientHdlcTransport if session.link == "hdlc" else TcpTransport
         authentication = {
             "none": NoSecurityAuthentication,
             "lls": lambda: LowLevelSecurityAuthentication(secret=session.password),
@@ -67,7 +75,7 @@ class DlmsCosemPeer:
         return self._get(attribute, RangeDescriptor(clock, start, end))
 
     def read_entries(self, attribute: Attribute, first: int, last: int):
-        return self._get(attribute, EntryDescriptor(first, last))
+        raise NotImplementedError("dlms-cosem 25.1.0 cannot encode an entry descriptor")
 
     def close(self):
         self.client.release_association()

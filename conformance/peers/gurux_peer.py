@@ -3,7 +3,7 @@
 import socket
 
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
-from gurux_dlms.enums import Authentication, InterfaceType, ObjectType, Security
+from gurux_dlms.enums import Authentication, Conformance, InterfaceType, ObjectType, Security
 from gurux_dlms.enums.AccessMode import AccessMode
 from gurux_dlms.objects import GXDLMSProfileGeneric
 from gurux_dlms.secure import GXDLMSSecureClient
@@ -25,6 +25,7 @@ class GuruxPeer:
             True, session.client, session.server, MECHANISMS[session.mechanism], password, interface
         )
         client.maxReceivePDUSize = session.max_pdu
+        client.proposedConformance |= Conformance.PRIORITY_MGMT_SUPPORTED | Conformance.GENERAL_PROTECTION
         client.hdlcSettings.maxInfoTX = session.information_field
         client.hdlcSettings.maxInfoRX = session.information_field
         client.hdlcSettings.windowSizeTX = session.window
@@ -59,7 +60,7 @@ class GuruxPeer:
 
     def objects(self):
         """The object list as this implementation parses it, with access rights."""
-        reply = self._exchange(self.client.getObjectsRequest())
+        reply = self._exchange([self.client.getObjectsRequest()])
         return self.client.parseObjects(reply.data, True, False)
 
     def readable(self, item):

@@ -1,8 +1,10 @@
-//! Blocking drivers over TCP for both implementations, and a meter built on the other one.
+//! Blocking drivers over TCP for both implementations, a meter built on the other one, and our simulated meter.
+// Each test program uses a part of it.
+#![allow(dead_code)]
 
 pub(crate) mod meter;
 pub(crate) mod ours;
-pub(crate) mod reader;
+pub(crate) mod simulated;
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -36,6 +38,17 @@ pub(crate) enum Access {
     Password,
     /// Management client, HLS-GMAC, authenticated and encrypted, service-specific or general.
     Ciphered { general: bool },
+}
+
+impl Access {
+    /// The client of the model in the manner of IDIS that has this access.
+    pub(crate) const fn client(self) -> u16 {
+        match self {
+            Self::Public => 16,
+            Self::Password => 17,
+            Self::Ciphered { .. } => 1,
+        }
+    }
 }
 
 /// Fresh octets for challenges.

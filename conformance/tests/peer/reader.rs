@@ -1,1 +1,0 @@
-//! A client built on dlms-cosem-rs.

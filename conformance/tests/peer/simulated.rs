@@ -1,0 +1,166 @@
+//! `meter-server` as a process, and what its meter must answer according to the model.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use dlms::acse::Mechanism;
+use dlms::apdu::{AttributeDescriptor, DataAccessResult, Selection};
+use dlms::association::server::{Access as Asked, Cursor, Device, Progress};
+use dlms::axdr::{Data, Writer};
+use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
+use dlms::obis::ObisCode;
+use dlms::security::Protection;
+use dlms_conformance::tree::{Place, data::data};
+use dlms_conformance::values::plain;
+use dlms_meter_server::Moment;
+use dlms_meter_server::simulator::{Fleet, FleetConfig};
+use serde_json::Value;
+
+use super::{Access, METER_TITLE};
+
+/// The simulated time, which stands still: 2026-03-10T10:07:00Z.
+pub(crate) const NOW: i64 = 1_773_137_220;
+const START: &str = "2026-03-10T10:07:00Z";
+const SEED: u64 = 7;
+
+/// A running `meter-server` with one meter; ends when dropped.
+pub(crate) struct MeterServer {
+    process: Child,
+    pub(crate) wrapper: SocketAddr,
+    pub(crate) hdlc: SocketAddr,
+}
+
+impl MeterServer {
+    pub(crate) fn start() -> Self {
+        let mut process = Command::new(program())
+            .args(["run", "--tcp", "127.0.0.1:0", "--hdlc-tcp", "127.0.0.1:0", "--format", "json", "--speed", "0"])
+            .args(["--start", START, "--seed", &SEED.to_string(), "--system-title", &hex::encode(METER_TITLE)])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("meter-server starts");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut line).expect("it prints its ports");
+        let ports: Value = serde_json::from_str(&line).expect("JSON");
+        let port = |name: &str| ports[name].as_str().and_then(|port| port.parse().ok()).expect("a port");
+        Self { process, wrapper: port("tcp"), hdlc: port("hdlc_tcp") }
+    }
+}
+
+impl Drop for MeterServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The binary beside this test's; built first, since cargo builds it for its own package's tests only.
+fn program() -> PathBuf {
+    let mut folder = std::env::current_exe().expect("this program's path");
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let profile: &[&str] = if folder.ends_with("release") { &["--release"] } else { &[] };
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "-p", "dlms-meter-server"])
+        .args(profile)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "meter-server does not compile");
+    folder.join("meter-server")
+}
+
+/// Who looks, and with which limit on answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) access: Access,
+    pub(crate) max_pdu: u16,
+}
+
+/// The same meter without any port: what it holds, read past all protocol.
+pub(crate) struct Truth {
+    fleet: Fleet,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Truth {
+    pub(crate) fn new() -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");
+        let config = FleetConfig {
+            seed: SEED,
+            system_title: Some(SystemTitle(METER_TITLE)),
+            start: Some(Moment::from_seconds(NOW)),
+            speed: 0.0,
+            ..FleetConfig::default()
+        };
+        let fleet = runtime.block_on(Fleet::start(config)).expect("a fleet without ports");
+        Self { fleet, _runtime: runtime }
+    }
+
+    /// An attribute as it is shown to a client that proposes every service, without types.
+    pub(crate) fn read(
+        &self,
+        view: View,
+        class: u16,
+        obis: ObisCode,
+        attribute: i8,
+        selection: Option<Selection<'_>>,
+    ) -> Result<Value, DataAccessResult> {
+        let ciphered = matches!(view.access, Access::Ciphered { .. });
+        let (client, server) = (ClientSap(view.access.client()), ServerSap(1));
+        let device = self.fleet.devices().first().expect("one meter");
+        let conformance = device.with(|device| device.association(client, server).map(|config| config.conformance));
+        let asked = Asked {
+            client,
+            server,
+            mechanism: match view.access {
+                Access::Public => Mechanism::Lowest,
+                Access::Password => Mechanism::Lls,
+                Access::Ciphered { .. } => Mechanism::Gmac,
+            },
+            ciphered_context: ciphered,
+            request: if ciphered { Protection::AUTHENTICATED_ENCRYPTED } else { Protection::NONE },
+            conformance: conformance.expect("an association"),
+            client_max_pdu: view.max_pdu,
+            server_max_pdu: 1024,
+            client_title: None,
+        };
+        let descriptor = AttributeDescriptor::new(ClassId(class), obis, AttributeId(attribute));
+        let mut octets = Vec::new();
+        let mut scratch = vec![0; 0x1_0000];
+        let mut cursor = Cursor::default();
+        device.with(|device| {
+            loop {
+                let mut writer = Writer::new(&mut scratch);
+                let progress = device.read(&asked, descriptor, selection, &mut cursor, &mut writer)?;
+                octets.extend_from_slice(writer.written());
+                match progress {
+                    Progress::Done => return Ok::<_, DataAccessResult>(()),
+                    Progress::More => cursor.part += 1,
+                }
+            }
+        })?;
+        let value = Data::from_slice(&octets).expect("the model writes A-XDR");
+        Ok(plain(&data(&value, Place::new(&[], 0)).to_json()))
+    }
+
+    /// Class, logical name and attributes of every object that a client is shown.
+    pub(crate) fn objects(&self, view: View) -> Vec<(u16, ObisCode, Vec<i8>)> {
+        let association = ObisCode::new(0, 0, 40, 0, 0, 255);
+        let list = self.read(view, 15, association, 2, None).expect("the object list");
+        let object = |entry: &Value| {
+            let class = u16::try_from(entry[0].as_u64()?).ok()?;
+            let obis = ObisCode::from_slice(&hex::decode(entry[2].as_str()?).ok()?)?;
+            let attributes = entry[3][0].as_array()?;
+            let ids = attributes.iter().filter_map(|item| i8::try_from(item[0].as_i64()?).ok()).collect();
+            Some((class, obis, ids))
+        };
+        list.as_array().expect("a list").iter().map(|entry| object(entry).expect("an object")).collect()
+    }
+}
