@@ -51,7 +51,11 @@ impl Scan {
                     self.missing = self.missing.saturating_sub(1);
                 }
                 Body::Unknown => return Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
-                _ => {
+                Body::Fixed(size) => {
+                    ahead.bytes(usize::from(size))?;
+                    self.missing = self.missing.saturating_sub(1);
+                }
+                Body::Octets | Body::Bits => {
                     tag::skip_simple(found, &mut ahead)?;
                     self.missing = self.missing.saturating_sub(1);
                 }
@@ -85,6 +89,9 @@ pub(super) fn skip_checked(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match tag::body(found) {
             Body::Container => missing = missing.saturating_add(reader.length("container")?),
             Body::Compact => compact::skip_checked(reader)?,
+            Body::Fixed(size) => {
+                reader.bytes(usize::from(size))?;
+            }
             _ => tag::skip_simple(found, reader)?,
         }
     }

@@ -5,6 +5,67 @@ use super::{BitString, BufferFull, CompactArray, DecodeError, DecodeErrorKind, R
 use super::{check, compact};
 use crate::time::{Date, DateTime, Time};
 
+/// Takes the body of a value that holds no others, behind the tag `$found`, and does `$then` with it, or `$other` when
+/// there is no such tag.
+///
+/// `$then` stands once for every type: what it does with the value is compiled together with reading that type, which
+/// is what makes a walk fast.
+macro_rules! simple_values {
+    (@number $reader:expr, $int:ty) => {
+        <$int>::from_be_bytes($reader.array()?)
+    };
+    ($found:expr, $reader:expr, $value:ident => $then:expr, else $other:expr) => {
+        simple_values!(@arms $found, $reader, $value => $then, else $other;
+            NULL => Data::Null,
+            BOOLEAN => Data::Boolean($reader.u8()? != 0),
+            BIT_STRING => {
+                let bits = $reader.length("bit-string")?;
+                let octets = $reader.bytes(tag::octets_of_bits(bits))?;
+                let refused = $reader.error(DecodeErrorKind::InvalidLength { what: "bit-string" });
+                Data::BitString(BitString::new(octets, bits).ok_or(refused)?)
+            },
+            DOUBLE_LONG => Data::DoubleLong(simple_values!(@number $reader, i32)),
+            DOUBLE_LONG_UNSIGNED => Data::DoubleLongUnsigned(simple_values!(@number $reader, u32)),
+            OCTET_STRING => Data::OctetString($reader.octet_string("octet-string")?),
+            VISIBLE_STRING => Data::VisibleString($reader.octet_string("visible-string")?),
+            UTF8_STRING => Data::Utf8String($reader.octet_string("utf8-string")?),
+            BCD => Data::Bcd($reader.u8()?),
+            INTEGER => Data::Integer($reader.i8()?),
+            LONG => Data::Long(simple_values!(@number $reader, i16)),
+            UNSIGNED => Data::Unsigned($reader.u8()?),
+            LONG_UNSIGNED => Data::LongUnsigned(simple_values!(@number $reader, u16)),
+            LONG64 => Data::Long64(simple_values!(@number $reader, i64)),
+            LONG64_UNSIGNED => Data::Long64Unsigned(simple_values!(@number $reader, u64)),
+            ENUM => Data::Enum($reader.u8()?),
+            FLOAT32 => Data::Float32(simple_values!(@number $reader, f32)),
+            FLOAT64 => Data::Float64(simple_values!(@number $reader, f64)),
+            DATE_TIME => Data::DateTime(crate::time::DateTime::from_bytes(&$reader.array()?)),
+            DATE => Data::Date(crate::time::Date::from_bytes(&$reader.array()?)),
+            TIME => Data::Time(crate::time::Time::from_bytes(&$reader.array()?)),
+            DELTA_INTEGER => Data::DeltaInteger($reader.i8()?),
+            DELTA_LONG => Data::DeltaLong(simple_values!(@number $reader, i16)),
+            DELTA_DOUBLE_LONG => Data::DeltaDoubleLong(simple_values!(@number $reader, i32)),
+            DELTA_UNSIGNED => Data::DeltaUnsigned($reader.u8()?),
+            DELTA_LONG_UNSIGNED => Data::DeltaLongUnsigned(simple_values!(@number $reader, u16)),
+            DELTA_DOUBLE_LONG_UNSIGNED => Data::DeltaDoubleLongUnsigned(simple_values!(@number $reader, u32)),
+            DONT_CARE => Data::DontCare,
+        )
+    };
+    (
+        @arms $found:expr, $reader:expr, $value:ident => $then:expr, else $other:expr;
+        $($tag:ident => $read:expr,)*
+    ) => {
+        match $found {
+            $(tag::$tag => {
+                let $value = $read;
+                $then
+            })*
+            _ => $other,
+        }
+    };
+}
+pub(super) use simple_values;
+
 /// A COSEM value (Green Book, xDLMS `Data`).
 ///
 /// Decoding checks the whole value once; after that, reading it cannot fail. Strings and the elements of arrays stay
@@ -154,41 +215,8 @@ impl<'a> Data<'a> {
     /// Takes the body of a value that holds no others.
     #[inline]
     pub(super) fn simple(found: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(match found {
-            tag::NULL => Self::Null,
-            tag::BOOLEAN => Self::Boolean(reader.u8()? != 0),
-            tag::BIT_STRING => {
-                let bits = reader.length("bit-string")?;
-                let octets = reader.bytes(tag::octets_of_bits(bits))?;
-                let refused = reader.error(DecodeErrorKind::InvalidLength { what: "bit-string" });
-                Self::BitString(BitString::new(octets, bits).ok_or(refused)?)
-            }
-            tag::DOUBLE_LONG => Self::DoubleLong(i32::from_be_bytes(reader.array()?)),
-            tag::DOUBLE_LONG_UNSIGNED => Self::DoubleLongUnsigned(reader.u32()?),
-            tag::OCTET_STRING => Self::OctetString(reader.octet_string("octet-string")?),
-            tag::VISIBLE_STRING => Self::VisibleString(reader.octet_string("visible-string")?),
-            tag::UTF8_STRING => Self::Utf8String(reader.octet_string("utf8-string")?),
-            tag::BCD => Self::Bcd(reader.u8()?),
-            tag::INTEGER => Self::Integer(reader.i8()?),
-            tag::LONG => Self::Long(i16::from_be_bytes(reader.array()?)),
-            tag::UNSIGNED => Self::Unsigned(reader.u8()?),
-            tag::LONG_UNSIGNED => Self::LongUnsigned(reader.u16()?),
-            tag::LONG64 => Self::Long64(i64::from_be_bytes(reader.array()?)),
-            tag::LONG64_UNSIGNED => Self::Long64Unsigned(u64::from_be_bytes(reader.array()?)),
-            tag::ENUM => Self::Enum(reader.u8()?),
-            tag::FLOAT32 => Self::Float32(f32::from_be_bytes(reader.array()?)),
-            tag::FLOAT64 => Self::Float64(f64::from_be_bytes(reader.array()?)),
-            tag::DATE_TIME => Self::DateTime(DateTime::from_bytes(&reader.array()?)),
-            tag::DATE => Self::Date(Date::from_bytes(&reader.array()?)),
-            tag::TIME => Self::Time(Time::from_bytes(&reader.array()?)),
-            tag::DELTA_INTEGER => Self::DeltaInteger(reader.i8()?),
-            tag::DELTA_LONG => Self::DeltaLong(i16::from_be_bytes(reader.array()?)),
-            tag::DELTA_DOUBLE_LONG => Self::DeltaDoubleLong(i32::from_be_bytes(reader.array()?)),
-            tag::DELTA_UNSIGNED => Self::DeltaUnsigned(reader.u8()?),
-            tag::DELTA_LONG_UNSIGNED => Self::DeltaLongUnsigned(reader.u16()?),
-            tag::DELTA_DOUBLE_LONG_UNSIGNED => Self::DeltaDoubleLongUnsigned(reader.u32()?),
-            tag::DONT_CARE => Self::DontCare,
-            _ => return Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
+        simple_values!(found, reader, value => Ok(value), else {
+            Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found }))
         })
     }
 

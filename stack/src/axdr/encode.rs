@@ -50,6 +50,11 @@ impl Writer<'_> {
     /// Writes a tag and a fixed body in one step.
     #[inline]
     pub(super) fn tagged<const N: usize>(&mut self, tag: u8, body: [u8; N]) -> Result<(), BufferFull> {
+        if let Some((first, rest)) = self.room(const { N + 1 }).and_then(<[u8]>::split_first_mut) {
+            *first = tag;
+            rest.copy_from_slice(&body);
+            return Ok(());
+        }
         self.u8(tag)?;
         self.bytes(&body)
     }
@@ -57,6 +62,14 @@ impl Writer<'_> {
     /// Writes a tag, a length and octets.
     #[inline]
     pub(super) fn string(&mut self, tag: u8, octets: &[u8]) -> Result<(), BufferFull> {
+        if let (Ok(length @ 0..=0x7F), Some(size)) = (u8::try_from(octets.len()), octets.len().checked_add(2))
+            && let Some([first, second, rest @ ..]) = self.room(size)
+        {
+            *first = tag;
+            *second = length;
+            rest.copy_from_slice(octets);
+            return Ok(());
+        }
         self.u8(tag)?;
         self.octet_string(octets)
     }

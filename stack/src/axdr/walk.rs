@@ -1,7 +1,8 @@
 //! One pass over a value, without recursion: it checks the octets and shows every value in them.
 
-use super::tag::{self, Body};
-use super::{CompactArray, Data, DecodeError, DecodeErrorKind, MAX_DEPTH, Reader, check, compact};
+use super::data::simple_values;
+use super::tag;
+use super::{BitString, CompactArray, Data, DecodeError, DecodeErrorKind, MAX_DEPTH, Reader, check, compact};
 
 /// What holds the values that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,32 +93,28 @@ pub fn walk_values<'a, V: Visitor<'a>>(
 
         let start = *reader;
         let inner = match &mut open.types {
-            Types::Tags => {
-                let found = reader.u8()?;
-                match tag::body(found) {
-                    Body::Container => {
-                        let count = check::container_count(reader, found, 0)?;
-                        visitor.enter(container(found), count);
-                        Open { missing: count, types: Types::Tags }
-                    }
-                    Body::Compact => {
-                        compact::check(&mut { *reader }, depth, 0)?;
-                        let array = CompactArray::decode_checked(&mut { *reader })?;
-                        compact::description_octets(reader)?;
-                        reader.length("compact-array")?;
-                        let count = array.len();
-                        visitor.enter(Container::CompactArray, count);
-                        Open { missing: count, types: Types::Repeated(array.description()) }
-                    }
-                    Body::Unknown => {
-                        return Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found }));
-                    }
-                    _ => {
-                        visitor.value(Data::simple(found, reader)?);
-                        continue;
-                    }
+            Types::Tags => match reader.u8()? {
+                found @ (tag::ARRAY | tag::STRUCTURE) => {
+                    let count = check::container_count(reader, found, 0)?;
+                    visitor.enter(container(found), count);
+                    Open { missing: count, types: Types::Tags }
                 }
-            }
+                tag::COMPACT_ARRAY => {
+                    compact::check(&mut { *reader }, depth, 0)?;
+                    let array = CompactArray::decode_checked(&mut { *reader })?;
+                    compact::description_octets(reader)?;
+                    reader.length("compact-array")?;
+                    let count = array.len();
+                    visitor.enter(Container::CompactArray, count);
+                    Open { missing: count, types: Types::Repeated(array.description()) }
+                }
+                found => {
+                    simple_values!(found, reader, value => visitor.value(value), else {
+                        return Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found }))
+                    });
+                    continue;
+                }
+            },
             Types::Members(types) => match described(types, reader, visitor)? {
                 Some(inner) => inner,
                 None => continue,

@@ -87,6 +87,19 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// Room for `count` octets, counted as written, which the caller fills; `None` when they do not all go into the
+    /// buffer, or some are to be skipped.
+    #[inline]
+    pub(super) fn room(&mut self, count: usize) -> Option<&mut [u8]> {
+        if self.skip != 0 {
+            return None;
+        }
+        let end = self.length.checked_add(count)?;
+        let room = self.buffer.get_mut(self.length..end)?;
+        self.length = end;
+        Some(room)
+    }
+
     /// Writes octets as they are.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::{CaptureObject, Nulls};
-use crate::axdr::{Data, DecodeError, Elements, Sequence};
+use crate::axdr::{Data, DecodeError, Elements};
 
 /// A row that cannot be read, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -64,8 +64,8 @@ pub enum RowErrorKind {
 /// The caller lends the place for one row, which also remembers the row before; nothing else is needed. Times of a
 /// clock come as [`Data::DateTime`] however they were sent.
 ///
-/// A row that cannot be read is an error by itself: the next one can be asked for. It leaves no trace in the row
-/// before, against which later rows are restored.
+/// A row that cannot be read is an error by itself: the next one can be asked for. What could be read of it counts as
+/// the row before, as it does for the meter; a cell that could not is null-data from then on.
 #[derive(Debug)]
 pub struct Rows<'a, 'r> {
     elements: Elements<'a>,
@@ -121,21 +121,16 @@ impl<'a, 'r> Rows<'a, 'r> {
         if cells.len() != self.width {
             return Err(RowErrorKind::Columns { expected: self.width, found: cells.len() });
         }
-        // A difference that cannot be added must not leave half a row behind.
-        self.check_deltas(cells)?;
+        let mut result = Ok(());
         for (index, (place, cell)) in self.row.iter_mut().zip(cells).enumerate() {
-            let restored = self.nulls.restored(cell, *place, self.columns.get(index));
-            *place = restored.ok_or(RowErrorKind::Delta { column: index })?;
+            *place = match self.nulls.restored(cell, *place, self.columns.get(index)) {
+                Some(value) => value,
+                None => {
+                    result = Err(RowErrorKind::Delta { column: index });
+                    Data::Null
+                }
+            };
         }
-        Ok(())
-    }
-
-    fn check_deltas(&self, cells: Sequence<'a>) -> Result<(), RowErrorKind> {
-        for (index, (before, cell)) in self.row.iter().zip(cells).enumerate() {
-            if cell.as_delta().is_some() && cell.restored(before).is_none() {
-                return Err(RowErrorKind::Delta { column: index });
-            }
-        }
-        Ok(())
+        result
     }
 }

@@ -224,7 +224,7 @@ const fn too_long(length: usize) -> Result<(), RowErrorKind> {
     if length > ROW_OCTETS_MAX { Err(RowErrorKind::TooLong { limit: ROW_OCTETS_MAX }) } else { Ok(()) }
 }
 
-/// Makes of `row`, the row before, the one that `element` stands for; leaves it alone when that fails.
+/// Makes of `row`, the row before, the one that `element` stands for.
 fn restore(
     row: &mut Vec<Value>,
     element: Data<'_>,
@@ -243,21 +243,22 @@ fn restore(
         return Err(RowErrorKind::Columns { expected, found: cells.len() });
     }
     row.resize(expected, Value::Null);
-    for (column, (before, cell)) in row.iter().zip(cells).enumerate() {
-        if cell.as_delta().is_some() && cell.restored(&simple(before)).is_none() {
-            return Err(RowErrorKind::Delta { column });
-        }
-    }
+    let mut result = Ok(());
     for (index, (place, cell)) in row.iter_mut().zip(cells).enumerate() {
         let column = columns.get(index);
         let repeats = cell.is_null() && nulls != Nulls::Missing;
         if repeats && !column.is_some_and(CaptureObject::is_clock_time) {
             continue;
         }
-        let restored = nulls.restored(cell, simple(place), column).map(Value::from);
-        *place = restored.ok_or(RowErrorKind::Delta { column: index })?;
+        *place = match nulls.restored(cell, simple(place), column) {
+            Some(value) => value.into(),
+            None => {
+                result = Err(RowErrorKind::Delta { column: index });
+                Value::Null
+            }
+        };
     }
-    Ok(())
+    result
 }
 
 /// A value of the row before that something can be added to.

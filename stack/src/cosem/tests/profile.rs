@@ -104,15 +104,15 @@ fn an_unreadable_row_is_one_error() {
     assert_eq!(rows[1], Err(RowErrorKind::NoStructure { found: "unsigned" }));
     assert_eq!(rows[2], Err(RowErrorKind::Columns { expected: 1, found: 2 }));
     assert_eq!(rows[3], Err(RowErrorKind::Delta { column: 0 }));
-    assert_eq!(rows[4], Ok(std::vec![Data::Unsigned(255)]));
+    assert_eq!(rows[4], Ok(std::vec![Data::Null]));
 }
 
 #[test]
-fn a_failed_difference_leaves_the_row_before() {
+fn a_failed_difference_fails_its_cell_alone() {
     let buffer = hex!("01 03 02 02 11 01 11 FF 02 02 11 09 1F 01 02 02 00 00");
     let rows = rows(&buffer, &[], QUARTER_HOURS);
     assert_eq!(rows[1], Err(RowErrorKind::Delta { column: 1 }));
-    assert_eq!(rows[2], Ok(std::vec![Data::Unsigned(1), Data::Unsigned(255)]));
+    assert_eq!(rows[2], Ok(std::vec![Data::Unsigned(9), Data::Null]));
 }
 
 #[test]
