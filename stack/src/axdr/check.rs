@@ -30,6 +30,15 @@ impl Scan {
     /// # Errors
     /// After `Truncated`, `reader` stands at the innermost value that is incomplete, where to go on with more octets.
     pub(crate) fn run(&mut self, reader: &mut Reader<'_>, to_come: usize) -> Result<(), DecodeError> {
+        // Local copies can stay in registers.
+        let (mut scan, mut at) = (*self, *reader);
+        let result = scan.run_locally(&mut at, to_come);
+        (*self, *reader) = (scan, at);
+        result
+    }
+
+    #[inline(always)]
+    fn run_locally(&mut self, reader: &mut Reader<'_>, to_come: usize) -> Result<(), DecodeError> {
         loop {
             while self.missing == 0 {
                 let Some(above) = self.depth.checked_sub(1) else { return Ok(()) };
@@ -77,23 +86,24 @@ pub(super) fn container_count(reader: &mut Reader<'_>, found: u8, to_come: usize
     Ok(count)
 }
 
-/// Takes one value that was checked before; only its end is of interest.
+/// Takes `missing` values that were checked before; only their end is of interest.
 ///
 /// No stack is needed: what matters is how many values are missing in all open containers together.
 #[inline]
-pub(super) fn skip_checked(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    let mut missing: usize = 1;
+pub(super) fn skip_checked(reader: &mut Reader<'_>, mut missing: usize) -> Result<(), DecodeError> {
+    let mut at = *reader;
     while let Some(rest) = missing.checked_sub(1) {
         missing = rest;
-        let found = reader.u8()?;
+        let found = at.u8()?;
         match tag::body(found) {
-            Body::Container => missing = missing.saturating_add(reader.length("container")?),
-            Body::Compact => compact::skip_checked(reader)?,
+            Body::Container => missing = missing.saturating_add(at.length("container")?),
+            Body::Compact => compact::skip_checked(&mut at)?,
             Body::Fixed(size) => {
-                reader.bytes(usize::from(size))?;
+                at.bytes(usize::from(size))?;
             }
-            _ => tag::skip_simple(found, reader)?,
+            _ => tag::skip_simple(found, &mut at)?,
         }
     }
+    *reader = at;
     Ok(())
 }

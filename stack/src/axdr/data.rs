@@ -18,12 +18,7 @@ macro_rules! simple_values {
         simple_values!(@arms $found, $reader, $value => $then, else $other;
             NULL => Data::Null,
             BOOLEAN => Data::Boolean($reader.u8()? != 0),
-            BIT_STRING => {
-                let bits = $reader.length("bit-string")?;
-                let octets = $reader.bytes(tag::octets_of_bits(bits))?;
-                let refused = $reader.error(DecodeErrorKind::InvalidLength { what: "bit-string" });
-                Data::BitString(BitString::new(octets, bits).ok_or(refused)?)
-            },
+            BIT_STRING => Data::BitString($reader.bit_string()?),
             DOUBLE_LONG => Data::DoubleLong(simple_values!(@number $reader, i32)),
             DOUBLE_LONG_UNSIGNED => Data::DoubleLongUnsigned(simple_values!(@number $reader, u32)),
             OCTET_STRING => Data::OctetString($reader.octet_string("octet-string")?),
@@ -65,6 +60,33 @@ macro_rules! simple_values {
     };
 }
 pub(super) use simple_values;
+
+/// A reader of octets that were checked before. Its errors carry nothing, because there are none: a value then goes
+/// straight to where it is wanted.
+struct Checked<'r, 'a>(&'r mut Reader<'a>);
+
+macro_rules! checked {
+    ($($name:ident($($argument:ident)?) -> $type:ty;)*) => {$(
+        #[inline]
+        fn $name(&mut self $(, $argument: &'static str)?) -> Option<$type> {
+            self.0.$name($($argument)?).ok()
+        }
+    )*};
+}
+
+impl<'a> Checked<'_, 'a> {
+    checked! {
+        u8() -> u8;
+        i8() -> i8;
+        bit_string() -> BitString<'a>;
+        octet_string(what) -> &'a [u8];
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.0.array().ok()
+    }
+}
 
 /// A COSEM value (Green Book, xDLMS `Data`).
 ///
@@ -147,13 +169,14 @@ impl<'a> Data<'a> {
         let length = start.remaining().saturating_sub(reader.remaining());
         let octets = { start }.bytes(length)?;
         let mut inner = Reader::with_offset(octets, start.offset());
-        match inner.peek() {
-            Some(found @ (tag::ARRAY | tag::STRUCTURE)) => {
-                inner.u8()?;
+        match inner.u8()? {
+            found @ (tag::ARRAY | tag::STRUCTURE) => {
                 let count = inner.length("container")?;
-                Ok(Self::container(found, Sequence::tagged(inner.rest(), count)))
+                let elements = Sequence::tagged(inner.rest(), count);
+                Ok(if found == tag::ARRAY { Self::Array(elements) } else { Self::Structure(elements) })
             }
-            _ => Self::from_checked(&mut inner),
+            tag::COMPACT_ARRAY => CompactArray::decode_checked(&mut inner).map(Self::CompactArray),
+            found => Self::simple(found, &mut inner),
         }
     }
 
@@ -168,48 +191,53 @@ impl<'a> Data<'a> {
         Ok(value)
     }
 
-    /// Takes one value that was checked before.
+    /// Takes one value that was checked before; `None` is not possible then.
     #[inline]
-    pub(crate) fn from_checked(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        match reader.u8()? {
+    pub(crate) fn from_checked(reader: &mut Reader<'a>) -> Option<Self> {
+        match reader.u8().ok()? {
             found @ (tag::ARRAY | tag::STRUCTURE) => {
-                let count = reader.length("container")?;
+                let count = reader.length("container").ok()?;
                 let mut start = *reader;
-                for _ in 0..count {
-                    check::skip_checked(reader)?;
-                }
-                let octets = start.bytes(start.remaining().saturating_sub(reader.remaining()))?;
-                Ok(Self::container(found, Sequence::tagged(octets, count)))
+                check::skip_checked(reader, count).ok()?;
+                let octets = start.bytes(start.remaining().saturating_sub(reader.remaining())).ok()?;
+                let elements = Sequence::tagged(octets, count);
+                if found == tag::ARRAY { Some(Self::Array(elements)) } else { Some(Self::Structure(elements)) }
             }
-            tag::COMPACT_ARRAY => CompactArray::decode_checked(reader).map(Self::CompactArray),
-            found => Self::simple(found, reader),
+            tag::COMPACT_ARRAY => CompactArray::decode_checked(reader).map(Self::CompactArray).ok(),
+            found => Self::simple_checked(found, reader),
         }
     }
 
     /// Takes one element of a compact array that was checked before, and its type description.
-    pub(crate) fn from_described(types: &mut Reader<'a>, contents: &mut Reader<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn from_described(types: &mut Reader<'a>, contents: &mut Reader<'a>) -> Option<Self> {
         let mut start = *contents;
-        let mut taken = |end: &Reader<'a>| start.bytes(start.remaining().saturating_sub(end.remaining()));
-        match types.u8()? {
+        let mut taken = |end: &Reader<'a>| start.bytes(start.remaining().saturating_sub(end.remaining())).ok();
+        match types.u8().ok()? {
             tag::ARRAY => {
-                let count = usize::from(types.u16()?);
-                let element = compact::description_octets(types)?;
+                let count = usize::from(types.u16().ok()?);
+                let element = compact::description_octets(types).ok()?;
                 for _ in 0..count {
-                    compact::skip_content(&mut Reader::new(element), contents)?;
+                    compact::skip_content(&mut Reader::new(element), contents).ok()?;
                 }
-                Ok(Self::Array(Sequence::repeated(taken(contents)?, count, element)))
+                Some(Self::Array(Sequence::repeated(taken(contents)?, count, element)))
             }
             tag::STRUCTURE => {
-                let count = types.length("structure")?;
+                let count = types.length("structure").ok()?;
                 let mut members = *types;
                 for _ in 0..count {
-                    compact::skip_content(types, contents)?;
+                    compact::skip_content(types, contents).ok()?;
                 }
-                let members = members.bytes(members.remaining().saturating_sub(types.remaining()))?;
-                Ok(Self::Structure(Sequence::members(taken(contents)?, count, members)))
+                let members = members.bytes(members.remaining().saturating_sub(types.remaining())).ok()?;
+                Some(Self::Structure(Sequence::members(taken(contents)?, count, members)))
             }
-            found => Self::simple(found, contents),
+            found => Self::simple_checked(found, contents),
         }
+    }
+
+    #[inline]
+    fn simple_checked(found: u8, reader: &mut Reader<'a>) -> Option<Self> {
+        let mut reader = Checked(reader);
+        simple_values!(found, reader, value => Some(value), else None)
     }
 
     /// Takes the body of a value that holds no others.
@@ -218,10 +246,6 @@ impl<'a> Data<'a> {
         simple_values!(found, reader, value => Ok(value), else {
             Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found }))
         })
-    }
-
-    const fn container(found: u8, elements: Sequence<'a>) -> Self {
-        if found == tag::ARRAY { Self::Array(elements) } else { Self::Structure(elements) }
     }
 
     /// Writes tag and value. Elements of a compact array get the tags that they lack.

@@ -1,6 +1,6 @@
 //! A cursor over received octets.
 
-use super::{DecodeError, DecodeErrorKind};
+use super::{BitString, DecodeError, DecodeErrorKind};
 
 /// A cursor over received octets that knows its offset in the whole input, so that errors can name it.
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +160,14 @@ impl<'a> Reader<'a> {
     pub fn octet_string(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let length = self.length(what)?;
         self.bytes(length)
+    }
+
+    /// Takes a number of bits and the octets that hold them.
+    pub(super) fn bit_string(&mut self) -> Result<BitString<'a>, DecodeError> {
+        let start = *self;
+        let bits = self.length("bit-string")?;
+        let octets = self.bytes(super::tag::octets_of_bits(bits))?;
+        BitString::new(octets, bits).ok_or(start.error(DecodeErrorKind::InvalidLength { what: "bit-string" }))
     }
 
     /// Takes the presence octet of an OPTIONAL or DEFAULT field: 00 absent, anything else present.

@@ -143,10 +143,11 @@ impl core::fmt::Debug for Types<'_> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Data<'a>;
 
+    // Checked octets cannot fail; were it otherwise, ending would be all that is left to do.
     #[inline]
     fn next(&mut self) -> Option<Data<'a>> {
         self.missing = self.missing.checked_sub(1)?;
-        let element = match &mut self.types {
+        match &mut self.types {
             Types::Tags => Data::from_checked(&mut self.octets),
             Types::Members(types) => {
                 let mut reader = Reader::new(types);
@@ -155,9 +156,7 @@ impl<'a> Iterator for Elements<'a> {
                 element
             }
             Types::Repeated(types) => Data::from_described(&mut Reader::new(types), &mut self.octets),
-        };
-        // Checked octets cannot fail; were it otherwise, ending is all that is left to do here.
-        element.ok()
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

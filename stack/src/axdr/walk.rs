@@ -2,7 +2,7 @@
 
 use super::data::simple_values;
 use super::tag;
-use super::{BitString, CompactArray, Data, DecodeError, DecodeErrorKind, MAX_DEPTH, Reader, check, compact};
+use super::{CompactArray, Data, DecodeError, DecodeErrorKind, MAX_DEPTH, Reader, check, compact};
 
 /// What holds the values that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

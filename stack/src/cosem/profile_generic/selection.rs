@@ -95,5 +95,5 @@ impl EntryDescriptor {
 fn encoded<'b>(descriptor: &impl ToData, buffer: &'b mut [u8]) -> Result<Data<'b>, BufferFull> {
     let mut writer = Writer::new(buffer);
     descriptor.to_data(&mut writer)?;
-    Data::from_checked(&mut Reader::new(writer.into_written())).map_err(|_| BufferFull)
+    Data::from_checked(&mut Reader::new(writer.into_written())).ok_or(BufferFull)
 }

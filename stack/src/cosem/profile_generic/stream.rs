@@ -207,7 +207,9 @@ impl RowReader {
         };
         self.start = self.start.saturating_add(length);
         self.next = self.next.saturating_add(1);
-        restore(&mut self.row, data?, &self.columns, self.nulls)?;
+        // Its octets were checked: it is there.
+        let data = data.ok_or(RowErrorKind::Incomplete)?;
+        restore(&mut self.row, data, &self.columns, self.nulls)?;
         Ok(true)
     }
 }
