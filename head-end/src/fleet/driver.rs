@@ -286,8 +286,8 @@ impl Driver {
         }
     }
 
-    /// Reserves further counters before they run out: the block after a block is asked for without coming back here.
-    async fn top_up(&mut self) -> Result<(), DriveError> {
+    /// Reserves further counters before they run out. To be called before each command; driving does it between blocks.
+    pub(super) async fn top_up(&mut self) -> Result<(), DriveError> {
         match &self.counters {
             Some(source) if self.connection.counter_mut().remaining() < COUNTERS_LOW => {
                 source.top_up(self.connection.counter_mut()).await.map_err(DriveError::Counters)

@@ -121,7 +121,9 @@ impl Session {
         work: &Work<'_>,
         mut take: impl FnMut(Part<'_>) -> Taken<T>,
     ) -> Result<T, RequestError> {
-        self.request(work, |connection, now| connection.get(request, now)).map_err(|e| about(e, request.attribute))?;
+        self.request(work, |connection, now| connection.get(request, now))
+            .await
+            .map_err(|e| about(e, request.attribute))?;
         let answer = self.answer(work, |response| match response {
             Response::Get(GetDataResult::Data(data)) => take(Part::Whole(data)),
             Response::Get(GetDataResult::Error(result)) => ControlFlow::Break(Err(refused(result))),
@@ -138,7 +140,7 @@ impl Session {
         work: &Work<'_>,
     ) -> Result<Vec<Result<Value, RequestError>>, RequestError> {
         let requests: Vec<_> = attributes.iter().copied().map(AttributeRequest::whole).collect();
-        self.request(work, |connection, now| connection.get_list(&requests, now))?;
+        self.request(work, |connection, now| connection.get_list(&requests, now)).await?;
         let mut blocks = Blocks::default();
         self.answer(work, |response| match response {
             Response::GetList(list) => ControlFlow::Break(Ok(results(list.iter(), attributes))),
@@ -157,7 +159,7 @@ impl Session {
     ) -> Result<(), RequestError> {
         let before = self.driver.octets_sent();
         let started = self.request(work, |connection, now| connection.set(request, value, now));
-        started.map_err(|error| about(error, request.attribute))?;
+        started.await.map_err(|error| about(error, request.attribute))?;
         let answer = self.answer(work, |response| {
             ControlFlow::Break(match response {
                 Response::Set(DataAccessResult::Success) => Ok(()),
@@ -180,7 +182,7 @@ impl Session {
         let object = ObjectRef::Method { class: method.class, obis: method.instance, method: method.method };
         let before = self.driver.octets_sent();
         let started = self.request(work, |connection, now| connection.action(method, parameter, now));
-        started.map_err(|error| error.with_object(object))?;
+        started.await.map_err(|error| error.with_object(object))?;
         let mut blocks = Blocks::default();
         let answer = self.answer(work, |response| match response {
             Response::Action(result) => ControlFlow::Break(returned(result)),
@@ -201,7 +203,7 @@ impl Session {
     }
 
     /// Gives the connection a request, unless there is a reason not to.
-    fn request(
+    async fn request(
         &mut self,
         work: &Work<'_>,
         command: impl FnOnce(&mut super::driver::StackConnection, dlms::Instant) -> Result<(), UsageError>,
@@ -212,6 +214,7 @@ impl Session {
             return Err(lost.clone().with_kind(kind).with_sent(false));
         }
         work.check()?;
+        self.driver.top_up().await.map_err(|error| from_drive(error, "before the request was sent"))?;
         self.driver.command(command).map_err(from_usage)
     }
 

@@ -11,7 +11,7 @@ use dlms::{
 };
 use jiff::Timestamp;
 
-use super::{AttributeRef, ItemResult};
+use super::{AttributeRef, ItemResult, RequestError};
 use crate::meter::TimeBasis;
 
 /// Result of an [`Operation`](super::Operation), one variant for each of its variants.
@@ -83,6 +83,8 @@ pub struct ProfileReading {
     pub layout: Arc<ProfileLayout>,
     /// The rows in ascending order of capture time, without duplicates.
     pub rows: Vec<CaptureRow>,
+    /// Why the rows end before the selection does: what was read before the failure is not lost with it.
+    pub interrupted: Option<RequestError>,
     /// When the last of them reached us.
     pub received: Timestamp,
 }

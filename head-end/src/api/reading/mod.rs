@@ -47,7 +47,9 @@ impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
         let (meter, what) = ask::profile(request.get_ref())?;
         let read = self.0.head_end.read_profile(&meter, what, deadline).await;
         let read = read.map_err(|error| status::operation(&error, &meter))?;
-        Ok(Response::new(Box::pin(stream::iter(answer::profile(&meter, read).map(Ok)))))
+        // Rows that came before a failure are answered before it is told.
+        let interrupted = read.reading.interrupted.as_ref().map(|error| Err(status::operation(error, &meter)));
+        Ok(Response::new(Box::pin(stream::iter(answer::profile(&meter, read).map(Ok).chain(interrupted)))))
     }
 
     async fn get_attributes(

@@ -58,22 +58,25 @@ pub(super) async fn read(
                 layout
             }
         };
-        match select(session, memory, &layout, request.selection, work).await {
-            Ok(rows) => {
-                let rows = ordered(rows);
-                let missing: u64 = gaps(&rows, layout.capture_period_s).iter().map(|gap| gap.missing).sum();
-                if missing > 0 {
-                    tracing::info!(%meter, profile = %request.profile, missing, "the profile has gaps");
-                }
-                return Ok(ProfileReading { layout, rows, received: Timestamp::now() });
-            }
+        let mut rows = Vec::new();
+        let interrupted = match select(session, memory, &layout, request.selection, work, &mut rows).await {
+            Ok(()) => None,
             Err(RowsError::Layout) if known => {
                 tracing::info!(%meter, profile = %request.profile, "the profile was set up anew");
                 memory.orders.remove(&request.profile);
+                continue;
             }
             Err(RowsError::Layout) => return Err(inconsistent(request.profile)),
+            // Nothing that was read is thrown away.
+            Err(RowsError::Request(error)) if !rows.is_empty() => Some(error),
             Err(RowsError::Request(error)) => return Err(error),
+        };
+        let rows = ordered(rows);
+        let missing: u64 = gaps(&rows, layout.capture_period_s).iter().map(|gap| gap.missing).sum();
+        if missing > 0 {
+            tracing::info!(%meter, profile = %request.profile, missing, "the profile has gaps");
         }
+        return Ok(ProfileReading { layout, rows, interrupted, received: Timestamp::now() });
     }
 }
 
@@ -84,25 +87,26 @@ async fn select(
     layout: &ProfileLayout,
     selection: ProfileSelection,
     work: &Work<'_>,
-) -> Result<Vec<CaptureRow>, RowsError> {
+    found: &mut Vec<CaptureRow>,
+) -> Result<(), RowsError> {
     let order = layout::order(session, memory, layout.profile, work).await.map_err(RowsError::Request)?;
     let policy = session.config().time;
     let rows = Rows::new(layout, &policy, Nulls::as_before(layout.capture_period_s, order));
     match selection {
-        ProfileSelection::All => rows.read(session, None, work).await,
-        ProfileSelection::Entries { from, to } => entries(session, &rows, from, to, work).await,
+        ProfileSelection::All => rows.read(session, None, work, found).await,
+        ProfileSelection::Entries { from, to } => entries(session, &rows, from, to, work, found).await,
         ProfileSelection::Range { from, to } => {
-            let inside = |row: &CaptureRow| from <= row.time && row.time < to;
-            let mut found = match range(session, memory, &rows, from, to, work).await {
+            let read = match range(session, memory, &rows, from, to, work, found).await {
                 Err(RowsError::Request(error)) if session.lost().is_none() && is_selection_refused(&error) => {
                     tracing::debug!(meter = %session.config().id, %error, "no range access, rows are searched for");
-                    search::range(session, layout, &rows, order, from, to, work).await?
+                    found.clear();
+                    search::range(session, layout, &rows, order, from, to, work, found).await
                 }
-                read => read?,
+                read => read,
             };
             // Meters treat bounds in their own ways; some ignore them.
-            found.retain(inside);
-            Ok(found)
+            found.retain(|row| from <= row.time && row.time < to);
+            read
         }
     }
 }
@@ -114,10 +118,11 @@ async fn entries(
     from: u32,
     to: u32,
     work: &Work<'_>,
-) -> Result<Vec<CaptureRow>, RowsError> {
+    found: &mut Vec<CaptureRow>,
+) -> Result<(), RowsError> {
     let mut room = [0; SELECTION_OCTETS];
     let selection = EntryDescriptor::rows(from.max(1), to).selection(&mut room).map_err(|_| too_long())?;
-    rows.read(session, selectable(session, selection)?, work).await
+    rows.read(session, selectable(session, selection)?, work, found).await
 }
 
 /// Range access by the clock.
@@ -128,7 +133,8 @@ async fn range(
     from: Timestamp,
     to: Timestamp,
     work: &Work<'_>,
-) -> Result<Vec<CaptureRow>, RowsError> {
+    found: &mut Vec<CaptureRow>,
+) -> Result<(), RowsError> {
     let Some(column) = rows.clock_column() else {
         let message = "the profile has no column with the time of a clock, so that it has no ranges of time";
         return Err(RowsError::Request(super::failure::head_end(Kind::InvalidRequest, message)));
@@ -140,7 +146,7 @@ async fn range(
     let to = bound(to.checked_add(slack).unwrap_or(Timestamp::MAX));
     let mut room = [0; SELECTION_OCTETS];
     let selection = RangeDescriptor::between(column, &from, &to).selection(&mut room).map_err(|_| too_long())?;
-    rows.read(session, selectable(session, selection)?, work).await
+    rows.read(session, selectable(session, selection)?, work, found).await
 }
 
 /// How the meter writes its times now.

@@ -59,15 +59,16 @@ impl<'a> Rows<'a> {
     }
 
     /// Reads the rows that `selection` selects, in the meter's order, each decoded as soon as its octets are there.
+    /// What was read before an error stays in `rows`.
     pub(super) async fn read(
         &self,
         session: &mut Session,
         selection: Option<Selection<'_>>,
         work: &Work<'_>,
-    ) -> Result<Vec<CaptureRow>, RowsError> {
+        rows: &mut Vec<CaptureRow>,
+    ) -> Result<(), RowsError> {
         let attribute = profile_generic::Buffer::of(self.layout.profile);
         let mut reader = Some(RowReader::new(&self.columns, self.nulls));
-        let mut rows = Vec::new();
         let mut failed = None;
         let request = AttributeRequest { attribute, selection };
         let streamed = session.stream(request, work, |part| {
@@ -83,7 +84,7 @@ impl<'a> Rows<'a> {
             // association.
             if let (Some(ready), None) = (&mut reader, &failed) {
                 ready.push(octets);
-                failed = self.take(ready, &mut rows).err();
+                failed = self.take(ready, rows).err();
             }
             if !last {
                 return ControlFlow::Continue(());
@@ -95,7 +96,7 @@ impl<'a> Rows<'a> {
         });
         streamed.await.map_err(RowsError::Request)?;
         match failed {
-            None => Ok(rows),
+            None => Ok(()),
             Some(RowError { kind: RowErrorKind::Columns { .. }, .. }) => Err(RowsError::Layout),
             Some(error) => Err(RowsError::Request(self.malformed(error))),
         }

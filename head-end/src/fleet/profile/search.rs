@@ -25,15 +25,16 @@ pub(super) async fn range(
     from: Timestamp,
     to: Timestamp,
     work: &Work<'_>,
-) -> Result<Vec<CaptureRow>, RowsError> {
+    found: &mut Vec<CaptureRow>,
+) -> Result<(), RowsError> {
     let count = match order {
         SortMethod::Fifo | SortMethod::Lifo => in_use(session, layout, work).await?,
         // Sorted by something else than time.
         _ => None,
     };
-    let Some(count) = count else { return rows.read(session, None, work).await };
+    let Some(count) = count else { return rows.read(session, None, work, found).await };
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let newest_first = order == SortMethod::Lifo;
     // In a LIFO profile the range begins with its newest row.
@@ -48,10 +49,10 @@ pub(super) async fn range(
         }
     };
     match (first, last) {
-        (Some(first), Some(end)) if first < end => entries(session, rows, first, end - 1, work).await,
-        (Some(_), Some(_)) => Ok(Vec::new()),
+        (Some(first), Some(end)) if first < end => entries(session, rows, first, end - 1, work, found).await,
+        (Some(_), Some(_)) => Ok(()),
         // Entry access is refused as well.
-        _ => rows.read(session, None, work).await,
+        _ => rows.read(session, None, work, found).await,
     }
 }
 
@@ -77,11 +78,12 @@ async fn position(
     let (mut low, mut high) = (1, count.saturating_add(1));
     while low < high {
         let middle = low + (high - low) / 2;
-        let read = match entries(session, rows, middle, middle, work).await {
-            Ok(read) => read,
+        let mut read = Vec::new();
+        match entries(session, rows, middle, middle, work, &mut read).await {
+            Ok(()) => {}
             Err(RowsError::Request(error)) if session.lost().is_none() && !is_final(&error) => return Ok(None),
             Err(error) => return Err(error),
-        };
+        }
         let Some((time, _)) = read.first().and_then(dated) else { return Ok(None) };
         if beyond(time) {
             high = middle;

@@ -30,6 +30,19 @@ async fn lesson_01_blocks_are_reserved_ahead_and_used_up_before_the_next() {
 }
 
 #[tokio::test]
+async fn lesson_01_a_session_that_outlives_its_block_goes_on_with_the_next() {
+    let setup = Setup::new(1).await;
+    let meter = setup.managed(0);
+    for _ in 0..BLOCK + 10 {
+        let Outcome::Attributes(values) = setup.execute(&meter, get(3, IMPORT, 2)).await.unwrap() else {
+            panic!("another outcome")
+        };
+        assert!(values[0].is_ok(), "{values:?}");
+    }
+    assert_eq!(setup.registered.reservations.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn lesson_01_counters_that_are_left_serve_the_next_session() {
     let options = FleetOptions::default();
     let setup = Setup::with(ports(), options).await;
