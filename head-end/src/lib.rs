@@ -16,6 +16,7 @@
 //! | secrets at rest | [`vault`] |
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod fleet;
 pub mod head_end;

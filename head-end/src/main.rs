@@ -1,2 +1,7 @@
-//! head-end
-fn main() {}
+//! `head-end`: the server, and a command line over the same gRPC API.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dlms_head_end::cli::main()
+}

@@ -17,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::head_end::HeadEnd;
 
+pub(crate) use self::parse::to_timestamp;
 pub use self::server::{ServeError, ServerOptions, serve};
 
 /// What the services share.

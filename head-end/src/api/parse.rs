@@ -106,7 +106,7 @@ pub(super) fn timestamp(time: &prost_types::Timestamp) -> Result<Timestamp, Stri
     Timestamp::new(time.seconds, time.nanos).map_err(|error| error.to_string())
 }
 
-pub(super) fn to_timestamp(time: Timestamp) -> prost_types::Timestamp {
+pub(crate) fn to_timestamp(time: Timestamp) -> prost_types::Timestamp {
     // Protobuf counts the fraction upwards from the second before, also before 1970.
     let nanos = time.as_nanosecond();
     let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or(i64::MAX);

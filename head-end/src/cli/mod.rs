@@ -1,0 +1,115 @@
+//! The command line: `serve`, and clients of the gRPC API.
+//!
+//! | exit status | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | the call was answered, but something at the meter did not succeed |
+//! | 2 | wrong usage, or a configuration that is not valid |
+//! | 3 | the head-end answered with an error |
+//! | 4 | the head-end could not be reached |
+//! | 5 | the head-end could not start, or failed |
+
+mod attributes;
+mod client;
+mod discover;
+mod failure;
+mod json;
+mod meters;
+mod moment;
+mod output;
+mod profile;
+mod read;
+mod readings;
+mod serve;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use self::{
+    client::ClientOptions,
+    failure::{Exit, Failure},
+    output::Format,
+    serve::init_logging,
+};
+
+/// Reads fleets of DLMS/COSEM meters and offers them over gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "head-end", version, about, after_help = EXIT_STATUS)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 done; 1 something at the meter did not succeed; 2 wrong usage or configuration;
+3 the head-end answered with an error; 4 it could not be reached; 5 it could not start, or failed.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the head-end
+    Serve(serve::Serve),
+    /// Register, show and change meters
+    #[command(subcommand)]
+    Meters(meters::Meters),
+    /// Read registers of a meter now
+    Read(read::Read),
+    /// Read rows of a profile of a meter now
+    Profile(profile::Profile),
+    /// Read attributes of a meter as they are
+    Get(attributes::Get),
+    /// Write an attribute of a meter
+    Set(attributes::Set),
+    /// Invoke a method of a meter
+    Invoke(attributes::Invoke),
+    /// Read the object list of a meter
+    Discover(discover::Discover),
+    /// Show readings from the store
+    Readings(readings::Readings),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::start(&error).report(Format::Table),
+    };
+    let format = cli.command.format();
+    match runtime.block_on(cli.command.run()) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(format),
+    }
+}
+
+impl Command {
+    async fn run(self) -> Result<Exit, Failure> {
+        match self {
+            Self::Serve(command) => command.run().await,
+            Self::Meters(command) => command.run().await,
+            Self::Read(command) => command.run().await,
+            Self::Profile(command) => command.run().await,
+            Self::Get(command) => command.run().await,
+            Self::Set(command) => command.run().await,
+            Self::Invoke(command) => command.run().await,
+            Self::Discover(command) => command.run().await,
+            Self::Readings(command) => command.run().await,
+        }
+    }
+
+    fn format(&self) -> Format {
+        match self {
+            Self::Serve(_) => Format::Table,
+            Self::Meters(command) => command.client().format,
+            Self::Read(command) => command.client.format,
+            Self::Profile(command) => command.client.format,
+            Self::Get(command) => command.client.format,
+            Self::Set(command) => command.client.format,
+            Self::Invoke(command) => command.client.format,
+            Self::Discover(command) => command.client.format,
+            Self::Readings(command) => command.client.format,
+        }
+    }
+}

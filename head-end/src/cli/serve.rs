@@ -1,0 +1,88 @@
+//! `head-end serve`.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::{Exit, Failure, output};
+use crate::{
+    config::{Config, LogFormat, Options},
+    node::{MASTER_KEY_VARIABLE, Node},
+};
+
+/// Run the head-end.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Configuration file in TOML; its keys are the flags below, with underscores
+    #[arg(long, env = "HEADEND_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let file = match &self.config {
+            Some(path) => Options::from_file(path).map_err(|error| Failure::configuration(&error))?,
+            None => Options::default(),
+        };
+        let config = self.options.over(file).resolve();
+        init_logging(&config)?;
+        let master_key = std::env::var(MASTER_KEY_VARIABLE).ok().map(zeroize::Zeroizing::new);
+        let started = Node::open(config, master_key.as_deref().map(String::as_str)).await;
+        let node = started.map_err(|error| Failure::start(&error))?;
+        drop(master_key);
+        let listener = match node.listen().await {
+            Ok(listener) => listener,
+            Err(error) => {
+                node.close().await;
+                return Err(Failure::start(&error));
+            }
+        };
+        let address = listener.local_addr().unwrap_or(node.config().listen);
+        tracing::info!(%address, data = %node.config().data_dir.display(), "serving gRPC");
+        // For whoever started this process and waits for it: the port may have been 0.
+        output::print(format_args!("listening on {address}"));
+        node.serve(listener, stop_signal()).await.map_err(|error| Failure::start(&error))?;
+        Ok(Exit::Success)
+    }
+}
+
+/// Sends log messages to standard error.
+///
+/// # Errors
+/// When the filter is not one.
+pub fn init_logging(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| Failure::usage(format!("{:?} is not a filter for log messages: {error}", config.log)))?;
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colored = std::io::stderr().is_terminal() && !no_color;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colored);
+    let set = match config.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    set.map_err(|error| Failure::usage(format!("logging is set up already: {error}")))
+}
+
+/// Ready when the process is told to stop.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("stopping");
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without signals the process can only be killed; ending at once would be worse.
+        std::future::pending::<()>().await;
+    }
+    tracing::info!("stopping");
+}
