@@ -12,6 +12,8 @@ use dlms::obis::ObisCode;
 use serde_json::json;
 
 use peer::ours::{Answer, Ours};
+use peer::reader::Reader;
+use peer::simulated::{MeterServer, Truth, View};
 use peer::{Access, Framing, meter, ours};
 
 const LDN: ObisCode = ObisCode::new(0, 0, 42, 0, 0, 255);
@@ -92,4 +94,51 @@ fn our_client_reads_its_meter_over_hdlc() {
         against_server(Framing::Hdlc, Access::Public, 16, max_pdu);
         against_server(Framing::Hdlc, Access::Ciphered { general: false }, 1, max_pdu);
     }
+}
+
+/// Everything that the model shows to a client, read by the other implementation, is what the model holds.
+fn against_meter_server(framing: Framing) {
+    let server = MeterServer::start();
+    let truth = Truth::new();
+    let address = if framing == Framing::Hdlc { server.hdlc } else { server.wrapper };
+    let mut counter = 0;
+    for access in [Access::Public, Access::Password, Access::Ciphered { general: false }] {
+        for max_pdu in [1024, 256] {
+            let view = View { access, max_pdu };
+            let mut reader = Reader::open(address, framing, access, max_pdu, counter).expect("an association");
+            let mut read = 0;
+            for (class, obis, attributes) in truth.objects(view) {
+                for attribute in attributes {
+                    let load_profile = class == 7 && attribute == 2 && obis.0[0] == 1;
+                    // What an association changes by being there: counters, its status, the client's title. And its
+                    // context info, which depends on what this client proposes.
+                    let moving = (class == 1 && obis.0[2] == 43)
+                        || (class == 15 && matches!(attribute, 5 | 8))
+                        || (class == 64 && attribute == 4);
+                    if load_profile || moving {
+                        continue;
+                    }
+                    let expected = truth.read(view, class, obis, attribute, None).ok();
+                    let found = reader.read(class, obis.0, attribute, None).expect("an answer");
+                    assert_eq!(found, expected, "{access:?} {max_pdu}: class {class}, {obis}, attribute {attribute}");
+                    read += 1;
+                }
+            }
+            let profile = reader.read(7, PROFILE.0, 2, Some((5, 120))).expect("an answer");
+            assert_eq!(profile, truth.entries(view, PROFILE, 5, 120).ok(), "{access:?} {max_pdu}");
+            assert!(read >= 20, "only {read} attributes");
+            counter = reader.counter().max(counter);
+            reader.close().expect("a release");
+        }
+    }
+}
+
+#[test]
+fn its_client_reads_meter_server_over_the_wrapper() {
+    against_meter_server(Framing::Wrapper);
+}
+
+#[test]
+fn its_client_reads_meter_server_over_hdlc() {
+    against_meter_server(Framing::Hdlc);
 }

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::Command;
 
 use dlms::apdu::Selection;
-use dlms::axdr::{Data, Writer};
+use dlms::axdr::Data;
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
 use serde_json::{Value, json};
 
-use peer::simulated::{MeterServer, NOW, Truth, View};
+use peer::simulated::{MeterServer, NOW, Truth, View, encoded};
 use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY, Framing, PASSWORD};
 
 const LOAD_PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
@@ -103,24 +103,9 @@ fn by_range(truth: &Truth, view: View, from: i64, to: i64) -> (Value, Option<Val
 }
 
 fn by_entry(truth: &Truth, view: View, first: u32, last: u32) -> (Value, Option<Value>) {
-    let parameters = encoded(|writer| {
-        writer.structure(4)?;
-        writer.double_long_unsigned(first)?;
-        writer.double_long_unsigned(last)?;
-        writer.long_unsigned(1)?;
-        writer.long_unsigned(0)
-    });
-    let parameters = Data::from_slice(&parameters).expect("a value");
-    let expected = truth.read(view, 7, LOAD_PROFILE, 2, Some(Selection { selector: 2, parameters }));
+    let expected = truth.entries(view, LOAD_PROFILE, first, last).expect("rows");
     let request = json!({ "class": 7, "obis": LOAD_PROFILE.to_string(), "attribute": 2, "entries": [first, last] });
-    (request, Some(expected.expect("rows")))
-}
-
-fn encoded(write: impl FnOnce(&mut Writer<'_>) -> Result<(), dlms::axdr::BufferFull>) -> Vec<u8> {
-    let mut scratch = [0; 128];
-    let mut writer = Writer::new(&mut scratch);
-    write(&mut writer).expect("room");
-    writer.written().to_vec()
+    (request, Some(expected))
 }
 
 fn iso(seconds: i64) -> String {

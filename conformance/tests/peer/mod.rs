@@ -4,6 +4,7 @@
 
 pub(crate) mod meter;
 pub(crate) mod ours;
+pub(crate) mod reader;
 pub(crate) mod simulated;
 
 use std::io::{self, Read, Write};

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeDescriptor, DataAccessResult, Selection};
 use dlms::association::server::{Access as Asked, Cursor, Device, Progress};
-use dlms::axdr::{Data, Writer};
+use dlms::axdr::{BufferFull, Data, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::Protection;
@@ -150,6 +150,25 @@ impl Truth {
         Ok(plain(&data(&value, Place::new(&[], 0)).to_json()))
     }
 
+    /// Rows of a profile by their position, from 1.
+    pub(crate) fn entries(
+        &self,
+        view: View,
+        profile: ObisCode,
+        first: u32,
+        last: u32,
+    ) -> Result<Value, DataAccessResult> {
+        let parameters = encoded(|writer| {
+            writer.structure(4)?;
+            writer.double_long_unsigned(first)?;
+            writer.double_long_unsigned(last)?;
+            writer.long_unsigned(1)?;
+            writer.long_unsigned(0)
+        });
+        let parameters = Data::from_slice(&parameters).expect("a value");
+        self.read(view, 7, profile, 2, Some(Selection { selector: 2, parameters }))
+    }
+
     /// Class, logical name and attributes of every object that a client is shown.
     pub(crate) fn objects(&self, view: View) -> Vec<(u16, ObisCode, Vec<i8>)> {
         let association = ObisCode::new(0, 0, 40, 0, 0, 255);
@@ -163,4 +182,12 @@ impl Truth {
         };
         list.as_array().expect("a list").iter().map(|entry| object(entry).expect("an object")).collect()
     }
+}
+
+/// The octets of a value.
+pub(crate) fn encoded(write: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>) -> Vec<u8> {
+    let mut scratch = [0; 128];
+    let mut writer = Writer::new(&mut scratch);
+    write(&mut writer).expect("room");
+    writer.written().to_vec()
 }
