@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | plain values | [`id`], [`obis`], [`time`], [`unit`], [`instant`] |
+//! | plain values | [`id`], [`obis`], [`time`], [`mod@unit`], [`instant`] |
 //! | A-XDR | [`axdr`], [`deviation`] |
 //! | application protocol data units | [`acse`], [`apdu`] |
 //! | security | [`security`] |

@@ -1,4 +1,4 @@
-//! Compact arrays: one type description, then values without tags (`spec/axdr.md`, clause 4).
+//! Compact arrays: one type description, then values without tags (Green Book, xDLMS module).
 //!
 //! An inner array has a fixed count in its type description and none in the contents. One implementation in the
 //! field reads a count there; two do as here.

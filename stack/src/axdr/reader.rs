@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a length or count: one octet up to 127, else 0x80+n and n octets, n from 1 to 4.
-    /// Longer than necessary forms are accepted, as meters send them (`spec/axdr.md`, edge cases).
+    /// Longer than necessary forms are accepted, as meters send them.
     ///
     /// # Errors
     /// `Truncated`, or `InvalidLength` for the indefinite form and for more than four octets.

@@ -1,4 +1,4 @@
-//! Tags of the alternatives of `Data` (Green Book, xDLMS module; `spec/axdr.md`, clause 2).
+//! Tags of the alternatives of `Data` (Green Book, xDLMS module; the delta types from its ninth edition on).
 
 use super::Reader;
 

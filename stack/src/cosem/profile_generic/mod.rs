@@ -19,7 +19,7 @@ use crate::obis::ObisCode;
 interface_class! {
     "Profile generic" = 7, versions 0..=1;
     attributes {
-        /// The rows: an array of structures, or a compact array. See [`Rows`] and [`RowReader`].
+        /// The rows: an array of structures, or a compact array. See [`Rows`] and, with `alloc`, `RowReader`.
         2 Buffer "buffer": Any<'a>;
         /// What each column holds.
         3 CaptureObjects "capture_objects": Array<'a, CaptureObject>;
