@@ -3,12 +3,17 @@
 
 mod peer;
 
+use std::net::{SocketAddr, TcpListener};
+
 use dlms::apdu::{AttributeDescriptor, AttributeRequest, MethodDescriptor, Selection};
 use dlms::axdr::{Data, Writer};
 use dlms::hdlc::Parameters;
 use dlms::id::{AttributeId, ClassId, MethodId};
 use dlms::link::Link;
 use dlms::obis::ObisCode;
+use dlms_conformance::record::{Kind, Security};
+use dlms_conformance::recorder::{self, Exchanged};
+use dlms_conformance::values::Reported;
 use serde_json::json;
 
 use peer::ours::{Answer, Ours};
@@ -141,4 +146,121 @@ fn its_client_reads_meter_server_over_the_wrapper() {
 #[test]
 fn its_client_reads_meter_server_over_hdlc() {
     against_meter_server(Framing::Hdlc);
+}
+
+/// Records exchanges of the two Rust implementations for the corpus: run by `peers/record.sh`.
+#[test]
+#[ignore = "rewrites conformance/corpus"]
+fn record_corpus() {
+    let security = Security {
+        block_cipher_key: Some(peer::ENCRYPTION_KEY.to_vec().into()),
+        auth_key: Some(peer::AUTHENTICATION_KEY.to_vec().into()),
+        key_origin: Some("standard-example".to_owned()),
+        ..Security::default()
+    };
+    let ciphered = Access::Ciphered { general: false };
+    let general = Access::Ciphered { general: true };
+
+    let server = MeterServer::start();
+    for (name, framing, access, address) in [
+        ("cosem-rs-client-wrapper-hls", Framing::Wrapper, ciphered, server.wrapper),
+        ("cosem-rs-client-hdlc-lls", Framing::Hdlc, Access::Password, server.hdlc),
+    ] {
+        record(
+            name,
+            framing,
+            access,
+            address,
+            &security,
+            "dlms-cosem-rs 0.1.0 as client and this project's meter-server",
+            |at| {
+                let mut reader = Reader::open(at, framing, access, 256, 0).expect("an association");
+                let mut reported = Vec::new();
+                for (class, obis, attribute, entries) in [
+                    (1, LDN, 2, None),
+                    (3, REGISTER, 2, None),
+                    (3, REGISTER, 3, None),
+                    (8, ObisCode::new(0, 0, 1, 0, 0, 255), 2, None),
+                    (7, PROFILE, 3, None),
+                    (7, PROFILE, 2, Some((1, 24))),
+                ] {
+                    let value = reader.read(class, obis.0, attribute, entries).expect("an answer").expect("a value");
+                    let selector = entries.map(|_| 2);
+                    reported.push(Reported { class, obis: obis.to_string(), attribute, selector, value });
+                }
+                reader.close().expect("a release");
+                reported
+            },
+        );
+    }
+    for (name, framing, access) in [
+        ("cosem-rs-server-wrapper-hls", Framing::Wrapper, ciphered),
+        ("cosem-rs-server-wrapper-general", Framing::Wrapper, general),
+        ("cosem-rs-server-hdlc-public", Framing::Hdlc, Access::Public),
+    ] {
+        let client = access.client();
+        let (address, thread) = meter::start(framing, access, client, 512);
+        record(
+            name,
+            framing,
+            access,
+            address,
+            &security,
+            "this project's client and dlms-cosem-rs 0.1.0 as server",
+            |at| {
+                match framing {
+                    Framing::Wrapper => {
+                        exercise(&mut Ours::connect(at, ours::wrapper(client), access, client, 512), true)
+                    }
+                    Framing::Hdlc => {
+                        let link = ours::hdlc(client, Parameters::DEFAULT);
+                        exercise(&mut Ours::connect(at, link, access, client, 512), true);
+                    }
+                }
+                let report = |class, obis: ObisCode, attribute, selector, value| Reported {
+                    class,
+                    obis: obis.to_string(),
+                    attribute,
+                    selector,
+                    value,
+                };
+                // What the server was told to hold.
+                vec![
+                    report(1, LDN, 2, None, json!(hex::encode(meter::NAME))),
+                    report(7, PROFILE, 2, None, meter::rows(1, meter::ROWS)),
+                    report(7, PROFILE, 2, Some(2), meter::rows(3, 9)),
+                    report(70, RELAY, 2, None, json!(false)),
+                    report(70, RELAY, 2, None, json!(true)),
+                ]
+            },
+        );
+        thread.join().expect("no panic").expect("no error");
+    }
+}
+
+fn record(
+    name: &str,
+    framing: Framing,
+    access: Access,
+    server: SocketAddr,
+    security: &Security,
+    who: &str,
+    client: impl FnOnce(SocketAddr) -> Vec<Reported>,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let proxy = std::thread::spawn(move || recorder::proxy(&listener, &server.to_string()));
+    let reported = client(address);
+    let octets = proxy.join().expect("no panic").expect("an exchange");
+    let exchanged = Exchanged {
+        session: name.to_owned(),
+        kind: if framing == Framing::Hdlc { Kind::Hdlc } else { Kind::Wrapper },
+        security: matches!(access, Access::Ciphered { .. }).then(|| security.clone()),
+        document: format!("recorded between {who}"),
+    };
+    let mut records = recorder::records(&exchanged, &octets);
+    recorder::annotate(&mut records, &reported, who).expect("the values agree");
+    let lines: Vec<String> = records.iter().map(|record| serde_json::to_string(record).expect("JSON") + "\n").collect();
+    let path = format!("{}/corpus/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(path, lines.concat()).expect("written");
 }
