@@ -226,16 +226,17 @@ impl Actor {
 
             let unheard = live.session.answers() == answers;
             let unsent = live.session.octets_sent() == octets;
-            let lost = live.session.lost().is_some();
-            self.memory.counter_refused = live.session.wants_resynchronisation();
+            let lost = live.session.lost().map(RequestError::kind);
+            self.memory.counter_refused = live.session.counter_refused();
             let refused = self.memory.counter_refused.is_some();
-            if lost {
+            if lost.is_some() {
                 self.drop_session().await;
             }
             // An idle association may have died unnoticed, and a refused counter was not understood: both can be asked
-            // once more. What changes something is never sent twice.
+            // once more. What changes something is never sent twice, and what was answered wrongly not asked again.
             let safe = !operation.is_mutating() || unsent;
-            let worth = unheard && lost && (reused || refused);
+            let died = reused && lost == Some(Kind::Unreachable);
+            let worth = unheard && (died || refused);
             if !(again && safe && worth) || work.check().is_err() {
                 return result;
             }

@@ -82,7 +82,7 @@ impl Session {
         loop {
             work.check()?;
             let error = match Self::attempt(environment, config, memory, work.deadline).await? {
-                Ok(session) => return Ok(session.resynchronised(resynchronised)),
+                Ok(session) => return Ok(session),
                 Err(error) => error,
             };
             let hint = match (&config.ciphering, counter_refused(&error)) {

@@ -37,7 +37,6 @@ pub(super) struct Session {
     answers: u64,
     /// The meter refused the counter of a request: the next session begins with a look at the meter's.
     counter_refused: Option<Option<u32>>,
-    resynchronised: bool,
 }
 
 /// What an answer's taker says.
@@ -46,11 +45,7 @@ type Taken<T> = ControlFlow<Result<T, RequestError>>;
 impl Session {
     pub(super) fn new(driver: Driver, config: Arc<MeterConfig>, negotiated: Negotiated) -> Self {
         let (lost, counter_refused) = (None, None);
-        Self { driver, config, negotiated, lost, answers: 0, counter_refused, resynchronised: false }
-    }
-
-    pub(super) fn resynchronised(self, resynchronised: bool) -> Self {
-        Self { resynchronised, ..self }
+        Self { driver, config, negotiated, lost, answers: 0, counter_refused }
     }
 
     /// What was agreed on.
@@ -73,9 +68,9 @@ impl Session {
         self.answers
     }
 
-    /// Whether the meter refused the counter of a request, and this session has not been through that already.
-    pub(super) fn wants_resynchronisation(&self) -> Option<Option<u32>> {
-        self.counter_refused.filter(|_| !self.resynchronised)
+    /// Whether the meter refused the counter of a request, and which one it would accept, where it said so.
+    pub(super) const fn counter_refused(&self) -> Option<Option<u32>> {
+        self.counter_refused
     }
 
     /// Octets that have left so far.

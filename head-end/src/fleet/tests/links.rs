@@ -21,9 +21,13 @@ async fn reads(setup: &Setup, meter: &crate::meter::MeterId) {
 async fn hdlc_over_tcp_with_every_address_width_and_window() {
     let setup = Setup::new(3).await;
     let width = |width, lower| HdlcConfig { width, lower, ..HdlcConfig::default() };
-    let one = setup.managed_over_hdlc(0, width(AddressWidth::One, None));
-    let two = setup.managed_over_hdlc(1, HdlcConfig { window: 3, ..width(AddressWidth::Two, Some(16)) });
-    let four = setup.managed_over_hdlc(2, HdlcConfig { information_field: 512, ..width(AddressWidth::Four, Some(16)) });
+    let one = setup.managed_over_hdlc(0, width(AddressWidth::One, None), PATIENCE);
+    let two = setup.managed_over_hdlc(1, HdlcConfig { window: 3, ..width(AddressWidth::Two, Some(16)) }, PATIENCE);
+    let four = setup.managed_over_hdlc(
+        2,
+        HdlcConfig { information_field: 512, ..width(AddressWidth::Four, Some(16)) },
+        PATIENCE,
+    );
     for meter in [&one, &two, &four] {
         reads(&setup, meter).await;
         // Blocks and segments together.
@@ -81,7 +85,29 @@ async fn a_port_that_does_not_exist_is_named() {
 async fn an_address_that_does_not_fit_is_the_callers_error() {
     let setup = Setup::new(1).await;
     let hdlc = HdlcConfig { lower: Some(300), width: AddressWidth::Two, ..HdlcConfig::default() };
-    let meter = setup.managed_over_hdlc(0, hdlc);
+    let meter = setup.managed_over_hdlc(0, hdlc, PATIENCE);
     let error = setup.execute(&meter, registers(&[IMPORT])).await.unwrap_err();
     assert_eq!((error.kind(), error.sent()), (RequestErrorKind::InvalidRequest, false));
+}
+
+#[tokio::test]
+async fn hdlc_over_a_serial_line() {
+    use std::os::fd::AsRawFd;
+
+    let setup = Setup::new(1).await;
+    // Our end of a pseudo terminal is the line to the meter's HDLC port.
+    let (mut line, other) = tokio_serial::SerialStream::pair().unwrap();
+    // Kept open by a handle without the lock that a serial port has; its path works without a mounted /dev/pts too.
+    let path = |descriptor: &dyn AsRawFd| format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    let handle = std::fs::File::options().read(true).write(true).open(path(&other)).unwrap();
+    drop(other);
+    let device = path(&handle).into();
+    let mut meter = tokio::net::TcpStream::connect(setup.device(0).ports().hdlc_tcp.unwrap()).await.unwrap();
+    let carrier = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut line, &mut meter).await });
+    let link = LinkConfig::HdlcSerial { device, baud: 115_200, hdlc: HdlcConfig::default() };
+    let config = management("serial", "127.0.0.1:1", Some(setup.title(0)));
+    let id = setup.registered.add(MeterConfig { link, ..config });
+    reads(&setup, &id).await;
+    assert_eq!(setup.fleet.shutdown(Instant::now() + PATIENCE).await, 0);
+    carrier.abort();
 }

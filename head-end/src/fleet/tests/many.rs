@@ -8,7 +8,10 @@ use super::{
     faults::error_of,
     support::{IMPORT, Setup, registers},
 };
-use crate::operation::{MeterAccess, RequestErrorKind};
+use crate::{
+    meter::HdlcConfig,
+    operation::{MeterAccess, RequestErrorKind},
+};
 
 /// Every fourth meter is silent, closes, or talks nonsense.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,13 +21,17 @@ async fn two_hundred_meters_are_read_at_once_and_the_sick_do_not_disturb_the_wel
     let sick = |index: usize| match index % 16 {
         3 => Some("silence:1"),
         7 => Some("close@2:1"),
-        11 => Some("garbage@3:1"),
+        11 => Some("truncate@3:1"),
         15 => Some("reset@1:1"),
         _ => None,
     };
     let mut reads = JoinSet::new();
     for index in 0..METERS {
-        let meter = setup.managed(index);
+        // Every third one over HDLC.
+        let meter = match index % 3 {
+            2 => setup.managed_over_hdlc(index, HdlcConfig::default(), Duration::from_secs(2)),
+            _ => setup.managed(index),
+        };
         if let Some(fault) = sick(index) {
             setup.device(index).set_faults(vec![fault.parse().unwrap()]);
         }

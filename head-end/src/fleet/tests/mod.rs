@@ -6,6 +6,7 @@ mod faults;
 mod links;
 mod many;
 mod profiles;
+mod replay;
 mod scripted;
 mod simulated;
 mod support;

@@ -368,3 +368,67 @@ async fn lists_that_a_meter_does_not_answer_are_read_one_by_one() {
     let values: Vec<_> = values.into_iter().map(|value| value.unwrap().value).collect();
     assert_eq!(values, [Value::DoubleLongUnsigned(1), Value::DoubleLongUnsigned(2)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_callers_deadline_ends_a_request_that_is_under_way() {
+    let mut scene = Scene::new();
+    let (fleet, meter, started) = (scene.fleet.clone(), scene.meter.clone(), Instant::now());
+    let method = crate::operation::InvokeMethod {
+        class: dlms::id::ClassId(9),
+        obis: IMPORT,
+        method: dlms::id::MethodId(1),
+        parameter: None,
+    };
+    for (operation, kind) in [
+        (get(3, IMPORT, 2), RequestErrorKind::Expired),
+        (crate::operation::Operation::InvokeMethod(method), RequestErrorKind::UnknownOutcome),
+    ] {
+        let (fleet, meter) = (fleet.clone(), meter.clone());
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let call = tokio::spawn(async move {
+            let error = match fleet.execute(&meter, operation, deadline).await {
+                Ok(Outcome::Attributes(mut values)) => values.remove(0).unwrap_err(),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => error,
+            };
+            (error, Instant::now())
+        });
+        let mut peer = scene.peer().await;
+        assert_eq!(peer.receive().await.unwrap()[0], 0x60);
+        // With ACTION among the services.
+        let mut aare = AARE.to_vec();
+        aare[38] |= 0x01;
+        peer.send(&aare).await;
+        peer.receive().await.unwrap();
+        let (error, at) = call.await.unwrap();
+        assert_eq!((error.kind(), error.sent()), (kind, true), "{error:?}");
+        assert!(at - deadline < Duration::from_secs(1), "{:?}", at - started);
+        // The connection went with the request.
+        assert_eq!(peer.receive().await, None);
+    }
+}
+
+#[tokio::test]
+async fn datagrams_that_are_no_apdus_are_passed_over() {
+    let meter = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let registered = Arc::new(Registered::default());
+    let (fleet, _) = Fleet::start(Arc::clone(&registered), crate::fleet::Network, FleetOptions::default()).unwrap();
+    let address = meter.local_addr().unwrap().to_string().parse().unwrap();
+    let udp = crate::meter::MeterConfig { link: LinkConfig::UdpWrapper { address }, ..config("u", "127.0.0.1:1") };
+    let id = registered.add(udp);
+    let read =
+        tokio::spawn(
+            async move { fleet.execute(&id, get(3, IMPORT, 2), Instant::now() + super::support::PATIENCE).await },
+        );
+    let mut room = [0; 256];
+    let wrapped = |apdu: &[u8]| [&HEADER[..], &(apdu.len() as u16).to_be_bytes(), apdu].concat();
+    let (_, head_end) = meter.recv_from(&mut room).await.unwrap();
+    // Nothing, noise, a header without its APDU, and a whole one with noise behind it.
+    for datagram in [&b""[..], b"noise", &HEADER, &[&wrapped(AARE)[..], b"noise"].concat()] {
+        meter.send_to(datagram, head_end).await.unwrap();
+    }
+    meter.recv_from(&mut room).await.unwrap();
+    meter.send_to(&wrapped(&answer(room[10], 5)), head_end).await.unwrap();
+    let Outcome::Attributes(values) = read.await.unwrap().unwrap() else { panic!("another outcome") };
+    assert_eq!(values[0].as_ref().unwrap().value, Value::DoubleLongUnsigned(5));
+}

@@ -211,12 +211,13 @@ impl Setup {
         self.registered.add(management(&id, &self.tcp(index), Some(self.title(index))))
     }
 
-    /// The same over HDLC.
-    pub(super) fn managed_over_hdlc(&self, index: usize, hdlc: HdlcConfig) -> MeterId {
+    /// The same over HDLC, with `response` for each answer.
+    pub(super) fn managed_over_hdlc(&self, index: usize, hdlc: HdlcConfig, response: Duration) -> MeterId {
         let id = format!("meter-{index}");
         let address = self.device(index).ports().hdlc_tcp.unwrap().to_string().parse().unwrap();
         let config = management(&id, "127.0.0.1:1", Some(self.title(index)));
-        self.registered.add(MeterConfig { link: LinkConfig::HdlcTcp { address, hdlc }, ..config })
+        let timeouts = Timeouts { response, ..config.timeouts };
+        self.registered.add(MeterConfig { link: LinkConfig::HdlcTcp { address, hdlc }, timeouts, ..config })
     }
 
     pub(super) async fn execute(&self, meter: &MeterId, operation: Operation) -> Result<Outcome, RequestError> {
