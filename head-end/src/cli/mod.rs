@@ -1,4 +1,4 @@
-//! The command line: `serve`, and clients of the gRPC API.
+//! The command line: `serve`, clients of the gRPC API, and a demonstration.
 //!
 //! | exit status | meaning |
 //! |---|---|
@@ -11,6 +11,8 @@
 
 mod attributes;
 mod client;
+#[cfg(feature = "demo")]
+mod demo;
 mod discover;
 mod failure;
 mod json;
@@ -50,6 +52,13 @@ Exit status: 0 done; 1 something at the meter did not succeed; 2 wrong usage or 
 enum Command {
     /// Run the head-end
     Serve(serve::Serve),
+    /// Start a fleet of simulated meters, and a head-end that reads it
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
+    /// The fleet of a demonstration, as a process of its own
+    #[cfg(feature = "demo")]
+    #[command(hide = true)]
+    DemoFleet(demo::DemoFleet),
     /// Register, show and change meters
     #[command(subcommand)]
     Meters(meters::Meters),
@@ -88,6 +97,10 @@ impl Command {
     async fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Serve(command) => command.run().await,
+            #[cfg(feature = "demo")]
+            Self::Demo(command) => command.run().await,
+            #[cfg(feature = "demo")]
+            Self::DemoFleet(command) => command.run().await,
             Self::Meters(command) => command.run().await,
             Self::Read(command) => command.run().await,
             Self::Profile(command) => command.run().await,
@@ -102,6 +115,10 @@ impl Command {
     fn format(&self) -> Format {
         match self {
             Self::Serve(_) => Format::Table,
+            #[cfg(feature = "demo")]
+            Self::Demo(command) => command.format,
+            #[cfg(feature = "demo")]
+            Self::DemoFleet(_) => Format::Table,
             Self::Meters(command) => command.client().format,
             Self::Read(command) => command.client.format,
             Self::Profile(command) => command.client.format,

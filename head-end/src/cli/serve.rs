@@ -67,7 +67,7 @@ pub fn init_logging(config: &Config) -> Result<(), Failure> {
 }
 
 /// Ready when the process is told to stop.
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
