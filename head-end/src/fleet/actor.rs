@@ -68,6 +68,15 @@ pub(super) struct Limits {
     pub(super) release: Duration,
 }
 
+/// What ties an actor to the fleet.
+pub(super) struct Ties {
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) control: Arc<Control>,
+    pub(super) stop: CancellationToken,
+    /// Held while the actor may talk to its meter.
+    pub(super) voice: Arc<Mutex<()>>,
+}
+
 /// The task of one live meter.
 pub(super) struct Actor {
     meter: MeterId,
@@ -79,6 +88,8 @@ pub(super) struct Actor {
     stop: CancellationToken,
     voice: Arc<Mutex<()>>,
     config: Option<Arc<MeterConfig>>,
+    /// The registry does not know the meter: there is nothing to live for.
+    unknown: bool,
     memory: Memory,
     live: Option<Live>,
 }
@@ -109,13 +120,11 @@ impl Actor {
         environment: Environment,
         routes: Arc<Routes>,
         limits: Limits,
-        jobs: mpsc::Receiver<Job>,
-        control: Arc<Control>,
-        stop: CancellationToken,
-        voice: Arc<Mutex<()>>,
+        ties: Ties,
     ) -> Self {
+        let Ties { jobs, control, stop, voice } = ties;
         let (config, live, memory) = (None, None, Memory::new());
-        Self { meter, environment, routes, limits, jobs, control, stop, voice, config, memory, live }
+        Self { meter, environment, routes, limits, jobs, control, stop, voice, config, unknown: false, memory, live }
     }
 
     /// Carries out jobs until there are none for a while, or until the fleet stops. Jobs that were queued when it
@@ -158,8 +167,9 @@ impl Actor {
     }
 
     async fn wake(&mut self) -> Wake {
-        let Self { jobs, control, stop, live, limits, .. } = self;
-        let until = live.as_ref().map_or_else(|| Instant::now() + limits.actor_idle, |live| live.until);
+        let Self { jobs, control, stop, live, limits, unknown, .. } = self;
+        let patience = if *unknown { Duration::ZERO } else { limits.actor_idle };
+        let until = live.as_ref().map_or_else(|| Instant::now() + patience, |live| live.until);
         let idle = async {
             match live {
                 Some(Live { session, place: Some(place), .. }) => tokio::select! {
@@ -269,7 +279,9 @@ impl Actor {
             return Ok(Arc::clone(config));
         }
         let read = timeout_at(work.deadline, self.environment.directory.meter(&self.meter)).await;
-        let config = read.map_err(|_| expired("while the meter's configuration was read"))??;
+        let read = read.map_err(|_| expired("while the meter's configuration was read"))?;
+        self.unknown = matches!(&read, Err(error) if error.kind() == Kind::NotFound);
+        let config = read?;
         self.config = Some(Arc::clone(&config));
         Ok(config)
     }

@@ -56,7 +56,7 @@ pub use self::{
 };
 
 use self::{
-    actor::{Actor, Control, Job, Limits},
+    actor::{Actor, Control, Job, Limits, Ties},
     directory::Directory,
     driver::OsRandom,
     failure::{expired, head_end},
@@ -212,16 +212,8 @@ impl Fleet {
         let limits = Limits { actor_idle: options.actor_idle, release: options.release };
         let routes = Arc::clone(&self.0.routes);
         let stop = self.0.stop.clone();
-        let actor = Actor::new(
-            meter.clone(),
-            environment,
-            routes,
-            limits,
-            queue,
-            Arc::clone(&control),
-            stop,
-            Arc::clone(&voice),
-        );
+        let ties = Ties { jobs: queue, control: Arc::clone(&control), stop, voice: Arc::clone(&voice) };
+        let actor = Actor::new(meter.clone(), environment, routes, limits, ties);
         self.0.tasks.spawn(supervise(self.clone(), meter.clone(), Arc::clone(&control), actor));
         Mailbox { jobs, control, voice }
     }

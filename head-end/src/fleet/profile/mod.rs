@@ -100,7 +100,7 @@ async fn select(
                 Err(RowsError::Request(error)) if session.lost().is_none() && is_selection_refused(&error) => {
                     tracing::debug!(meter = %session.config().id, %error, "no range access, rows are searched for");
                     found.clear();
-                    search::range(session, layout, &rows, order, from, to, work, found).await
+                    search::range(session, layout, &rows, order, from..to, work, found).await
                 }
                 read => read,
             };

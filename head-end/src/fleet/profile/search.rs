@@ -1,5 +1,7 @@
 //! Ranges of time in a profile that knows positions only: found by halving.
 
+use std::ops::Range;
+
 use dlms::cosem::{
     Attribute,
     profile_generic::{self, SortMethod},
@@ -15,15 +17,14 @@ use crate::{
     operation::{CaptureRow, ProfileLayout},
 };
 
-/// Reads the rows from `from` to before `to` by position. Single rows tell where the range begins and ends: twice the
+/// Reads the rows of the `wanted` time by position. Single rows tell where the range begins and ends: twice the
 /// logarithm of the rows in use. Where even that is not possible the whole buffer is read.
 pub(super) async fn range(
     session: &mut Session,
     layout: &ProfileLayout,
     rows: &Rows<'_>,
     order: SortMethod,
-    from: Timestamp,
-    to: Timestamp,
+    wanted: Range<Timestamp>,
     work: &Work<'_>,
     found: &mut Vec<CaptureRow>,
 ) -> Result<(), RowsError> {
@@ -40,12 +41,12 @@ pub(super) async fn range(
     // In a LIFO profile the range begins with its newest row.
     let (first, last) = match newest_first {
         false => {
-            let first = position(session, rows, count, work, |time| time >= from).await?;
-            (first, position(session, rows, count, work, |time| time >= to).await?)
+            let first = position(session, rows, count, work, |time| time >= wanted.start).await?;
+            (first, position(session, rows, count, work, |time| time >= wanted.end).await?)
         }
         true => {
-            let first = position(session, rows, count, work, |time| time < to).await?;
-            (first, position(session, rows, count, work, |time| time < from).await?)
+            let first = position(session, rows, count, work, |time| time < wanted.end).await?;
+            (first, position(session, rows, count, work, |time| time < wanted.start).await?)
         }
     };
     match (first, last) {

@@ -113,6 +113,18 @@ async fn a_panic_in_one_task_is_told_to_its_caller_and_to_nobody_else() {
     assert_eq!(error.kind(), RequestErrorKind::NotFound);
 }
 
+#[tokio::test(start_paused = true)]
+async fn meters_that_do_not_exist_leave_no_task_behind() {
+    let (fleet, _) = fleet(Nowhere, FleetOptions::default());
+    for number in 0..50 {
+        let unknown = format!("unknown-{number}").parse().unwrap();
+        let error = fleet.execute(&unknown, registers(&[IMPORT]), Instant::now() + PATIENCE).await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::NotFound);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(fleet.live_meters(), 0);
+}
+
 #[tokio::test]
 async fn actors_without_work_end_and_come_back() {
     let options = FleetOptions { actor_idle: Duration::from_millis(30), ..FleetOptions::default() };

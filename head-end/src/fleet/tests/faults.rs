@@ -56,13 +56,15 @@ async fn sweep(over_hdlc: bool, steps: std::ops::RangeInclusive<u32>) {
                 let deadline = Instant::now() + Duration::from_secs(10);
                 let result = setup.fleet.execute(&meter, registers(&[IMPORT]), deadline).await;
                 assert!(Instant::now() < deadline, "{kind}@{step} was noticed by the deadline only");
-                if let Some(error) = error_of(result) {
+                let error = error_of(result);
+                // A frame that is garbage or late is asked for again over HDLC.
+                let bound = !over_hdlc || ["close", "reset", "silence", "truncate"].contains(&kind);
+                assert!(error.is_some() || !bound, "{kind}@{step} went unnoticed");
+                if let Some(error) = error {
                     use RequestErrorKind::{Protocol, SecurityFailed, Unreachable};
-                    assert!(
-                        matches!(error.kind(), Protocol | SecurityFailed | Unreachable),
-                        "{kind}@{step}: {error:?}"
-                    );
-                    assert_eq!(error.meter().is_some() || error.object().is_some(), true, "{kind}@{step}: {error:?}");
+                    let fits = matches!(error.kind(), Protocol | SecurityFailed | Unreachable);
+                    assert!(fits, "{kind}@{step}: {error:?}");
+                    assert!(error.meter().is_some() || error.object().is_some(), "{kind}@{step}: {error:?}");
                 }
                 setup.device(index).set_faults(Vec::new());
                 let healed = setup.execute(&meter, registers(&[IMPORT])).await;

@@ -11,7 +11,8 @@ use super::support::{IMPORT, LOAD_PROFILE, Setup, ciphering, config, get, manage
 use crate::{
     meter::{Authentication, Ciphering, Envelope, MeterConfig, Secret},
     operation::{
-        AttributeRef, InvokeMethod, Layer, MeterAnswer, ObjectRef, Operation, Outcome, RequestErrorKind, SetAttribute,
+        AttributeRef, GetAttribute, InvokeMethod, Layer, MeterAnswer, ObjectRef, Operation, Outcome, RequestErrorKind,
+        SetAttribute,
     },
 };
 
@@ -158,4 +159,52 @@ async fn general_ciphering_and_dedicated_keys_work_as_well() {
         };
         assert!(results[0].is_ok(), "{id}: {results:?}");
     }
+}
+
+#[tokio::test]
+async fn a_list_whose_answer_takes_many_blocks_is_joined() {
+    let setup = Setup::new(1).await;
+    let meter = setup.managed(0);
+    let attribute = |class, obis| {
+        let attribute = AttributeRef::new(ClassId(class), obis, AttributeId(2));
+        GetAttribute { attribute, selection: None }
+    };
+    let wanted = vec![
+        attribute(3, IMPORT),
+        attribute(15, ObisCode([0, 0, 40, 0, 0, 255])),
+        attribute(3, ObisCode([1, 0, 99, 99, 0, 255])),
+        attribute(8, ObisCode::CLOCK),
+    ];
+    let Outcome::Attributes(values) = setup.execute(&meter, Operation::GetAttributes(wanted)).await.unwrap() else {
+        panic!("another outcome")
+    };
+    assert!(matches!(values[0].as_ref().unwrap().value, Value::DoubleLongUnsigned(_)));
+    assert!(matches!(&values[1].as_ref().unwrap().value, Value::Array(objects) if objects.len() > 40));
+    assert_eq!(values[2].as_ref().unwrap_err().answer(), Some(MeterAnswer::DataAccess(4)));
+    assert!(matches!(&values[3].as_ref().unwrap().value, Value::OctetString(time) if time.len() == 12));
+}
+
+#[tokio::test]
+async fn a_value_longer_than_an_apdu_is_written_in_blocks() {
+    let setup = Setup::new(1).await;
+    let meter = setup.managed(0);
+    let attribute = AttributeRef::new(ClassId(1), ObisCode([0, 0, 96, 13, 0, 255]), AttributeId(2));
+    // More than an APDU of 1,024 octets takes with its ciphering, and less than the simulated meter puts together.
+    let text: Vec<u8> = (0..1_020_u32).map(|at| (at % 251) as u8).collect();
+    let set = SetAttribute { attribute, selection: None, value: Value::OctetString(text.clone()) };
+    let Outcome::Set(results) = setup.execute(&meter, Operation::SetAttributes(vec![set])).await.unwrap() else {
+        panic!("another outcome")
+    };
+    assert_eq!(results, [Ok(())]);
+    let Outcome::Attributes(values) = setup.execute(&meter, get(1, attribute.obis, 2)).await.unwrap() else {
+        panic!("another outcome")
+    };
+    assert_eq!(values[0].as_ref().unwrap().value, Value::OctetString(text));
+    // What fits nowhere is refused before anything is sent.
+    let set = SetAttribute { attribute, selection: None, value: Value::OctetString(vec![0; 20_000]) };
+    let Outcome::Set(results) = setup.execute(&meter, Operation::SetAttributes(vec![set])).await.unwrap() else {
+        panic!("another outcome")
+    };
+    let error = results[0].as_ref().unwrap_err();
+    assert_eq!((error.kind(), error.sent()), (RequestErrorKind::InvalidRequest, false), "{error:?}");
 }
