@@ -33,7 +33,7 @@ fn impatient(setup: &Setup, index: usize, over_hdlc: bool) -> crate::meter::Mete
     let id = format!("meter-{index}");
     let ports = setup.device(index).ports();
     let mut config = management(&id, &setup.tcp(index), Some(setup.title(index)));
-    config.timeouts = Timeouts { response: Duration::from_millis(400), ..config.timeouts };
+    config.timeouts = Timeouts { response: Duration::from_millis(800), ..config.timeouts };
     if over_hdlc {
         let address = ports.hdlc_tcp.unwrap().to_string().parse().unwrap();
         config =

@@ -1,12 +1,10 @@
 //! ReadProfile by range, by position and as a whole.
 
-use std::sync::Arc;
-
 use dlms::{axdr::Value, id::AttributeId};
-use dlms_meter_server::simulator::{FleetConfig, Model};
+use dlms_meter_server::simulator::FleetConfig;
 use jiff::{SignedDuration, Timestamp};
 
-use super::support::{IMPORT, LOAD_PROFILE, Setup, config, ports};
+use super::support::{IMPORT, LOAD_PROFILE, Setup, config, model, ports};
 use crate::{
     fleet::{FleetOptions, gaps},
     meter::TimeBasis,
@@ -78,13 +76,6 @@ async fn the_whole_buffer_arrives_in_blocks() {
     let reading = read(&setup, &meter, ProfileSelection::All).await.unwrap();
     assert!(reading.rows.len() > 8_000, "{}", reading.rows.len());
     assert_eq!(gaps(&reading.rows, 900), []);
-}
-
-/// The built-in model with one line of it changed.
-fn model(from: &str, to: &str) -> Arc<Model> {
-    let text = dlms_meter_server::simulator::DEFAULT_MODEL;
-    assert!(text.contains(from));
-    Arc::new(Model::from_toml(&text.replace(from, to)).unwrap())
 }
 
 #[tokio::test]

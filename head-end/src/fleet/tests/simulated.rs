@@ -7,8 +7,11 @@ use dlms::{
     unit::Unit,
 };
 
-use super::support::{IMPORT, LOAD_PROFILE, Setup, ciphering, config, get, management, registers};
+use dlms_meter_server::simulator::FleetConfig;
+
+use super::support::{IMPORT, LOAD_PROFILE, Setup, ciphering, config, get, management, model, ports, registers};
 use crate::{
+    fleet::FleetOptions,
     meter::{Authentication, Ciphering, Envelope, MeterConfig, Secret},
     operation::{
         AttributeRef, GetAttribute, InvokeMethod, Layer, MeterAnswer, ObjectRef, Operation, Outcome, RequestErrorKind,
@@ -186,11 +189,11 @@ async fn a_list_whose_answer_takes_many_blocks_is_joined() {
 
 #[tokio::test]
 async fn a_value_longer_than_an_apdu_is_written_in_blocks() {
-    let setup = Setup::new(1).await;
+    let config = FleetConfig { model: model("max-pdu = 1024", "max-pdu = 128"), ..ports() };
+    let setup = Setup::with(config, FleetOptions::default()).await;
     let meter = setup.managed(0);
     let attribute = AttributeRef::new(ClassId(1), ObisCode([0, 0, 96, 13, 0, 255]), AttributeId(2));
-    // More than an APDU of 1,024 octets takes with its ciphering, and less than the simulated meter puts together.
-    let text: Vec<u8> = (0..1_020_u32).map(|at| (at % 251) as u8).collect();
+    let text: Vec<u8> = (0..240).collect();
     let set = SetAttribute { attribute, selection: None, value: Value::OctetString(text.clone()) };
     let Outcome::Set(results) = setup.execute(&meter, Operation::SetAttributes(vec![set])).await.unwrap() else {
         panic!("another outcome")

@@ -239,3 +239,10 @@ pub(super) fn get(class: u16, obis: ObisCode, attribute: i8) -> Operation {
     let attribute = AttributeRef::new(class.into(), obis, dlms::id::AttributeId(attribute));
     Operation::GetAttributes(vec![GetAttribute { attribute, selection: None }])
 }
+
+/// The built-in model with `from` replaced wherever it stands.
+pub(super) fn model(from: &str, to: &str) -> Arc<simulator::Model> {
+    let text = simulator::DEFAULT_MODEL;
+    assert!(text.contains(from));
+    Arc::new(simulator::Model::from_toml(&text.replace(from, to)).unwrap())
+}
