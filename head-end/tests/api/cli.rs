@@ -1,0 +1,157 @@
+//! The built binary.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{Running, quick, simulated, tcp};
+
+const KEYS: [&str; 4] = ["--guek", "000102030405060708090A0B0C0D0E0F", "--gak", "D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"];
+
+/// Runs `head-end` off the runtime's threads.
+async fn run(server: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_head-end"));
+    command.args(arguments).env("HEADEND_SERVER", server).env("HEADEND_TIMEOUT", "30s").stdin(Stdio::null());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&stdout(output)).unwrap()
+}
+
+fn error(output: &Output) -> Value {
+    serde_json::from_slice(&output.stderr).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meter_is_added_read_shown_and_deleted_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let meters = simulated(1).await;
+    let running = Running::with(quick(folder.path())).await;
+    let server = running.address.to_string();
+    let call = async |arguments: &[&str]| run(&server, arguments).await;
+    let address = tcp(&meters, 0);
+    let mut add = vec!["meters", "add", "m1", "--tcp", &address, "--client-sap", "1", "--authentication", "hls-gmac"];
+    add.extend(KEYS);
+    add.extend(["--label", "site=a", "--format", "json"]);
+    let added = json(&call(&add).await);
+    assert_eq!((&added["name"], &added["security"]["keys_set"]), (&"meters/m1".into(), &true.into()));
+    assert!(!added.to_string().contains("0001020304"));
+
+    let read = call(&["read", "m1", "1-0:1.8.0", "0-0:96.1.0", "--format", "json"]).await;
+    let read = json(&read);
+    assert_eq!(read["results"][0]["result"], "SUCCEEDED");
+    assert_eq!(read["results"][0]["reading"]["unit"], "Wh");
+    assert!(read["results"][0]["reading"]["value"].is_string());
+    assert_eq!(read["stored"], true);
+
+    let table = stdout(&call(&["read", "m1", "1-0:1.8.0"]).await);
+    assert!(table.starts_with("OBIS") && table.contains("Wh") && !table.contains('\u{1b}'), "{table}");
+
+    let refused = call(&["read", "m1", "3/1-0:99.99.99", "--format", "json"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    let refused: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused["results"][0]["failure"]["answer"]["name"], "object-undefined");
+
+    let profile = call(&["profile", "m1", "1-0:99.1.0", "--from", "24h", "--format", "json"]).await;
+    let profile = json(&profile);
+    assert!(profile["captures"].as_array().unwrap().len() >= 95);
+    let readings =
+        stdout(&call(&["readings", "m1", "--profile", "1-0:99.1.0", "--limit", "3", "--format", "json"]).await);
+    let lines: Vec<Value> = readings.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["capture_time"], profile["captures"][0]["capture_time"]);
+
+    let got = json(&call(&["get", "m1", "8/0-0:1.0.0/2", "--format", "json"]).await);
+    assert_eq!(got["results"][0]["value"]["type"], "octet-string");
+    let set = json(&call(&["set", "m1", "8/0-0:1.0.0/3", "long:-60", "--format", "json"]).await);
+    assert_eq!(set["results"][0]["result"], "SUCCEEDED");
+    let invoked = json(&call(&["invoke", "m1", "70/0-0:96.3.10/1", "integer:0", "--format", "json"]).await);
+    assert_eq!(invoked["result"], "SUCCEEDED");
+    let objects = json(&call(&["discover", "m1", "--format", "json"]).await);
+    assert_eq!(json(&call(&["discover", "m1", "--cached", "--format", "json"]).await)["objects"], objects["objects"]);
+    assert!(objects["objects"].as_array().unwrap().len() > 10);
+
+    let updated = json(&call(&["meters", "update", "m1", "--display-name", "cellar", "--format", "json"]).await);
+    assert_eq!((&updated["display_name"], &updated["security"]["keys_set"]), (&"cellar".into(), &true.into()));
+    let listed = json(&call(&["meters", "list", "--label", "site=a", "--format", "json"]).await);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(json(&call(&["meters", "delete", "m1", "--format", "json"]).await)["deleted"], "meters/m1");
+    let gone = call(&["meters", "show", "m1", "--format", "json"]).await;
+    assert_eq!((gone.status.code(), &error(&gone)["error"]), (Some(3), &"NOT_FOUND".into()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn exit_statuses_tell_what_kind_of_failure_it_was() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let unreachable = run(&nobody, &["meters", "list", "--format", "json"]).await;
+    assert_eq!((unreachable.status.code(), &error(&unreachable)["error"]), (Some(4), &"UNREACHABLE".into()));
+    assert_eq!(run(&nobody, &["read", "m1"]).await.status.code(), Some(2));
+    assert_eq!(run(&nobody, &["read", "m1", "not-an-obis"]).await.status.code(), Some(2));
+    assert_eq!(run(&nobody, &["set", "m1", "8/0-0:1.0.0/3", "long:99999"]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_not_valid_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("head-end.toml");
+    std::fs::write(&path, "listen = \"127.0.0.1:0\"\nmailbocks = 3\n").unwrap();
+    let output = run("", &["serve", "--config", path.to_str().unwrap()]).await;
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.contains("head-end.toml") && text.contains("line 2") && text.contains("mailbocks"), "{text}");
+    let missing = run("", &["serve", "--config", "/nonexistent/head-end.toml"]).await;
+    assert_eq!(missing.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_says_where_it_listens_and_ends_in_order_on_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, address) = serve(folder.path()).await;
+    let listed = run(&address, &["meters", "list", "--format", "json"]).await;
+    assert_eq!(json(&listed), serde_json::json!([]));
+    let output = terminate(child).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let key = std::fs::read_to_string(folder.path().join("data/master.key")).unwrap();
+    assert!(log.contains("master key") && !log.contains(key.trim()), "{log}");
+}
+
+/// Starts `head-end serve`, and returns it with the address it told.
+async fn serve(directory: &Path) -> (std::process::Child, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_head-end"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.join("data"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    tokio::task::spawn_blocking(move || {
+        use std::io::{BufRead, BufReader};
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        (child, address)
+    })
+    .await
+    .unwrap()
+}
+
+async fn terminate(child: std::process::Child) -> Output {
+    tokio::task::spawn_blocking(move || {
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        child.wait_with_output().unwrap()
+    })
+    .await
+    .unwrap()
+}

@@ -1,0 +1,126 @@
+//! A running head-end, and simulated meters.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use dlms_head_end::{
+    config::{Config, Options},
+    node::Node,
+};
+use dlms_meter_server::simulator::{self, FleetConfig, Keys};
+use dlms_proto::v1::{
+    self, Meter, data_client::DataClient, meter_registry_client::MeterRegistryClient, reading_client::ReadingClient,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use tonic::{Status, transport::Channel};
+use tonic_types::{ErrorInfo, StatusExt};
+
+/// Longer than anything takes on a busy machine; a test that hangs ends.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A head-end with its directory; dropped, it ends.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) channel: Channel,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+impl Running {
+    /// A head-end on `directory`.
+    pub(crate) async fn start(directory: &Path) -> Self {
+        Self::with(Config { data_dir: directory.join("data"), ..Config::default() }).await
+    }
+
+    pub(crate) async fn with(config: Config) -> Self {
+        let master_key_file = config.data_dir.join("master.key");
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let node = Node::open(Config { listen, master_key_file, ..config }, None).await.unwrap();
+        let listener = node.listen().await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(async move {
+            node.serve(listener, async {
+                let _ = stopped.await;
+            })
+            .await
+            .unwrap();
+        });
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { address, channel, stop, ended }
+    }
+
+    pub(crate) fn registry(&self) -> MeterRegistryClient<Channel> {
+        MeterRegistryClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn reading(&self) -> ReadingClient<Channel> {
+        ReadingClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn data(&self) -> DataClient<Channel> {
+        DataClient::new(self.channel.clone())
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(self) {
+        drop(self.channel);
+        self.stop.send(()).unwrap();
+        tokio::time::timeout(PATIENCE, self.ended).await.expect("the head-end ends").unwrap();
+    }
+
+    pub(crate) async fn create(&self, meter: Meter) -> Result<Meter, Status> {
+        let request = v1::CreateMeterRequest { meter: Some(meter), ..Default::default() };
+        self.registry().create_meter(request).await.map(tonic::Response::into_inner)
+    }
+}
+
+/// Default options with short waits.
+pub(crate) fn quick(directory: &Path) -> Config {
+    let text = "connect_timeout = \"2s\"\nresponse_timeout = \"5s\"\nstore_busy_timeout = \"50ms\"\nstore_patience = \"200ms\"";
+    Config { data_dir: directory.join("data"), ..Options::from_toml(text).unwrap().resolve() }
+}
+
+/// A public client's meter behind a wrapper at `address`.
+pub(crate) fn plain(id: &str, address: &str) -> Meter {
+    let kind = v1::link::Kind::TcpWrapper(v1::IpLink { address: address.to_owned() });
+    Meter { name: format!("meters/{id}"), link: Some(v1::Link { kind: Some(kind) }), ..Default::default() }
+}
+
+/// The management client's meter, with the keys of the simulated ones.
+pub(crate) fn managed(id: &str, address: &str) -> Meter {
+    Meter {
+        client_sap: 1,
+        authentication: Some(v1::Authentication {
+            mechanism: v1::authentication::Mechanism::HlsGmac.into(),
+            ..Default::default()
+        }),
+        security: Some(v1::Security {
+            encryption_key: Keys::DEMONSTRATION_ENCRYPTION.to_vec(),
+            authentication_key: Keys::DEMONSTRATION_AUTHENTICATION.to_vec(),
+            ..Default::default()
+        }),
+        ..plain(id, address)
+    }
+}
+
+/// Simulated meters, each with a TCP port of its own.
+pub(crate) async fn simulated(meters: u32) -> simulator::Fleet {
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let config = FleetConfig { meters, tcp: Some(any), hdlc_tcp: Some(any), ..FleetConfig::default() };
+    simulator::Fleet::start(config).await.unwrap()
+}
+
+pub(crate) fn tcp(fleet: &simulator::Fleet, index: usize) -> String {
+    fleet.devices()[index].ports().tcp.unwrap().to_string()
+}
+
+pub(crate) fn info(status: &Status) -> ErrorInfo {
+    status.get_error_details().error_info().cloned().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"))
+}
+
+/// Fields that a BadRequest names.
+pub(crate) fn fields(status: &Status) -> Vec<String> {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|wrong| wrong.field_violations.clone()).unwrap_or_default();
+    violations.into_iter().map(|violation| violation.field).collect()
+}
