@@ -129,53 +129,52 @@ impl MeterSettings {
     /// All rules that these settings break, so that an operator can mend them at once.
     #[must_use]
     pub fn problems(&self) -> Vec<SettingsError> {
-        let mut found = Vec::new();
-        let mut check = |legal: bool, field: &'static str, problem: &dyn Fn() -> String| {
-            if !legal {
-                found.push(SettingsError { field: field.into(), problem: problem() });
-            }
-        };
-        check(self.display_name.chars().count() <= 200, "display_name", &|| "at most 200 characters".into());
-        check(self.labels.len() <= 32, "labels", &|| "at most 32 labels".into());
+        let mut rules = Rules::default();
+        rules.check(self.display_name.chars().count() <= 200, "display_name", || "at most 200 characters".into());
+        rules.check(self.labels.len() <= 32, "labels", || "at most 32 labels".into());
         for (key, value) in &self.labels {
             let legal = (1..=63).contains(&key.chars().count()) && value.chars().count() <= 200;
-            check(legal, "labels", &|| format!("{key:?}: keys have 1 to 63 characters and values at most 200"));
+            rules.check(legal, "labels", || format!("{key:?}: keys have 1 to 63 characters and values at most 200"));
         }
-        check(self.client_sap != 0, "client_sap", &|| "from 1 to 65535".into());
-        check(self.server_sap != 0, "server_sap", &|| "from 1 to 65535".into());
-        check(self.max_pdu >= 64, "max_pdu_octets", &|| "from 64 to 65535".into());
-        check(self.route.chars().count() <= 200, "route", &|| "at most 200 characters".into());
+        rules.check(self.client_sap != 0, "client_sap", || "from 1 to 65535".into());
+        rules.check(self.server_sap != 0, "server_sap", || "from 1 to 65535".into());
+        rules.check(self.max_pdu >= 64, "max_pdu_octets", || "from 64 to 65535".into());
+        rules.check(self.route.chars().count() <= 200, "route", || "at most 200 characters".into());
         let offset = self.time_policy.fallback_offset_min;
-        check(offset.is_none_or(|minutes| (-720..=840).contains(&minutes)), "time_policy.fallback_offset_min", &|| {
-            "from -720 to 840 minutes".into()
-        });
+        rules.check(
+            offset.is_none_or(|minutes| (-720..=840).contains(&minutes)),
+            "time_policy.fallback_offset_min",
+            || "from -720 to 840 minutes".into(),
+        );
         let hls = self.mechanism == Mechanism::HlsGmac;
-        check(!hls || self.security.is_some(), "security", &|| "HLS-GMAC needs the keys of a security".into());
+        rules.check(!hls || self.security.is_some(), "security", || "HLS-GMAC needs the keys of a security".into());
         if let Some(security) = &self.security {
-            check(security.suite == 0, "security.suite", &|| {
+            rules.check(security.suite == 0, "security.suite", || {
                 format!("suite {} is not implemented; 0 is", security.suite)
             });
         }
-        self.timeouts.problems(&mut check);
-        self.link_problems(&mut check);
-        found
+        self.timeouts.problems(&mut rules);
+        self.link_problems(&mut rules);
+        rules.0
     }
 
-    fn link_problems(&self, check: &mut dyn FnMut(bool, &'static str, &dyn Fn() -> String)) {
+    fn link_problems(&self, rules: &mut Rules) {
         let (hdlc, field) = match &self.link {
             LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => return,
             LinkConfig::HdlcTcp { hdlc, .. } => (hdlc, "link.hdlc_tcp.hdlc"),
             LinkConfig::HdlcSerial { hdlc, baud, device } => {
-                check((50..=4_000_000).contains(baud), "link.hdlc_serial.baud", &|| "from 50 to 4000000 bit/s".into());
-                check(!device.as_os_str().is_empty(), "link.hdlc_serial.device", &|| "may not be empty".into());
+                rules.check((50..=4_000_000).contains(baud), "link.hdlc_serial.baud", || {
+                    "from 50 to 4000000 bit/s".into()
+                });
+                rules.check(!device.as_os_str().is_empty(), "link.hdlc_serial.device", || "may not be empty".into());
                 (hdlc, "link.hdlc_serial.hdlc")
             }
         };
-        check((1..=7).contains(&hdlc.window), field, &|| "window: from 1 to 7 frames".into());
-        check((32..=2030).contains(&hdlc.information_field), field, &|| {
+        rules.check((1..=7).contains(&hdlc.window), field, || "window: from 1 to 7 frames".into());
+        rules.check((32..=2030).contains(&hdlc.information_field), field, || {
             "information_field_octets: from 32 to 2030".into()
         });
-        check(address_fits(hdlc, self.server_sap), field, &|| {
+        rules.check(address_fits(hdlc, self.server_sap), field, || {
             format!(
                 "address: an address of {} octets has {} lower part and parts up to {}",
                 hdlc.width.octets(),
@@ -183,7 +182,7 @@ impl MeterSettings {
                 hdlc.width.largest()
             )
         });
-        check(self.client_sap <= 0x7F, "client_sap", &|| {
+        rules.check(self.client_sap <= 0x7F, "client_sap", || {
             "at most 127 with HDLC, whose client address is one octet".into()
         });
     }
@@ -199,8 +198,20 @@ fn address_fits(hdlc: &HdlcConfig, upper: u16) -> bool {
     lower_fits && upper <= largest
 }
 
+/// The broken rules found so far.
+#[derive(Default)]
+struct Rules(Vec<SettingsError>);
+
+impl Rules {
+    fn check(&mut self, legal: bool, field: &'static str, problem: impl FnOnce() -> String) {
+        if !legal {
+            self.0.push(SettingsError { field: field.into(), problem: problem() });
+        }
+    }
+}
+
 impl TimeoutSettings {
-    fn problems(&self, check: &mut dyn FnMut(bool, &'static str, &dyn Fn() -> String)) {
+    fn problems(&self, rules: &mut Rules) {
         let each = [
             ("timeouts.connect", self.connect_ms),
             ("timeouts.response", self.response_ms),
@@ -209,7 +220,7 @@ impl TimeoutSettings {
         ];
         for (field, value) in each {
             let legal = value.is_none_or(|ms| TIMEOUT_RANGE.contains(&Duration::from_millis(ms)));
-            check(legal, field, &|| "from 10 ms to 1 h".into());
+            rules.check(legal, field, || "from 10 ms to 1 h".into());
         }
     }
 }

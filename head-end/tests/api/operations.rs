@@ -115,7 +115,10 @@ async fn a_profile_is_streamed_kept_once_and_answered_from_the_store() {
     assert!(captures.iter().all(|capture| capture.readings.len() == layout.columns.len()));
     let (_, again, summary) = read(range()).await;
     let known = |row: &&v1::Capture| captures.iter().any(|capture| capture.capture_time == row.capture_time);
-    assert_eq!((summary.new_rows, summary.revised_rows), ((again.len() - again.iter().filter(known).count()) as u64, 0));
+    assert_eq!(
+        (summary.new_rows, summary.revised_rows),
+        ((again.len() - again.iter().filter(known).count()) as u64, 0)
+    );
     let kept =
         setup.query(QueryReadingsRequest { profile: "1.0.99.1.0.255".into(), to: at(now), ..Default::default() }).await;
     assert!(kept.len() >= captures.len());
