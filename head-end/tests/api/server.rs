@@ -39,7 +39,8 @@ async fn reflection_lists_and_describes_the_services() {
     ];
     let requests =
         requests.map(|request| ServerReflectionRequest { host: String::new(), message_request: Some(request) });
-    let mut answers = reflection.server_reflection_info(tokio_stream::iter(requests)).await.unwrap().into_inner();
+    let mut answers =
+        reflection.server_reflection_info(futures_util::stream::iter(requests)).await.unwrap().into_inner();
     let Some(MessageResponse::ListServicesResponse(list)) = answers.message().await.unwrap().unwrap().message_response
     else {
         panic!("no list")
