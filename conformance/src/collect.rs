@@ -49,7 +49,7 @@ impl Collector {
 }
 
 /// The APDU inside what is ciphered or signed.
-fn innermost(decoded: &Value) -> &Value {
+pub(crate) fn innermost(decoded: &Value) -> &Value {
     let mut apdu = decoded;
     while let Some(inner) = apdu.get("plain").or_else(|| apdu.get("content")) {
         apdu = inner;

@@ -2,6 +2,7 @@
 //! `dlms` crate and compares every value, a decoder for single frames, and a recorder that makes
 //! corpus records of live exchanges.
 
+mod ber;
 pub mod collect;
 pub mod complaint;
 pub mod corpus;
@@ -11,6 +12,7 @@ pub mod line;
 pub mod mbus;
 pub mod open;
 pub mod p1;
+pub mod passes;
 pub mod readings;
 pub mod record;
 pub mod recorder;

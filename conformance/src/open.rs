@@ -7,6 +7,7 @@ use dlms::security::{Context, Crypto, KeySet, ProtectedHeader, Protection, Recei
 use dlms::time::DateTime;
 use serde_json::Value;
 
+use crate::ber;
 use crate::complaint::Complaint;
 use crate::p1::Telegram;
 use crate::record::{Direction, Layer, Security};
@@ -26,6 +27,7 @@ pub struct Keys {
     dedicated: Option<Vec<u8>>,
     general: Option<Vec<u8>>,
     mac: Option<Vec<u8>>,
+    secret: Option<Vec<u8>>,
     client: Option<SystemTitle>,
     server: Option<SystemTitle>,
     sender: Option<SystemTitle>,
@@ -133,6 +135,7 @@ impl Keys {
             dedicated: octets(&security.dedicated_key),
             general: octets(&security.general_ciphering_key),
             mac: octets(&security.mac_key),
+            secret: octets(&security.hls_secret),
             client: title(&security.client_system_title),
             server: title(&security.server_system_title),
             sender: title(&security.system_title),
@@ -147,10 +150,31 @@ impl Keys {
         keep(&mut self.authentication, stated.authentication);
         keep(&mut self.general, stated.general);
         keep(&mut self.mac, stated.mac);
+        keep(&mut self.secret, stated.secret);
         self.dedicated = self.dedicated.take().or(stated.dedicated);
         self.client = self.client.or(stated.client);
         self.server = self.server.or(stated.server);
         self.sender = stated.sender.or(self.sender);
+    }
+
+    pub(crate) fn unicast(&self) -> Option<&[u8]> {
+        self.unicast.as_deref()
+    }
+
+    pub(crate) fn authentication(&self) -> Option<&[u8]> {
+        self.authentication.as_deref()
+    }
+
+    pub(crate) fn secret(&self) -> Option<&[u8]> {
+        self.secret.as_deref()
+    }
+
+    pub(crate) const fn client(&self) -> Option<SystemTitle> {
+        self.client
+    }
+
+    pub(crate) const fn server(&self) -> Option<SystemTitle> {
+        self.server
     }
 
     /// Titles that the sender may have, the likeliest first.
@@ -212,6 +236,14 @@ impl Opener<'_> {
         let place = Place::new(octets, offset);
         let at = |part: &[u8]| place.offset_of(part).unwrap_or(offset);
         let parts = apdu::apdu(&decoded, place);
+        let fields = match &decoded {
+            Apdu::Aarq(_) | Apdu::Aare(_) | Apdu::Rlrq(_) | Apdu::Rlre(_) => ber::fields(octets),
+            _ => Vec::new(),
+        };
+        let parts = parts.located(|name| {
+            let tag = ber::tag_of(decoded.name(), name)?;
+            fields.iter().find(|(found, _)| *found == tag).map(|(_, at)| offset + at)
+        });
         let parts = match &decoded {
             Apdu::Aarq(aarq) => {
                 // A new association: what the last one agreed on is void.

@@ -14,6 +14,7 @@ use dlms::obis::ObisCode;
 use dlms_conformance::record::{Kind, Security};
 use dlms_conformance::recorder::{self, Exchanged};
 use dlms_conformance::values::Reported;
+use dlms_cosem_rs::transport::hdlc::Parameters as Proposed;
 use serde_json::json;
 
 use peer::ours::{Answer, Ours};
@@ -110,7 +111,11 @@ fn against_meter_server(framing: Framing) {
     for access in [Access::Public, Access::Password, Access::Ciphered { general: false }] {
         for max_pdu in [1024, 256] {
             let view = View { access, max_pdu };
-            let mut reader = Reader::open(address, framing, access, max_pdu, counter).expect("an association");
+            // Over HDLC also with several frames before an acknowledgement.
+            let window = if max_pdu == 1024 { 1 } else { 7 };
+            let parameters = Proposed { window_tx: window, window_rx: window, ..Proposed::DEFAULT };
+            let mut reader =
+                Reader::open(address, framing, access, max_pdu, counter, parameters).expect("an association");
             let mut read = 0;
             for (class, obis, attributes) in truth.objects(view) {
                 for attribute in attributes {
@@ -174,7 +179,7 @@ fn record_corpus() {
             &security,
             "dlms-cosem-rs 0.1.0 as client and this project's meter-server",
             |at| {
-                let mut reader = Reader::open(at, framing, access, 256, 0).expect("an association");
+                let mut reader = Reader::open(at, framing, access, 256, 0, Proposed::DEFAULT).expect("an association");
                 let mut reported = Vec::new();
                 for (class, obis, attribute, entries) in [
                     (1, LDN, 2, None),

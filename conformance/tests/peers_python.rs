@@ -31,7 +31,7 @@ struct Case {
 }
 
 /// Stack x link x mechanism, each with a PDU that fits most answers and one that forces block transfer on top of
-/// segmentation. dlms-cosem proposes no HDLC parameters.
+/// segmentation. dlms-cosem proposes no HDLC parameters, and neither takes a window of several frames.
 fn matrix() -> Vec<Case> {
     let mut cases = Vec::new();
     for stack in ["gurux-dlms", "dlms-cosem"] {

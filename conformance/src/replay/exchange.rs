@@ -13,6 +13,7 @@ use crate::gbt;
 use crate::line::{Line, LineApdu, LineReading};
 use crate::open::{Keys, Opened, open};
 use crate::p1::Telegram;
+use crate::passes::Passes;
 use crate::readings::readings;
 use crate::record::{Cause, Direction, Kind, Layer, Record};
 use crate::tree::{Place, apdu};
@@ -25,6 +26,9 @@ pub struct Exchange {
     line: Line,
     transfers: HashMap<Direction, gbt::Joiner>,
     collector: Collector,
+    passes: Passes,
+    /// Answers to HLS challenges that were verified so far.
+    verified_passes: usize,
 }
 
 impl Exchange {
@@ -112,15 +116,21 @@ impl Exchange {
             reading.set("apdu", vec!["general-block-transfer"]);
         }
         report(record, &opened, reading);
-        self.compare_values(record, &opened)
+        self.check_exchange(record, &opened)
     }
 
-    /// Compares the value that is complete with this record with the one an independent implementation reported.
-    fn compare_values(&mut self, record: &Record, opened: &[Opened]) -> Result<(), Complaint> {
+    /// Answers to HLS challenges that were verified so far.
+    pub const fn verified_passes(&self) -> usize {
+        self.verified_passes
+    }
+
+    /// Checks what only several APDUs together can tell: answers to challenges, and the value that is complete with this
+    /// record against the one that an independent implementation reported.
+    fn check_exchange(&mut self, record: &Record, opened: &[Opened]) -> Result<(), Complaint> {
         for tree in opened.iter().filter_map(|opened| opened.tree.as_ref()) {
-            let (Some(found), Some(reported)) = (self.collector.push(&tree.to_json()), Reported::of(record)) else {
-                continue;
-            };
+            let tree = tree.to_json();
+            self.verified_passes += usize::from(self.passes.push(&tree, &self.keys)?);
+            let (Some(found), Some(reported)) = (self.collector.push(&tree), Reported::of(record)) else { continue };
             if found != reported {
                 let message = format!("the peer reported {}, decoded {}", reported.value, found.value);
                 return Err(Complaint::new(Layer::Content, message));

@@ -33,5 +33,10 @@ fn replay_file(file: &CorpusFile) -> FileReport {
         })
         .collect();
     verdicts.sort_by_key(|(index, _)| *index);
-    FileReport { name: file.name(), verdicts: verdicts.into_iter().map(|(_, verdict)| verdict).collect() }
+    let verified_passes = exchanges.values().map(Exchange::verified_passes).sum();
+    FileReport {
+        name: file.name(),
+        verified_passes,
+        verdicts: verdicts.into_iter().map(|(_, verdict)| verdict).collect(),
+    }
 }

@@ -36,6 +36,8 @@ impl Totals {
 pub struct FileReport {
     /// File name.
     pub name: String,
+    /// Answers to HLS challenges that were verified.
+    pub verified_passes: usize,
     /// Record names and their verdicts.
     pub verdicts: Vec<(String, Verdict)>,
 }
@@ -81,6 +83,10 @@ impl Report {
                 totals.unsupported
             );
         }
+        let passes: usize = self.files.iter().map(|file| file.verified_passes).sum();
+        if passes > 0 {
+            let _ = writeln!(out, "answers to high-level-security challenges verified: {passes}");
+        }
         let mut unsupported: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for file in &self.files {
             for (id, verdict) in &file.verdicts {
@@ -118,11 +124,12 @@ mod tests {
             ("c".to_owned(), Verdict::Failed("decoded.x: expected 1, found 2".to_owned())),
             ("d".to_owned(), Verdict::Unsupported("P1".to_owned())),
         ];
-        let report = Report { files: vec![FileReport { name: "x.jsonl".to_owned(), verdicts }] };
+        let report = Report { files: vec![FileReport { name: "x.jsonl".to_owned(), verified_passes: 2, verdicts }] };
         assert_eq!(report.totals(), Totals { records: 4, matched: 2, failed: 1, unsupported: 1 });
         let text = report.to_text();
         assert!(text.contains("FAILED x.jsonl c: decoded.x: expected 1, found 2"), "{text}");
         assert!(text.contains("unsupported: P1: 1 (d)"), "{text}");
+        assert!(text.contains("challenges verified: 2"), "{text}");
         assert_eq!(
             serde_json::to_string(&report.totals()).unwrap(),
             r#"{"records":4,"matched":2,"failed":1,"unsupported":1}"#

@@ -211,6 +211,16 @@ impl Parts {
         self
     }
 
+    /// States offsets of parts that have none, by their names.
+    #[must_use]
+    pub fn located(self, offset_of: impl Fn(&str) -> Option<usize>) -> Self {
+        let locate = |(name, tree): (Cow<'static, str>, Tree)| match offset_of(&name) {
+            Some(offset) if !matches!(tree, Tree::At(..)) => (name, tree.at(offset)),
+            _ => (name, tree),
+        };
+        Self(self.0.into_iter().map(locate).collect())
+    }
+
     /// Adds a part if there is one.
     #[must_use]
     pub fn with_some(self, name: &'static str, value: Option<impl Into<Tree>>) -> Self {

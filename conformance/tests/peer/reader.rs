@@ -32,10 +32,11 @@ impl Reader {
         access: Access,
         max_pdu: u16,
         counter: u32,
+        parameters: Parameters,
     ) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
-        let link = OtherLink::connect(stream, framing, access.client(), Parameters::default())?;
+        let link = OtherLink::connect(stream, framing, access.client(), parameters)?;
         let ciphered = matches!(access, Access::Ciphered { .. });
         let config = ClientConfig {
             client_sap: u8::try_from(access.client()).map_err(other)?,
