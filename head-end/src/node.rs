@@ -39,6 +39,16 @@ pub enum NodeError {
     /// There is no master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
+    /// The key file is gone, but the store holds what its key has sealed.
+    #[error(
+        "there is no master key file {}, but the store was made with a master key; put that file back, \
+         or begin with an empty data directory",
+        path.display()
+    )]
+    MasterKeyMissing {
+        /// Where the file should be.
+        path: std::path::PathBuf,
+    },
     /// The store cannot be opened.
     #[error("cannot open the store in {}", directory.display())]
     Store {
@@ -78,19 +88,26 @@ impl Node {
         let failed = |source| NodeError::Store { directory: directory.clone(), source };
         let store = Arc::new(SqliteStore::open(directory, config.store).map_err(failed)?);
         // After the store, whose lock keeps two processes from making a key at the same time.
-        let master = match master_key {
-            Some(text) => MasterKey::from_hex(text, MASTER_KEY_VARIABLE)?,
-            None => {
-                let (master, made) = MasterKey::load_or_generate(&config.master_key_file)?;
-                if made {
-                    let file = config.master_key_file.display();
-                    tracing::warn!(%file, "made a new master key; keep a copy, without it the meters' keys are lost");
-                }
-                master
-            }
+        let (master, made) = match master_key {
+            Some(text) => (MasterKey::from_hex(text, MASTER_KEY_VARIABLE)?, false),
+            None => MasterKey::load_or_generate(&config.master_key_file)?,
         };
-        let registry = Registry::open(store, Vault::new(&master), config.timeouts, config.system_title).await?;
-        let registry = Arc::new(registry);
+        let opened = Registry::open(store, Vault::new(&master), config.timeouts, config.system_title).await;
+        let registry = match opened {
+            // A key that opens nothing must not stay where the lost one belongs.
+            Err(RegistryError::MasterKey) if made => {
+                let path = config.master_key_file;
+                if let Err(error) = std::fs::remove_file(&path) {
+                    tracing::warn!(file = %path.display(), %error, "a new master key that opens nothing stays behind");
+                }
+                return Err(NodeError::MasterKeyMissing { path });
+            }
+            opened => Arc::new(opened?),
+        };
+        if made {
+            let file = config.master_key_file.display();
+            tracing::warn!(%file, "made a new master key; keep a copy, without it the meters' keys are lost");
+        }
         let (fleet, notifications) = Fleet::start(Arc::clone(&registry), Network, config.fleet.clone())?;
         tokio::spawn(log_notifications(notifications));
         Ok(Self { head_end: HeadEnd::new(registry, Arc::new(fleet)), config })
@@ -150,5 +167,30 @@ fn make_private(path: &std::path::Path) -> std::io::Result<()> {
 async fn log_notifications(mut notifications: mpsc::Receiver<Notification>) {
     while let Some(Notification { meter, kind, apdu, protection, .. }) = notifications.recv().await {
         tracing::info!(%meter, kind, octets = apdu.len(), ?protection, "notification");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Options;
+
+    fn config(data: &std::path::Path) -> Config {
+        Options { data_dir: Some(data.to_owned()), ..Options::default() }.resolve()
+    }
+
+    #[tokio::test]
+    async fn a_lost_master_key_is_told_and_no_other_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        Node::open(config(folder.path()), None).await.unwrap().close().await;
+        let (file, copy) = (folder.path().join("master.key"), folder.path().join("copy"));
+        std::fs::rename(&file, &copy).unwrap();
+
+        let refused = Node::open(config(folder.path()), None).await.unwrap_err();
+        assert!(matches!(&refused, NodeError::MasterKeyMissing { path } if *path == file), "{refused}");
+        assert!(!file.exists());
+
+        std::fs::rename(&copy, &file).unwrap();
+        Node::open(config(folder.path()), None).await.unwrap().close().await;
     }
 }

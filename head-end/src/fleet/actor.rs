@@ -239,9 +239,6 @@ impl Actor {
             let lost = live.session.lost().map(RequestError::kind);
             self.memory.counter_refused = live.session.counter_refused();
             let refused = self.memory.counter_refused.is_some();
-            if lost.is_some() {
-                self.drop_session().await;
-            }
             // An idle association may have died unnoticed, and a refused counter was not understood: both can be asked
             // once more. What changes something is never sent twice, and what was answered wrongly not asked again.
             let safe = !operation.is_mutating() || unsent;
@@ -286,9 +283,13 @@ impl Actor {
         Ok(config)
     }
 
-    /// Gives others a chance where the medium is shared.
+    /// Gets rid of what is lost, and gives others a chance where the medium is shared. The caller has its answer by now:
+    /// a farewell that nobody confirms would keep it until its deadline has passed.
     async fn after_job(&mut self) {
         let Some(live) = &self.live else { return };
+        if live.session.lost().is_some() {
+            return self.drop_session().await;
+        }
         let wanted = live.place.as_ref().is_some_and(Place::is_wanted);
         if wanted && (self.jobs.is_empty() || live.turn >= TURN) {
             self.release().await;

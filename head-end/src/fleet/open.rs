@@ -42,6 +42,11 @@ const FIRST_COUNTER: u32 = 1;
 /// How long a session that failed may take to say goodbye.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 
+/// When a goodbye ends whose confirmation the caller waits for. It is said also where no time is left.
+fn farewell(deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + FAREWELL)
+}
+
 /// What sessions need from the fleet.
 #[derive(Clone)]
 pub(super) struct Environment {
@@ -125,7 +130,7 @@ impl Session {
             Ok(negotiated) => Ok(Ok(Self::new(driver, Arc::clone(config), negotiated))),
             Err(error) => {
                 memory.counter = driver.take_counter();
-                driver.finish(Instant::now() + FAREWELL).await;
+                driver.finish(farewell(deadline)).await;
                 Ok(Err(error))
             }
         }
@@ -229,16 +234,17 @@ async fn read_counter(
         Ok(negotiated) => {
             let mut session = Session::new(driver, Arc::clone(config), negotiated);
             let value = session.get(AttributeRequest::whole(COUNTER_OBJECT), work).await;
-            session.close(Instant::now() + FAREWELL).await;
+            session.close(farewell(work.deadline)).await;
             value
         }
         Err(error) => {
-            driver.finish(Instant::now() + FAREWELL).await;
+            driver.finish(farewell(work.deadline)).await;
             // What was refused was the public client: that says nothing about our keys.
             return Err(from_drive(error, doing).with_kind(Kind::Unreachable));
         }
     };
-    let value = read?;
+    // What was sent is not what the caller asked for.
+    let value = read.map_err(|error| error.with_sent(false))?;
     let counter = value.as_data().and_then(|data| data.as_u32());
     counter.ok_or_else(|| {
         let message = format!("the invocation counter is no number but {}", value.type_name());

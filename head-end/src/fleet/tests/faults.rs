@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::support::{IMPORT, LOAD_PROFILE, Setup, management, registers};
 use crate::{
+    fleet::open::FAREWELL,
     meter::{HdlcConfig, MeterConfig, Timeouts},
     operation::{
         InvokeMethod, MeterAccess, Operation, Outcome, ProfileSelection, ReadProfile, RequestError, RequestErrorKind,
@@ -107,6 +108,34 @@ async fn lesson_40_an_action_whose_answer_is_lost_has_an_unknown_outcome_and_is_
         assert_eq!((error.kind(), error.sent()), (RequestErrorKind::UnknownOutcome, true), "{kind}: {error:?}");
         assert!(!error.is_retryable());
     }
+}
+
+/// The caller of a silent station is told by its deadline what became of its request, not after a farewell that nobody
+/// answers: by then it has gone, and does not know whether the relay was switched.
+#[tokio::test]
+async fn lesson_40_a_station_that_falls_silent_does_not_keep_the_answer_beyond_the_deadline() {
+    let setup = Setup::new(4).await;
+    let relay = ObisCode([0, 0, 96, 3, 10, 255]);
+    let method =
+        InvokeMethod { class: ClassId(70), obis: relay, method: MethodId(1), parameter: Some(Value::Integer(0)) };
+    let one = |index: usize| {
+        let (setup, method) = (&setup, method.clone());
+        async move {
+            let meter = setup.managed_over_hdlc(index, HdlcConfig::default(), Duration::from_secs(10));
+            let step = index + 1;
+            setup.device(index).set_faults(vec![format!("silence@{step}:1").parse().unwrap()]);
+            let deadline = Instant::now() + Duration::from_secs(3);
+            let result = setup.fleet.execute(&meter, Operation::InvokeMethod(method), deadline).await;
+            let late = Instant::now().saturating_duration_since(deadline);
+            assert!(late < FAREWELL, "silence@{step}: {late:?} late");
+            result.unwrap_err()
+        }
+    };
+    let errors = futures_util::future::join_all((0..4).map(one)).await;
+    let kinds: Vec<_> = errors.iter().map(|error| (error.kind(), error.sent())).collect();
+    // UA, AARE and the reply of HLS come before the answer to the action.
+    let opening = (RequestErrorKind::Expired, false);
+    assert_eq!(kinds, [opening, opening, opening, (RequestErrorKind::UnknownOutcome, true)], "{errors:?}");
 }
 
 #[tokio::test]
