@@ -229,13 +229,13 @@ fn lesson_01_a_meter_with_another_title_is_refused_before_its_keys_are_used() {
 
 #[test]
 fn a_downgrade_is_refused() {
-    // The server says that a password, or nothing, is enough.
+    // The server says that a password is enough.
     let mut config = management();
     config.mechanism = Mechanism::Gmac;
     let mut pair = Pair::new(config, Meter::default());
     pair.tamper = Some(|apdu| {
-        let diagnostic = apdu.windows(5).position(|window| window == hex!("A305A10302")).unwrap();
-        apdu[diagnostic + 6] = 0;
+        let mechanism = apdu.windows(7).position(|window| window == hex!("60857405080205")).unwrap();
+        apdu[mechanism + 6] = 1;
     });
     pair.client.associate(pair.now).unwrap();
     let changed = ConnectionError::Request(RequestError::Protocol(ProtocolError::MechanismChanged));

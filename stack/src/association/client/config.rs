@@ -69,7 +69,8 @@ pub struct Security {
     pub suite: Suite,
     /// Global keys.
     pub keys: KeySet,
-    /// A dedicated key for this association, of the suite's length; carried to the server under the global key.
+    /// A dedicated key for the association, of the suite's length; carried to the server under the global key. It
+    /// serves the first association only: for each later one of the same connection another is drawn.
     pub dedicated_key: Option<Secret>,
     /// The client's system title.
     pub system_title: SystemTitle,

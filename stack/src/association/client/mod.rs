@@ -55,6 +55,8 @@ pub struct Connection<L, C: Crypto, R, B> {
     long: B,
     /// The last invoke-id that was used, 0 to 15.
     invoke_id: u8,
+    /// An AARQ has carried the dedicated key already.
+    dedicated_spent: bool,
     /// When the answer that is waited for must have come.
     deadline: Option<Instant>,
     now: Instant,
@@ -134,6 +136,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             out,
             long,
             invoke_id: 0,
+            dedicated_spent: false,
             deadline: None,
             now: Instant::from_millis(0),
             ready: Ready::Nothing,
@@ -243,7 +246,15 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         match core::mem::replace(&mut self.ready, Ready::Nothing) {
             Ready::Associated(negotiated) => return Some(Event::Associated(negotiated)),
             Ready::Apdu(Received { plain, protection, list, ask_next }) => {
-                self.ready = Ready::Lent { ask_next };
+                // A block that cannot be decoded ends the request: no further one is asked for.
+                let broken = ask_next.is_some() && {
+                    let octets = self.link.apdu().get(plain.clone()).unwrap_or_default();
+                    matches!(decode_event(octets, protection, list), Event::Failed(_))
+                };
+                if broken {
+                    self.pending = None;
+                }
+                self.ready = Ready::Lent { ask_next: ask_next.filter(|_| !broken) };
                 let octets = self.link.apdu().get(plain).unwrap_or_default();
                 return Some(decode_event(octets, protection, list));
             }

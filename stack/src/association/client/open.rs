@@ -14,12 +14,13 @@ use crate::apdu::{
     ActionRequest, ActionResponse, ActionResult, ConfirmedServiceError, GetDataResult, InitiateRequest,
     InitiateResponse, InvokeIdAndPriority, MethodRequest,
 };
-use crate::association::REPLY_TO_HLS;
+use crate::association::{REPLY_TO_HLS, Secret};
 use crate::axdr::{Data, Writer};
 use crate::id::SystemTitle;
 use crate::link::{Link, Storage};
 use crate::security::hls::{self, Challenge};
 use crate::security::{Crypto, Envelope, HEADROOM, Random, SecurityError, TAG_LENGTH};
+use zeroize::Zeroizing;
 
 /// Room for an Initiate APDU with its ciphering.
 const INITIATE_MAX: usize = 160;
@@ -67,19 +68,29 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let State::Associated(mut session) = core::mem::replace(&mut self.state, State::LinkClosing) else {
             return Err(UsageError::NotAssociated);
         };
+        let sent = self.send_rlrq(&mut session);
+        if let Err(error) = sent {
+            // Nothing was sent: the association is as it was.
+            self.state = State::Associated(session);
+            return Err(error);
+        }
+        self.state = State::Releasing(session);
+        self.deadline = Some(now.after_ms(self.config.response_timeout_ms));
+        Ok(())
+    }
+
+    fn send_rlrq(&mut self, session: &mut Session<C>) -> Result<(), UsageError> {
         let mut room = [0; INITIATE_MAX];
         // In a ciphered association the release is protected as the opening was, so that nobody else can forge it.
         let information = match session.security.is_some() {
-            true => Some(self.initiate_request(&mut session, &mut room)?),
+            true => Some(self.initiate_request(session, &mut room)?),
             false => None,
         };
         let rlrq = Rlrq { reason: Some(ReleaseReason::Normal), user_information: information };
         let mut out = Writer::new(self.out.as_mut());
         rlrq.encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
         let length = out.len();
-        self.link.send(self.out.as_ref().get(..length).unwrap_or_default(), now)?;
-        self.state = State::Releasing(session);
-        self.deadline = Some(now.after_ms(self.config.response_timeout_ms));
+        self.link.send(self.out.as_ref().get(..length).unwrap_or_default(), self.now)?;
         Ok(())
     }
 
@@ -127,7 +138,22 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
     }
 
+    /// A dedicated key begins with counter 0 and therefore serves one association: the configured one the first, one
+    /// that is drawn here each later one.
+    fn renew_dedicated_key(&mut self) -> Result<(), UsageError> {
+        let Some(security) = &mut self.config.security else { return Ok(()) };
+        if security.dedicated_key.is_some() && self.dedicated_spent {
+            let mut octets = Zeroizing::new([0; 32]);
+            let key = octets.get_mut(..security.suite.key_length()).unwrap_or_default();
+            self.random.fill(key);
+            security.dedicated_key = Some(Secret::new(key).ok_or(SecurityError::KeyLength { found: key.len() })?);
+        }
+        self.dedicated_spent = true;
+        Ok(())
+    }
+
     fn send_aarq(&mut self) -> Result<(), UsageError> {
+        self.renew_dedicated_key()?;
         let mut session = Session::new(&self.config)?;
         let mut room = [0; INITIATE_MAX];
         let information = self.initiate_request(&mut session, &mut room)?;
@@ -243,6 +269,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             let expected = secured.context.peer_title();
             match (server_title, expected) {
                 (Some(found), Some(expected)) if found != expected => {
+                    return Err(protocol(ProtocolError::SystemTitle));
+                }
+                // Two parties with one title under one key would use the same nonces, and could be played off by reflection.
+                (Some(found), _) if found == secured.context.own_title() => {
                     return Err(protocol(ProtocolError::SystemTitle));
                 }
                 (Some(found), _) => secured.context.set_peer_title(found),

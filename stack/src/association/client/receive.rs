@@ -68,6 +68,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             }
             state @ (State::AwaitAare { .. } | State::AwaitHls { .. }) => {
                 self.state = state;
+                self.show_unsolicited(tag);
                 if is_refusal(tag) {
                     let error = decode_refusal(self.link.apdu());
                     self.finish(End::Lost(ConnectionError::Request(error)));
@@ -76,6 +77,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             // RLRE, or any refusal of the release: either way the link goes down.
             State::Releasing(session) => {
                 self.state = State::Releasing(session);
+                self.show_unsolicited(tag);
                 if tag == 0x63 || is_refusal(tag) {
                     self.finish(End::Released);
                 }
@@ -85,6 +87,14 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 self.handle_answer(tag);
             }
             state => self.state = state,
+        }
+    }
+
+    /// A notification outside an open association reaches the user all the same.
+    fn show_unsolicited(&mut self, tag: u8) {
+        if is_unsolicited(tag) {
+            let plain = 0..self.link.apdu().len();
+            self.ready = Ready::Apdu(Received { plain, protection: Protection::NONE, list: 0, ask_next: None });
         }
     }
 

@@ -47,10 +47,13 @@ impl<B: Storage> Transfers<B> {
             }
             ActionRequest::WithList { invoke, methods, parameters } if lists => {
                 self.transfer = Transfer::None;
-                answer.encode(|out| {
+                let fitted = answer.encode(|out| {
                     out.bytes(&[0xC7, 3, invoke.0])?;
                     action_list(device, access, methods, parameters.iter().map(Ok::<_, DecodeError>), out)
                 });
+                if !fitted {
+                    refuse(answer, invoke, ActionResult::OtherReason);
+                }
             }
             ActionRequest::NextPBlock { invoke, number } if blocks => {
                 self.action_next(invoke, number, answer);
@@ -99,25 +102,39 @@ impl<B: Storage> Transfers<B> {
             return;
         }
         let (first, raw) = long.parts(&self.long);
-        match ActionRequest::decode(first) {
+        let excess = match ActionRequest::decode(first) {
             Ok(ActionRequest::WithFirstPBlock { method, .. }) => match Data::from_slice(raw) {
-                // A result too long for one APDU would need the storage that the parameter still fills.
                 Ok(parameter) => {
                     let request = MethodRequest { method, parameter: Some(parameter) };
-                    invoke_once(invoke, request, access, device, answer);
+                    invoke_once(invoke, request, access, device, answer)
                 }
-                Err(_) => refuse(answer, invoke, ActionResult::TypeUnmatched),
+                Err(_) => {
+                    refuse(answer, invoke, ActionResult::TypeUnmatched);
+                    None
+                }
             },
             Ok(ActionRequest::WithListAndFirstPBlock { methods, .. }) => {
                 let mut values = Reader::new(raw);
                 let count = values.length("parameters").unwrap_or(0);
-                let values = (0..count).map(|_| Data::decode(&mut values));
-                answer.encode(|out| {
+                // Behind a value that cannot be decoded nobody knows where the next one begins: none is used any more.
+                let values = (0..count).map_while(|_| Data::decode(&mut values).ok()).fuse().map(Ok::<_, DecodeError>);
+                let fitted = answer.encode(|out| {
                     out.bytes(&[0xC7, 3, invoke.0])?;
                     action_list(device, access, methods, values, out)
                 });
+                if !fitted {
+                    refuse(answer, invoke, ActionResult::OtherReason);
+                }
+                None
             }
-            _ => refuse(answer, invoke, ActionResult::LongActionAborted),
+            _ => {
+                refuse(answer, invoke, ActionResult::LongActionAborted);
+                None
+            }
+        };
+        // The parameter was used: its storage is free for the result.
+        if let Some(excess) = excess {
+            self.send_long_result(excess, invoke, access, answer);
         }
     }
 
@@ -129,8 +146,20 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let Some(excess) = invoke_once(invoke, request, access, device, answer) else { return };
-        // More than the client takes in one APDU, but all of it is in the buffer.
+        if let Some(excess) = invoke_once(invoke, request, access, device, answer) {
+            self.send_long_result(excess, invoke, access, answer);
+        }
+    }
+
+    /// Sends the first block of a result of `excess` octets: more than the client takes in one APDU, but all of it is in
+    /// the answer's buffer.
+    fn send_long_result(
+        &mut self,
+        excess: usize,
+        invoke: InvokeIdAndPriority,
+        access: &Access,
+        answer: &mut Answer<'_>,
+    ) {
         let kept = access
             .conformance
             .contains(Conformance::BLOCK_TRANSFER_WITH_ACTION)
@@ -208,7 +237,8 @@ fn invoke_once<D: Device>(
     None
 }
 
-/// Invokes a list of methods and writes as many results.
+/// Invokes a list of methods and writes as many results. Nothing is invoked unless all results fit without their data;
+/// data that would leave no room for the results behind it is dropped, and the result says so.
 fn action_list<'v, D: Device, E>(
     device: &mut D,
     access: &Access,
@@ -216,8 +246,15 @@ fn action_list<'v, D: Device, E>(
     mut parameters: impl Iterator<Item = Result<Data<'v>, E>>,
     out: &mut Writer<'_>,
 ) -> Result<(), BufferFull> {
+    /// Result, presence and choice.
+    const RESULT: usize = 3;
     out.length(methods.len())?;
+    let mut behind = methods.len().saturating_mul(RESULT);
+    if out.free() < behind {
+        return Err(BufferFull);
+    }
     for method in methods.iter() {
+        behind = behind.saturating_sub(RESULT);
         let start = out.len();
         let parameter = match parameters.next() {
             Some(Ok(Data::Null)) => Ok(None),
@@ -228,6 +265,7 @@ fn action_list<'v, D: Device, E>(
         out.bytes(&[0, 1, 0])?;
         let data = out.len();
         let result = parameter.and_then(|parameter| device.invoke(access, method, parameter, out));
+        let result = if out.free() < behind { result.and(Err(ActionResult::OtherReason)) } else { result };
         if result.is_err() || out.len() == data {
             out.truncate(start);
             out.bytes(&[result.err().map_or(0, ActionResult::code), 0])?;

@@ -23,6 +23,8 @@ pub(super) struct Position {
     cursor: Cursor,
     /// Octets of that part that earlier blocks carried.
     skip: usize,
+    /// With a list: the error that stands for the item, once a part of it may have left.
+    failed: Option<DataAccessResult>,
 }
 
 /// A GET that is being answered by blocks; its request is kept in the association's storage.
@@ -258,6 +260,10 @@ fn write_piece<D: Device>(
     let Some(request) = list.iter().nth(at.item) else { return Ok(None) };
     let item = at.item.saturating_add(1);
     let next_item = (item < list.len()).then_some(Position { counted: true, item, ..Position::default() });
+    if let Some(result) = at.failed {
+        out.bytes(&[1, result.code()]).map_err(full)?;
+        return Ok(next_item);
+    }
     if at.cursor.part == 0 {
         out.u8(0).map_err(full)?;
     }
@@ -267,6 +273,7 @@ fn write_piece<D: Device>(
         // Nothing of this item has left yet: it becomes an error among the results.
         Err(result) if at.cursor.part == 0 && at.skip == 0 => {
             out.restart();
+            at.failed = Some(result);
             out.bytes(&[1, result.code()]).map_err(full)?;
             Ok(next_item)
         }

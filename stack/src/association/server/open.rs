@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::answer::{Answer, SERVICE_NOT_ALLOWED};
+use super::answer::{Answer, SERVICE_NOT_ALLOWED, SERVICE_NOT_SUPPORTED};
 use super::association::{Association, Pending, Secured, Session, State, Wrapping, security_exception, send};
 use super::device::{Access, AssociationConfig, AuditEvent, Device, SecurityConfig};
 use super::transfer::Transfer;
@@ -113,6 +113,10 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if needs_title {
             let title = client_title.ok_or_else(not_recognized)?;
             let security = config.security.as_ref().ok_or(Refusal::because(User::AuthenticationFailure))?;
+            // Two parties with one title under one key would use the same nonces, and could be played off by reflection.
+            if title == security.system_title {
+                return Err(not_recognized());
+            }
             secured = Some(Secured::new(security, title)?);
         }
         // Copied out, because the device is asked to move its counters while the AARQ is checked further.
@@ -385,6 +389,15 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             State::Pending(pending) => &mut pending.session,
             State::Associated(session) => session,
         };
+        // Where requests must be protected, so must the release: anybody could end the association otherwise.
+        let secured = session.security.as_ref().filter(|_| session.access.ciphered_context);
+        let required = secured.map_or(Protection::NONE, |secured| secured.context.required());
+        if !required.is_none() && rlrq.user_information.is_none() {
+            let error = SecurityError::PolicyNotMet { required, found: Protection::NONE };
+            device.audit(AuditEvent::SecurityFailed { client, server, error });
+            answer.exception(SERVICE_NOT_SUPPORTED);
+            return send(answer.plain());
+        }
         let mut room = [0; INITIATE_MAX];
         let mut information = None;
         if let (Some(received), Some(secured)) = (rlrq.user_information, &mut session.security) {

@@ -8,6 +8,9 @@ use crate::apdu::{AttributeRequest, Conformance, DataAccessResult, DataBlock, In
 use crate::axdr::{BufferFull, Data, DecodeError, Reader, Writer};
 use crate::link::Storage;
 
+/// Octets of a block number.
+const BLOCK_NUMBER: usize = 4;
+
 impl<B: Storage> Transfers<B> {
     /// Answers a SET; `plain` is the request's own octets, kept when more blocks follow.
     pub(super) fn set<D: Device>(
@@ -28,10 +31,13 @@ impl<B: Storage> Transfers<B> {
             }
             SetRequest::WithList { invoke, requests, values } if lists => {
                 self.transfer = Transfer::None;
-                answer.encode(|out| {
+                let fitted = answer.encode(|out| {
                     out.bytes(&[0xC5, 5, invoke.0])?;
-                    set_list(device, access, requests, values.iter().map(Ok::<_, DecodeError>), out)
+                    set_list(device, access, requests, values.iter().map(Ok::<_, DecodeError>), 0, out)
                 });
+                if !fitted {
+                    answer.write(&[0xC5, 1, invoke.0, DataAccessResult::OtherReason.code()]);
+                }
             }
             SetRequest::WithFirstDataBlock { invoke, block, .. } if blocks => {
                 self.set_first(invoke, block, plain, access, device, answer);
@@ -111,12 +117,16 @@ impl<B: Storage> Transfers<B> {
             Ok(SetRequest::WithListAndFirstDataBlock { requests, .. }) => {
                 let mut values = Reader::new(raw);
                 let count = values.length("values").unwrap_or(0);
-                let values = (0..count).map(|_| Data::decode(&mut values));
-                answer.encode(|out| {
+                // Behind a value that cannot be decoded nobody knows where the next one begins: none is set any more.
+                let values = (0..count).map_while(|_| Data::decode(&mut values).ok()).fuse().map(Ok::<_, DecodeError>);
+                let fitted = answer.encode(|out| {
                     out.bytes(&[0xC5, 4, invoke.0])?;
-                    set_list(device, access, requests, values, out)?;
+                    set_list(device, access, requests, values, BLOCK_NUMBER, out)?;
                     out.u32(block.number)
                 });
+                if !fitted {
+                    answer.write(&[0xC5, 1, invoke.0, DataAccessResult::OtherReason.code()]);
+                }
             }
             _ => answer.write(&[0xC5, 1, invoke.0, DataAccessResult::LongSetAborted.code()]),
         }
@@ -135,20 +145,21 @@ fn set_one<D: Device>(
     }
 }
 
-/// Sets a list and writes as many results as there are attributes: one without a value is unmatched.
+/// Sets a list and writes as many results as there are attributes: one without a value is unmatched. `behind` octets
+/// must be left for what follows the results. Nothing is set unless all results fit.
 fn set_list<'v, D: Device, E>(
     device: &mut D,
     access: &Access,
     requests: List<'_, AttributeRequest<'_>>,
     mut values: impl Iterator<Item = Result<Data<'v>, E>>,
+    behind: usize,
     out: &mut Writer<'_>,
 ) -> Result<(), BufferFull> {
     out.length(requests.len())?;
+    if out.free() < requests.len().saturating_add(behind) {
+        return Err(BufferFull);
+    }
     for request in requests.iter() {
-        // The result is written before the next value is set, so that a full buffer sets nothing unseen.
-        if out.free() == 0 {
-            return Err(BufferFull);
-        }
         let result = match values.next() {
             Some(Ok(value)) => set_one(device, access, request, value),
             Some(Err(_)) | None => DataAccessResult::TypeUnmatched,
