@@ -24,7 +24,8 @@ pub struct Options {
     /// File of the master key, made at the first start [default: master.key in the data directory]
     #[arg(long, env = "HEADEND_MASTER_KEY_FILE", value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
-    /// Our own system title, 16 hexadecimal digits [default: drawn at the first start]
+    /// Our own system title, 16 hexadecimal digits; no two head-ends may have the same [default: drawn at the first
+    /// start]
     #[arg(long, env = "HEADEND_SYSTEM_TITLE", value_name = "HEX")]
     pub system_title: Option<TitleText>,
     /// Deadline of calls that state none [default: 60s]
