@@ -48,7 +48,6 @@ pub struct MeterIdentity {
 struct Setup {
     number: u8,
     policy: SecurityPolicy,
-    counters: Counters,
     /// The client heard last.
     client_title: Option<SystemTitle>,
 }
@@ -71,6 +70,8 @@ pub struct Meter {
     stored: BTreeMap<usize, Box<[u8]>>,
     profiles: BTreeMap<usize, ProfileState>,
     setups: Vec<Setup>,
+    /// Of the encryption key, which all setups share.
+    counters: Counters,
     secrets: BTreeMap<ClientSap, Box<[u8]>>,
     associated: BTreeMap<ClientSap, u32>,
 }
@@ -96,12 +97,7 @@ impl Meter {
         let setups = model
             .setups
             .iter()
-            .map(|setup| Setup {
-                number: setup.number,
-                policy: setup.policy,
-                counters: Counters::new(wall),
-                client_title: None,
-            })
+            .map(|setup| Setup { number: setup.number, policy: setup.policy, client_title: None })
             .collect();
         Self {
             switch: model.switch,
@@ -114,6 +110,7 @@ impl Meter {
             stored: BTreeMap::new(),
             profiles: BTreeMap::new(),
             setups,
+            counters: Counters::new(wall),
             secrets: BTreeMap::new(),
             associated: BTreeMap::new(),
         }
@@ -166,21 +163,23 @@ impl Meter {
         self.setup(setup).map(|setup| setup.policy)
     }
 
-    /// The counters of a security setup.
+    /// The counters of a security setup's encryption key. A fleet has one such key: were each setup to count for itself,
+    /// two of them would use the same nonces, and what one has taken could be replayed to the other.
     pub(crate) fn counters(&self, setup: u8) -> Option<&Counters> {
-        self.setup(setup).map(|setup| &setup.counters)
+        self.setup(setup).map(|_| &self.counters)
     }
 
     /// The next transmit counter of a security setup.
     pub(crate) fn take_counter(&mut self, setup: u8) -> Option<u32> {
-        self.setup_mut(setup)?.counters.take()
+        self.setup(setup)?;
+        self.counters.take()
     }
 
     /// A counter of `peer` was verified.
     pub(crate) fn accept_counter(&mut self, setup: u8, peer: SystemTitle, counter: u32) {
         if let Some(setup) = self.setup_mut(setup) {
-            setup.counters.accept(peer, counter);
             setup.client_title = Some(peer);
+            self.counters.accept(peer, counter);
         }
     }
 
@@ -307,3 +306,6 @@ impl AssociationState for Meter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
