@@ -7,7 +7,7 @@ use dlms::apdu::{ActionResult, AttributeRequest, DataAccessResult};
 use dlms::association::Secret;
 use dlms::association::client::{Config, ConnectionError, ProtocolError, RequestError, UsageError};
 use dlms::axdr::{Data, Value};
-use dlms::security::InvocationCounter;
+use dlms::security::{InvocationCounter, Protection, SecurityError};
 use hex_literal::hex;
 use pair::*;
 
@@ -187,4 +187,59 @@ fn a_block_that_cannot_be_decoded_ends_the_request() {
         other => panic!("{other:?}"),
     }
     assert!(!pair.client.is_pending());
+}
+
+#[test]
+fn a_dedicated_key_never_travels_in_clear() {
+    for protection in [Protection::NONE, Protection::AUTHENTICATED] {
+        let mut config = management();
+        let security = config.security.as_mut().unwrap();
+        (security.dedicated_key, security.protection) = (Secret::new(&[0x33; 16]), protection);
+        let mut pair = Pair::new(config, Meter { policy: Some(Protection::NONE), ..Meter::default() });
+        pair.client.associate(pair.now).unwrap();
+        let error = SecurityError::PolicyNotMet { required: Protection::ENCRYPTED, found: protection };
+        let error = ConnectionError::Request(RequestError::Usage(UsageError::Security(error)));
+        assert_eq!(pair.drive(), [Happened::Closed(error)]);
+        assert!(pair.seen.is_empty());
+    }
+}
+
+#[test]
+fn lesson_01_the_receive_floor_outlives_a_lost_association() {
+    let mut pair = Pair::associated(management(), Meter::default());
+    let floor = pair.client.receive_floor();
+    assert!(floor > Some(0));
+    pair.client.handle_close(pair.now);
+    assert_eq!(pair.drive(), [Happened::Closed(ConnectionError::ClosedByPeer)]);
+    assert_eq!(pair.client.receive_floor(), floor);
+    // A meter that has lost its counter answers with what was accepted already.
+    pair.meter.counter = 0;
+    pair.client.associate(pair.now).unwrap();
+    let error = ConnectionError::Request(RequestError::Security(SecurityError::Counter { lowest: floor.unwrap() }));
+    assert_eq!(pair.drive(), [Happened::Closed(error)]);
+}
+
+#[test]
+fn a_stronger_policy_holds_for_what_is_open_already() {
+    let mut config = management();
+    config.security.as_mut().unwrap().protection = Protection::AUTHENTICATED;
+    let mut pair = Pair::associated(config, Meter { policy: Some(Protection::AUTHENTICATED), ..Meter::default() });
+    read_ciphered(&mut pair);
+    pair.meter.policy = Some(Protection::AUTHENTICATED_ENCRYPTED);
+    pair.client.get(AttributeRequest::whole(REGISTER), pair.now).unwrap();
+    match &pair.drive()[..] {
+        [Happened::Failed(RequestError::Exception(_))] => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_what_was_associated_is_released() {
+    let mut pair = Pair::new(management(), Meter::default());
+    pair.tamper = Some(|apdu| apdu[0] = 0);
+    pair.client.associate(pair.now).unwrap();
+    pair.drive();
+    assert!(pair.server.is_open());
+    pair.server.reset(&mut pair.meter);
+    assert!(!pair.meter.audit.iter().any(|event| event.starts_with("Released")), "{:?}", pair.meter.audit);
 }

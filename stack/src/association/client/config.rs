@@ -2,11 +2,12 @@
 
 use core::fmt;
 
+use super::session::Session;
 use crate::acse::Mechanism;
 use crate::apdu::Conformance;
 use crate::association::Secret;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
-use crate::security::{KeySet, Protection, Suite};
+use crate::security::{Crypto, KeySet, Protection, Suite};
 
 /// What this stack's client can use.
 pub const CLIENT_CONFORMANCE: Conformance = Conformance::GET
@@ -63,6 +64,15 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What a session has verified is a replay in every later one.
+    pub(super) fn keep_floor<C: Crypto>(&mut self, session: &Session<C>) {
+        if let (Some(secured), Some(security)) = (&session.security, &mut self.security) {
+            security.receive_floor = security.receive_floor.max(secured.floor().lowest());
+        }
+    }
+}
+
 /// Keys and demands of a ciphered association.
 pub struct Security {
     /// Security suite.
@@ -80,7 +90,7 @@ pub struct Security {
     pub protection: Protection,
     /// Wrap in general-glo/general-ded instead of the service-specific glo/ded APDUs.
     pub general: bool,
-    /// Lowest acceptable invocation counter of the meter, from earlier associations.
+    /// Lowest acceptable invocation counter of the meter, from earlier associations; raised when one ends.
     pub receive_floor: u32,
 }
 

@@ -172,15 +172,15 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         &mut self.counter
     }
 
-    /// Lowest invocation counter that is acceptable from the meter now; `None` without ciphering. To be
-    /// kept for the next association.
+    /// Lowest invocation counter that is acceptable from the meter now, also after the association was lost; `None`
+    /// without ciphering. To be kept for the next association.
     #[must_use]
     pub fn receive_floor(&self) -> Option<u32> {
         match &self.state {
             State::Associated(session) | State::AwaitHls { session, .. } | State::Releasing(session) => {
                 session.security.as_ref().map(|secured| secured.floor().lowest())
             }
-            _ => None,
+            _ => self.config.security.as_ref().map(|security| security.receive_floor),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::axdr::{Data, Writer};
 use crate::id::SystemTitle;
 use crate::link::{Link, Storage};
 use crate::security::hls::{self, Challenge};
-use crate::security::{Crypto, Envelope, HEADROOM, Random, SecurityError, TAG_LENGTH};
+use crate::security::{Crypto, Envelope, HEADROOM, Protection, Random, SecurityError, TAG_LENGTH};
 use zeroize::Zeroizing;
 
 /// Room for an Initiate APDU with its ciphering.
@@ -110,11 +110,19 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
     }
 
+    /// Keeps the receive floor of the session that is about to end.
+    fn keep_floor(&mut self) {
+        if let State::Associated(session) | State::AwaitHls { session, .. } | State::Releasing(session) = &self.state {
+            self.config.keep_floor(session);
+        }
+    }
+
     /// Takes the link down and reports `end` once it is.
     pub(super) fn finish(&mut self, end: End) {
         if matches!(self.state, State::Idle) {
             return;
         }
+        self.keep_floor();
         self.state = State::LinkClosing;
         self.pending = None;
         self.deadline = None;
@@ -124,6 +132,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     /// Ends at once: there is no link any more.
     pub(super) fn end_now(&mut self, end: End) {
+        self.keep_floor();
         self.state = State::Idle;
         self.pending = None;
         self.deadline = None;
@@ -202,11 +211,14 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         request.encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
         let plain = HEADROOM..HEADROOM.saturating_add(out.len());
         let placed = match &mut session.security {
+            // A dedicated key in clear is none.
+            Some(secured) if dedicated.is_some() && !secured.protection.encrypted => {
+                let error = SecurityError::PolicyNotMet { required: Protection::ENCRYPTED, found: secured.protection };
+                return Err(error.into());
+            }
             Some(secured) if !secured.protection.is_none() => {
                 secured.protect(Envelope::Global, &mut self.counter, room, plain)?
             }
-            // A dedicated key in clear is none.
-            Some(_) if dedicated.is_some() => return Err(SecurityError::NoAuthenticationKey.into()),
             _ => plain,
         };
         Ok(room.get(placed).unwrap_or_default())
@@ -215,7 +227,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// The server's answer to the proposal.
     pub(super) fn handle_aare(&mut self, mut session: Session<C>, challenge: Option<Challenge>) {
         match self.accept_aare(&mut session, challenge.as_ref()) {
-            Err(error) => self.finish(End::Lost(error)),
+            Err(error) => {
+                self.config.keep_floor(&session);
+                self.finish(End::Lost(error));
+            }
             Ok(None) => self.associated(session),
             Ok(Some(reply)) => {
                 let Some(challenge) = challenge else { return };
@@ -325,9 +340,13 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// The server's answer to the client's challenge.
     pub(super) fn handle_hls_reply(&mut self, mut session: Session<C>, challenge: &Challenge) {
         let error = match self.verify_hls_reply(&mut session, challenge) {
-            Ok(()) => return self.associated(session),
+            Ok(()) => {
+                self.associated(session);
+                return;
+            }
             Err(error) => error,
         };
+        self.config.keep_floor(&session);
         self.finish(End::Lost(error));
     }
 

@@ -113,7 +113,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
 
     /// Forgets everything: the link below was lost or closed.
     pub fn reset<D: Device>(&mut self, device: &mut D) {
-        if self.is_open() {
+        if let State::Associated(_) = self.state {
             device.audit(AuditEvent::Released { client: self.client, server: self.server });
         }
         self.state = State::Idle;
@@ -148,7 +148,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             State::Associated(session) => session,
         };
         let floor_before = session.security.as_ref().map_or(0, |s| device.floor(server, s.setup, s.peer));
-        let (plain, wrapping) = match session.unwrap(server, apdu, device) {
+        // A policy that was strengthened meanwhile holds for what is open already.
+        let policy = device.association(client, server).and_then(|config| config.security).map(|found| found.policy);
+        let (plain, wrapping) = match session.unwrap(server, policy, apdu, device) {
             Ok(unwrapped) => unwrapped,
             Err(error) => {
                 device.audit(AuditEvent::SecurityFailed { client, server, error });
@@ -240,12 +242,20 @@ impl<C: Crypto> Session<C> {
     fn unwrap<D: Device>(
         &mut self,
         server: ServerSap,
+        policy: Option<Protection>,
         apdu: &mut [u8],
         device: &mut D,
     ) -> Result<(Range<usize>, Option<Wrapping>), SecurityError> {
-        match &mut self.security {
-            Some(secured) if self.access.ciphered_context => secured.unwrap(server, apdu, device),
+        match (&mut self.security, policy) {
+            (Some(secured), policy) if self.access.ciphered_context => {
+                let required = policy.unwrap_or(secured.context.required());
+                secured.context.set_required(required);
+                secured.unwrap(server, apdu, device)
+            }
             _ if security::is_protected(apdu) => Err(SecurityError::NotExpected),
+            (_, Some(required)) if !required.is_none() => {
+                Err(SecurityError::PolicyNotMet { required, found: Protection::NONE })
+            }
             _ => Ok((0..apdu.len(), None)),
         }
     }
