@@ -358,10 +358,14 @@ impl<B: Storage> Session<B> {
 
     fn handle_snrm(&mut self, frame: &Frame<'_>) {
         self.receiver.release();
-        self.events.clear();
+        // What waited to be told is void, but that the link was closed must be told: an association may be open over it.
+        let mut closed = false;
+        while let Some(event) = self.events.pop() {
+            closed |= event == Event::Closed;
+        }
         match Parameters::parse(frame.information()) {
             Ok(proposal) => {
-                if self.state != State::Disconnected {
+                if closed || self.state != State::Disconnected {
                     self.events.push(Event::Closed);
                 }
                 self.reset(&self.config.parameters.agreed(&proposal));
@@ -370,6 +374,9 @@ impl<B: Storage> Session<B> {
                 self.reply = Some(Reply::Agreement);
             }
             Err(_) => {
+                if closed {
+                    self.events.push(Event::Closed);
+                }
                 self.disconnect();
                 self.reply = Some(Reply::NotConnected);
             }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use dlms::wrapper::{decode_datagram, server::Wrapper};
+use dlms::wrapper::{Header, decode_datagram, server::Wrapper};
 use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
@@ -66,13 +66,17 @@ impl Server {
     }
 
     async fn answer(&mut self, datagram: &[u8], from: SocketAddr, outgoing: &mut [u8]) {
-        if let Err(error) = decode_datagram(datagram) {
-            debug!(%from, %error, "datagram dropped");
-            return;
-        }
+        let wpdu = match decode_datagram(datagram) {
+            // Octets behind the APDU belong to nothing: a datagram carries one.
+            Ok((_, apdu)) => datagram.get(..Header::LENGTH.saturating_add(apdu.len())).unwrap_or_default(),
+            Err(error) => {
+                debug!(%from, %error, "datagram dropped");
+                return;
+            }
+        };
         let mut peer = self.take(from);
         let now = ticks(Instant::now());
-        if let Err(error) = peer.line.handle_input(datagram, now, &mut *self.port.device(), &mut OsRandom) {
+        if let Err(error) = peer.line.handle_input(wpdu, now, &mut *self.port.device(), &mut OsRandom) {
             debug!(%from, %error, "association over UDP lost");
             peer.line.close(&mut *self.port.device());
             return;

@@ -8,6 +8,11 @@ use crate::link::{LinkError, Storage};
 use crate::security::{Crypto, Random};
 use crate::wrapper;
 
+/// Tag of an AARQ: the proposal of an association.
+const AARQ: u8 = 0x60;
+/// ExceptionResponse: service not allowed, operation not possible.
+const NOT_ASSOCIATED: [u8; 3] = [0xD8, 1, 1];
+
 /// Server side of a link: it carries APDUs of any client to any logical device.
 ///
 /// After any input drain [`poll_event`](Self::poll_event), then [`poll_transmit`](Self::poll_transmit), and sleep
@@ -185,7 +190,14 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         if device.association(client, server).is_none() {
             return;
         }
-        let Some(slot) = self.slot(client, server, device) else { return };
+        let proposes = self.link.apdu().first() == Some(&AARQ);
+        let Some(slot) = self.slot(client, server, proposes, device) else {
+            // No room, and no proposal that would deserve somebody else's.
+            if let Err(error) = self.link.send(client, server, &NOT_ASSOCIATED, now) {
+                self.failed = Some(error);
+            }
+            return;
+        };
         let Some(association) = self.associations.get_mut(slot) else { return };
         let apdu = self.link.apdu();
         let Some(place) = association.handle(apdu, device, random, self.out.as_mut()) else { return };
@@ -195,8 +207,15 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         }
     }
 
-    /// The place of this pair's association: its own, a free one, or that of the one not used for longest.
-    fn slot<D: Device>(&mut self, client: ClientSap, server: ServerSap, device: &mut D) -> Option<usize> {
+    /// The place of this pair's association: its own, a free one, or, for a proposal, that of the one not used for
+    /// longest.
+    fn slot<D: Device>(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        proposes: bool,
+        device: &mut D,
+    ) -> Option<usize> {
         let own = |association: &Association<C, B>| association.client() == client && association.server() == server;
         let found = self.associations.iter().position(own).or_else(|| {
             let oldest = |slot: &usize| {
@@ -205,6 +224,9 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
             };
             let slot = (0..N).min_by_key(oldest)?;
             let association = self.associations.get_mut(slot)?;
+            if association.is_open() && !proposes {
+                return None;
+            }
             association.reset(device);
             association.assign(client, server);
             Some(slot)
