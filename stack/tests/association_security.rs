@@ -2,7 +2,6 @@
 
 mod pair;
 
-use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeRequest, DataAccessResult};
 use dlms::association::Secret;
 use dlms::association::client::{Config, ConnectionError, ProtocolError, RequestError, UsageError};
@@ -230,9 +229,7 @@ fn lesson_01_a_meter_with_another_title_is_refused_before_its_keys_are_used() {
 #[test]
 fn a_downgrade_is_refused() {
     // The server says that a password is enough.
-    let mut config = management();
-    config.mechanism = Mechanism::Gmac;
-    let mut pair = Pair::new(config, Meter::default());
+    let mut pair = Pair::new(management(), Meter::default());
     pair.tamper = Some(|apdu| {
         let mechanism = apdu.windows(7).position(|window| window == hex!("60857405080205")).unwrap();
         apdu[mechanism + 6] = 1;
@@ -249,6 +246,21 @@ fn a_downgrade_is_refused() {
     pair.client.associate(pair.now).unwrap();
     let changed = ConnectionError::Request(RequestError::Protocol(ProtocolError::ContextChanged));
     assert_eq!(pair.drive(), [Happened::Closed(changed)]);
+}
+
+/// As dlms-cosem-rs 0.1.0 answers: a challenge, but no diagnostic that announces it. Whatever the AARE says, a client
+/// that is to prove itself does, and demands the same of the server.
+#[test]
+fn a_challenge_that_is_not_announced_is_answered_all_the_same() {
+    let mut pair = Pair::new(management(), Meter::default());
+    pair.tamper = Some(|apdu| {
+        if let Some(diagnostic) = apdu.windows(6).position(|window| window == hex!("A305A1030201")) {
+            apdu[diagnostic + 6] = 0;
+        }
+    });
+    pair.client.associate(pair.now).unwrap();
+    assert_eq!(pair.drive(), [Happened::Associated]);
+    assert!(pair.server.is_open());
 }
 
 #[test]
