@@ -54,7 +54,10 @@ fn values_of_real_meters() {
         let mut again = vec![0; octets.len()];
         let mut writer = Writer::new(&mut again);
         data.encode(&mut writer).unwrap();
-        assert_eq!(writer.written(), octets, "{id}: encoded again");
+        // A meter's lengths may be longer than necessary; ours never are. What they hold is the same.
+        let again = writer.written();
+        assert!(again.len() <= octets.len(), "{id}: encoded again");
+        assert_eq!(Data::from_slice(again).map(tree), Ok(tree(data)), "{id}: encoded again");
         assert_eq!(Data::from_slice(&Value::from(data).to_vec()).map(tree), Ok(tree(data)), "{id}: owned");
     }
 }
