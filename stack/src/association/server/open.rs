@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::answer::{Answer, SERVICE_NOT_ALLOWED, SERVICE_NOT_SUPPORTED};
+use super::answer::{Answer, SERVICE_NOT_ALLOWED};
 use super::association::{Association, Pending, Secured, Session, State, Wrapping, security_exception, send};
 use super::device::{Access, AssociationConfig, AuditEvent, Device, SecurityConfig};
 use super::transfer::Transfer;
@@ -389,15 +389,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             State::Pending(pending) => &mut pending.session,
             State::Associated(session) => session,
         };
-        // Where requests must be protected, so must the release: anybody could end the association otherwise.
-        let secured = session.security.as_ref().filter(|_| session.access.ciphered_context);
-        let required = secured.map_or(Protection::NONE, |secured| secured.context.required());
-        if !required.is_none() && rlrq.user_information.is_none() {
-            let error = SecurityError::PolicyNotMet { required, found: Protection::NONE };
-            device.audit(AuditEvent::SecurityFailed { client, server, error });
-            answer.exception(SERVICE_NOT_SUPPORTED);
-            return send(answer.plain());
-        }
+        // A release without user-information is accepted in a ciphered association too: that is how the clients of
+        // three other implementations release. Who can forge it can as well close the line.
         let mut room = [0; INITIATE_MAX];
         let mut information = None;
         if let (Some(received), Some(secured)) = (rlrq.user_information, &mut session.security) {
