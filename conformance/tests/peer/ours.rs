@@ -7,8 +7,8 @@ use std::time::{Duration, Instant as Clock};
 use dlms::Instant;
 use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeRequest, GetDataResult, MethodDescriptor};
-use dlms::association::Secret;
 use dlms::association::client::{CLIENT_CONFORMANCE, Config, Connection, Event, Response, Security};
+use dlms::association::{Referencing, Secret};
 use dlms::axdr::Data;
 use dlms::hdlc;
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
@@ -91,6 +91,7 @@ impl<L: Link> Ours<L> {
         let config = Config {
             client: ClientSap(client),
             server: ServerSap(1),
+            referencing: Referencing::LogicalName,
             mechanism,
             secret,
             challenge_length: 16,

@@ -117,6 +117,7 @@ impl Truth {
         let device = self.fleet.devices().first().expect("one meter");
         let conformance = device.with(|device| device.association(client, server).map(|config| config.conformance));
         let asked = Asked {
+            referencing: dlms::association::Referencing::LogicalName,
             client,
             server,
             mechanism: match view.access {

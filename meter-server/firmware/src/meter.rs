@@ -2,6 +2,7 @@
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
+use dlms::association::Referencing;
 use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
@@ -210,7 +211,7 @@ impl Device for Meter {
             (ClientSap::MANAGEMENT, ServerSap::MANAGEMENT) => (Mechanism::Gmac, Some(security)),
             _ => return None,
         };
-        Some(AssociationConfig { mechanism, secret: &[], security, conformance: SERVICES, max_pdu: crate::PDU_OCTETS })
+        Some(AssociationConfig { referencing: Referencing::LogicalName, mechanism, secret: &[], security, conformance: SERVICES, max_pdu: crate::PDU_OCTETS })
     }
 
     fn read(

@@ -2,6 +2,7 @@
 
 use dlms::acse::Mechanism;
 use dlms::apdu::Conformance;
+use dlms::association::Referencing;
 use dlms::id::{AttributeId, ClientSap, MethodId, ServerSap};
 use dlms::security::Protection;
 use dlms::unit::{ScalerUnit, Unit};
@@ -100,6 +101,7 @@ static TABLE: [Entry<'_, PulseMeter>; 3] = [
 
 fn access(client: ClientSap, request: Protection) -> Access {
     Access {
+        referencing: Referencing::LogicalName,
         client,
         server: ServerSap::MANAGEMENT,
         mechanism: Mechanism::Lowest,

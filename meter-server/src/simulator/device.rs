@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
+use dlms::association::Referencing;
 use dlms::association::server::{Access, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
@@ -81,6 +82,7 @@ impl Device for PhysicalDevice {
             }),
         };
         Some(AssociationConfig {
+            referencing: Referencing::LogicalName,
             mechanism: association.mechanism,
             secret,
             security,

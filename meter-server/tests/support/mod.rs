@@ -66,6 +66,7 @@ pub(crate) struct Client {
 impl Client {
     fn new(device: &DeviceHandle, client: u16, mechanism: Mechanism, request: Protection) -> Self {
         let access = Access {
+            referencing: dlms::association::Referencing::LogicalName,
             client: ClientSap(client),
             server: ServerSap(1),
             mechanism,

@@ -6,8 +6,11 @@
 pub mod client;
 pub mod server;
 
+mod hls_pass;
+mod referencing;
 mod secret;
 
+pub use referencing::Referencing;
 pub use secret::{SECRET_BYTES_MAX, Secret};
 
 use crate::apdu::MethodDescriptor;
@@ -17,3 +20,6 @@ use crate::obis::ObisCode;
 /// `reply_to_HLS_authentication` of the current association: passes 3 and 4 (Green Book, HLS).
 pub const REPLY_TO_HLS: MethodDescriptor =
     MethodDescriptor { class: ClassId(15), instance: ObisCode([0, 0, 40, 0, 0, 255]), method: MethodId(1) };
+
+/// The same with short names: method 8 of the Association SN, which is at FA00 (Blue Book, class 12).
+pub const REPLY_TO_HLS_SHORT_NAME: i16 = 0xFA58_u16.cast_signed();

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use dlms::Instant;
 use dlms::acse::Mechanism;
 use dlms::apdu::*;
-use dlms::association::Secret;
 use dlms::association::client::{self, Config, Event, Security};
 use dlms::association::server::{
     Access, Association, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig,
 };
+use dlms::association::{Referencing, Secret};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
@@ -81,6 +81,7 @@ impl Device for Meter {
             _ => return None,
         };
         Some(AssociationConfig {
+            referencing: Referencing::LogicalName,
             mechanism,
             secret,
             security,

@@ -5,7 +5,7 @@ use core::fmt;
 use super::session::Session;
 use crate::acse::Mechanism;
 use crate::apdu::Conformance;
-use crate::association::Secret;
+use crate::association::{Referencing, Secret};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::security::{Crypto, KeySet, Protection, Suite};
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub client: ClientSap,
     /// The logical device.
     pub server: ServerSap,
+    /// How objects are referred to; it decides which services there are.
+    pub referencing: Referencing,
     /// How the client proves who it is.
     pub mechanism: Mechanism,
     /// LLS password or HLS secret.
@@ -53,6 +55,7 @@ impl Config {
         Self {
             client: ClientSap::PUBLIC,
             server,
+            referencing: Referencing::LogicalName,
             mechanism: Mechanism::Lowest,
             secret: Secret::NONE,
             challenge_length: 16,

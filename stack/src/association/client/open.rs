@@ -6,16 +6,14 @@ use super::session::Session;
 use super::{Connection, End, Ready, State};
 use crate::Instant;
 use crate::acse::{
-    Aare, Aarq, ApplicationContext, AssociationResult, AuthenticationValue, Diagnostic, Mechanism, ReleaseReason, Rlrq,
+    Aare, Aarq, AssociationResult, AuthenticationValue, Diagnostic, Mechanism, ReleaseReason, Rlrq,
     ServiceUserDiagnostic,
 };
 use crate::apdu::DLMS_VERSION;
-use crate::apdu::{
-    ActionRequest, ActionResponse, ActionResult, ConfirmedServiceError, GetDataResult, InitiateRequest,
-    InitiateResponse, InvokeIdAndPriority, MethodRequest,
-};
-use crate::association::{REPLY_TO_HLS, Secret};
-use crate::axdr::{Data, Writer};
+use crate::apdu::{ConfirmedServiceError, InitiateRequest, InitiateResponse, InvokeIdAndPriority};
+use crate::association::Secret;
+use crate::association::hls_pass::{self, Pass4};
+use crate::axdr::Writer;
 use crate::id::SystemTitle;
 use crate::link::{Link, Storage};
 use crate::security::hls::{self, Challenge};
@@ -171,7 +169,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             true => Some(Challenge::draw(&mut self.random, self.config.challenge_length)?),
             false => None,
         };
-        let context = proposed_context(&session);
+        let context = self.config.referencing.context(session.security.is_some());
         let mut aarq = Aarq::new(context, information);
         let title = session.security.as_ref().map(|secured| secured.context.own_title());
         aarq.calling_ap_title = title.as_ref().map(|title| title.as_bytes().as_slice());
@@ -237,10 +235,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 self.state = State::AwaitHls { session, challenge };
                 self.invoke_id = self.invoke_id.wrapping_add(1) & 0x0F;
                 let invoke = InvokeIdAndPriority::new(self.invoke_id, true, true);
-                let parameter = Some(Data::OctetString(reply.as_bytes()));
-                let request =
-                    ActionRequest::Normal { invoke, request: MethodRequest { method: REPLY_TO_HLS, parameter } };
-                if let Err(error) = self.send_apdu(|out| request.encode(out)) {
+                let referencing = self.config.referencing;
+                let sent = self.send_apdu(|out| hls_pass::write_request(referencing, invoke, reply.as_bytes(), out));
+                if let Err(error) = sent {
                     self.finish(End::Lost(ConnectionError::Request(RequestError::Usage(error))));
                 }
             }
@@ -268,7 +265,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             let initiate = information.and_then(|information| ConfirmedServiceError::decode(information).ok());
             return Err(ConnectionError::Rejected { result: aare.result, diagnostic: aare.diagnostic, initiate });
         }
-        if aare.context != proposed_context(session) {
+        if aare.context != self.config.referencing.context(session.security.is_some()) {
             return Err(protocol(ProtocolError::ContextChanged));
         }
         // Some servers send a challenge, but not the diagnostic that announces it. Passes 3 and 4 follow all the same.
@@ -360,20 +357,16 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             None => 0..apdu.len(),
         };
         let plain = apdu.get(plain).unwrap_or_default();
-        let (result, data) = match ActionResponse::decode(plain) {
-            Ok(ActionResponse::Normal { result, .. }) => (result.result, result.data),
-            Ok(_) => {
+        let reply = match hls_pass::read_response(self.config.referencing, plain) {
+            Ok(Pass4::Reply(reply)) => reply,
+            Ok(Pass4::NoReply) => return Err(ConnectionError::ServerNotAuthentic),
+            Ok(Pass4::Refused) => return Err(ConnectionError::HlsRefused),
+            Ok(Pass4::Unexpected) => {
                 return Err(request(RequestError::Protocol(ProtocolError::UnexpectedApdu {
-                    found: "action-response",
+                    found: "answer to reply_to_HLS_authentication",
                 })));
             }
             Err(error) => return Err(request(RequestError::Decode(error))),
-        };
-        if result != ActionResult::Success {
-            return Err(ConnectionError::HlsRefused);
-        }
-        let Some(GetDataResult::Data(Data::OctetString(reply))) = data else {
-            return Err(ConnectionError::ServerNotAuthentic);
         };
         let verified = match (self.config.mechanism, &mut session.security, floor) {
             (Mechanism::Gmac, Some(secured), Some(floor)) => {
@@ -408,8 +401,4 @@ impl Reply {
     fn as_bytes(&self) -> &[u8] {
         self.octets.get(..self.length).unwrap_or_default()
     }
-}
-
-fn proposed_context<C: Crypto>(session: &Session<C>) -> ApplicationContext {
-    if session.security.is_some() { ApplicationContext::LogicalNameCiphered } else { ApplicationContext::LogicalName }
 }

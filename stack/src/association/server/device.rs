@@ -2,6 +2,7 @@
 
 use crate::acse::Mechanism;
 use crate::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
+use crate::association::Referencing;
 use crate::axdr::{Data, Writer};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::security::{Protection, SecurityError, Suite};
@@ -78,6 +79,8 @@ pub trait Device {
 /// One association that a logical device offers to one client.
 #[derive(Clone, Copy)]
 pub struct AssociationConfig<'a> {
+    /// How objects are referred to: one application context with and one without ciphering go with it.
+    pub referencing: Referencing,
     /// How the client proves who it is.
     pub mechanism: Mechanism,
     /// LLS password or HLS secret; empty for lowest level and for HLS-GMAC.
@@ -122,6 +125,8 @@ impl core::fmt::Debug for SecurityConfig<'_> {
 /// Who asks, and how well protected.
 #[derive(Clone, Copy, Debug)]
 pub struct Access {
+    /// How objects are referred to.
+    pub referencing: Referencing,
     /// The client.
     pub client: ClientSap,
     /// The logical device.

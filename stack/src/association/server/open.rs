@@ -11,9 +11,9 @@ use crate::acse::{
     Rlrq, ServiceProviderDiagnostic, ServiceUserDiagnostic,
 };
 use crate::apdu::DLMS_VERSION;
-use crate::apdu::{ActionRequest, ActionResult, Conformance, InitiateRequest, InitiateResponse, MethodRequest};
-use crate::association::REPLY_TO_HLS;
-use crate::axdr::{Data, Writer};
+use crate::apdu::{Conformance, InitiateRequest, InitiateResponse};
+use crate::association::{Referencing, hls_pass};
+use crate::axdr::Writer;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
 use crate::security::hls::{self, Challenge};
@@ -101,7 +101,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             return Err(Refusal::Rejected(diagnostic, 0));
         }
         let config = device.association(self.client, self.server).ok_or(Refusal::because(User::NoReasonGiven))?;
-        let ciphered = context_is_ciphered(aarq.context, config.security.as_ref())?;
+        let ciphered = context_is_ciphered(aarq.context, config.referencing, config.security.as_ref())?;
         let client_challenge = authenticate(aarq, &config)?;
         let needs_title = ciphered || config.mechanism == Mechanism::Gmac;
         let not_recognized = || Refusal::because(User::CallingApTitleNotRecognized);
@@ -120,7 +120,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             secured = Some(Secured::new(security, title)?);
         }
         // Copied out, because the device is asked to move its counters while the AARQ is checked further.
-        let AssociationConfig { mechanism, conformance: offered, max_pdu, .. } = config;
+        let AssociationConfig { referencing, mechanism, conformance: offered, max_pdu, .. } = config;
         let own_title = config.security.filter(|_| needs_title).map(|security| security.system_title);
 
         let mut room = [0; INITIATE_MAX];
@@ -161,6 +161,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             None => None,
         };
         let access = Access {
+            referencing,
             client: self.client,
             server: self.server,
             mechanism,
@@ -232,16 +233,10 @@ impl<C: Crypto> Pending<C> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) -> bool {
-        let Access { client, server, mechanism, .. } = self.session.access;
-        let Ok(ActionRequest::Normal { invoke, request: MethodRequest { method: REPLY_TO_HLS, parameter } }) =
-            ActionRequest::decode(plain)
-        else {
+        let Access { referencing, client, server, mechanism, .. } = self.session.access;
+        let Some((carrier, reply)) = hls_pass::read_request(referencing, plain) else {
             answer.exception(SERVICE_NOT_ALLOWED);
             return false;
-        };
-        let reply = match parameter {
-            Some(Data::OctetString(reply)) => reply,
-            _ => &[],
         };
         let mut own = [0; hls::CHALLENGE_MAX];
         let proved = match mechanism {
@@ -250,13 +245,10 @@ impl<C: Crypto> Pending<C> {
             _ => Err(SecurityError::Authentication),
         };
         match proved {
-            Ok(length) => answer.encode(|out| {
-                out.bytes(&[0xC7, 1, invoke.0, 0, 1, 0])?;
-                Data::OctetString(own.get(..length).unwrap_or_default()).encode(out)
-            }),
+            Ok(length) => answer.encode(|out| carrier.write_success(own.get(..length).unwrap_or_default(), out)),
             Err(error) => {
                 device.audit(AuditEvent::SecurityFailed { client, server, error });
-                answer.write(&[0xC7, 1, invoke.0, ActionResult::ReadWriteDenied.code(), 0]);
+                answer.encode(|out| carrier.write_refusal(out));
                 false
             }
         }
@@ -311,11 +303,15 @@ impl<C: Crypto> Secured<C> {
 }
 
 /// Whether ciphering was asked for. Without it no request could satisfy a policy; with it there must be keys.
-fn context_is_ciphered(context: ApplicationContext, security: Option<&SecurityConfig<'_>>) -> Result<bool, Refusal> {
-    match (context, security) {
-        (ApplicationContext::LogicalName, None) => Ok(false),
-        (ApplicationContext::LogicalName, Some(security)) if security.policy.is_none() => Ok(false),
-        (ApplicationContext::LogicalNameCiphered, Some(_)) => Ok(true),
+fn context_is_ciphered(
+    context: ApplicationContext,
+    referencing: Referencing,
+    security: Option<&SecurityConfig<'_>>,
+) -> Result<bool, Refusal> {
+    match security {
+        None if context == referencing.context(false) => Ok(false),
+        Some(security) if context == referencing.context(false) && security.policy.is_none() => Ok(false),
+        Some(_) if context == referencing.context(true) => Ok(true),
         _ => Err(Refusal::because(ServiceUserDiagnostic::ApplicationContextNameNotSupported)),
     }
 }
@@ -355,7 +351,7 @@ fn initiate_response<'r, C: Crypto, D: Device>(
         version: DLMS_VERSION,
         conformance: session.access.conformance,
         max_receive_pdu: session.access.server_max_pdu,
-        vaa_name: InitiateResponse::VAA_LOGICAL_NAME,
+        vaa_name: session.access.referencing.vaa_name(),
     };
     response.encode(&mut out).ok()?;
     let plain = HEADROOM..HEADROOM.checked_add(out.len())?;
