@@ -64,6 +64,10 @@ fn exercise<L: Link>(ours: &mut Ours<L>, blocks: bool) {
 }
 
 fn against_server(framing: Framing, access: Access, client: u16, max_pdu: u16) {
+    against_server_with(framing, access, client, max_pdu, Parameters::DEFAULT);
+}
+
+fn against_server_with(framing: Framing, access: Access, client: u16, max_pdu: u16, parameters: Parameters) {
     let (address, server) = meter::start(framing, access, client, max_pdu);
     // 240 rows of ten octets.
     let blocks = max_pdu < 2_400;
@@ -72,7 +76,7 @@ fn against_server(framing: Framing, access: Access, client: u16, max_pdu: u16) {
             exercise(&mut Ours::connect(address, ours::wrapper(client), access, client, max_pdu), blocks);
         }
         Framing::Hdlc => {
-            let link = ours::hdlc(client, Parameters::DEFAULT);
+            let link = ours::hdlc(client, parameters);
             exercise(&mut Ours::connect(address, link, access, client, max_pdu), blocks);
         }
     }
@@ -99,6 +103,17 @@ fn our_client_reads_its_meter_over_hdlc() {
     for max_pdu in [128, 512, 0xFFFF] {
         against_server(Framing::Hdlc, Access::Public, 16, max_pdu);
         against_server(Framing::Hdlc, Access::Ciphered { general: false }, 1, max_pdu);
+    }
+}
+
+/// Windows of several frames with segments of several sizes, below blocks and without them.
+#[test]
+fn our_client_reads_its_meter_over_hdlc_in_windows() {
+    for (information, window) in [(64, 2), (128, 7), (1_000, 3)] {
+        for max_pdu in [512, 0xFFFF] {
+            let parameters = Parameters::symmetric(information, window);
+            against_server_with(Framing::Hdlc, Access::Public, 16, max_pdu, parameters);
+        }
     }
 }
 

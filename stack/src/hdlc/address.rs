@@ -108,6 +108,31 @@ impl Address {
         self.upper == all || (!matches!(self.width, Width::One) && self.lower == all)
     }
 
+    /// Whether the upper address is no-station, which belongs to nobody: it is neither asked nor does it answer.
+    #[must_use]
+    pub const fn is_no_station(&self) -> bool {
+        self.upper == 0
+    }
+
+    /// Whether the lower address is that of the calling physical device: the one that has just called or pushed, whatever
+    /// its own number is. One implementation knows it; it is not verified further.
+    #[must_use]
+    pub const fn is_calling(&self) -> bool {
+        !matches!(self.width, Width::One) && self.lower == self.width.all_station() ^ 1
+    }
+
+    /// Whether `own` is among the stations that this address names: each part is the same, or all-station here, or not
+    /// there in one of them.
+    #[must_use]
+    pub const fn includes(&self, own: &Self) -> bool {
+        let all = self.width.all_station();
+        let lower = match (self.lower(), own.lower()) {
+            (Some(asked), Some(own)) => asked == own || asked == all,
+            _ => true,
+        };
+        (self.upper == own.upper || self.upper == all) && lower
+    }
+
     /// Whether both name the same station. Meters answer in another width than they were asked in, so widths are not
     /// compared, and a lower address only where both have one.
     #[must_use]

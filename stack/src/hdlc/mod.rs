@@ -4,7 +4,7 @@
 //! |---|---|
 //! | octets | [`Fcs`], [`Address`], [`Control`] |
 //! | frames | [`Frame`] (received), [`Repr`] (to be sent), [`Deframer`] (out of a stream) |
-//! | link | [`Parameters`], [`client::Session`], [`server::Session`], [`server::Station`] |
+//! | link | [`Parameters`], [`client::Session`], [`server::Session`], [`server::Station`], [`Listener`] |
 //!
 //! The link is half duplex: the client owns the right to send. A frame with P set hands it to the server, a
 //! frame with F set hands it back. Both stations keep an APDU until it is acknowledged and send the same octets
@@ -17,6 +17,7 @@ mod deframer;
 mod echo;
 mod fcs;
 mod frame;
+mod listener;
 mod parameters;
 mod receiver;
 mod sender;
@@ -28,6 +29,7 @@ pub use control::{Control, Kind, Sequence};
 pub use deframer::Deframer;
 pub use fcs::Fcs;
 pub use frame::{FLAG, FRAME_MAX, Frame, FrameError, LENGTH_MAX, OVERHEAD_MAX, Repr};
+pub use listener::{Listener, Push};
 pub use parameters::Parameters;
 
 /// The LLC header of an APDU from the client, in the first segment only.

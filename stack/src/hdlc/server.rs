@@ -24,11 +24,14 @@ pub struct Config {
     /// Whether the line carries both directions at once (TCP), so that a notification need not wait for the client to
     /// hand over the right to send.
     pub full_duplex: bool,
+    /// Whether a frame that was lost inside a window is asked for with REJ. RR with the same number does it too, and there
+    /// are clients that take REJ for an error.
+    pub reject: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { parameters: Parameters::DEFAULT, inactivity_timeout_ms: 120_000, full_duplex: false }
+        Self { parameters: Parameters::DEFAULT, inactivity_timeout_ms: 120_000, full_duplex: false, reject: false }
     }
 }
 
@@ -77,6 +80,8 @@ pub struct Session<B> {
     peer_busy: bool,
     /// A frame was not taken because an APDU is still held.
     refused: bool,
+    /// A frame before the ones that came is missing.
+    gap: bool,
     last_frame: Instant,
 }
 
@@ -140,6 +145,7 @@ impl<B: Storage> Session<B> {
             reply: None,
             peer_busy: false,
             refused: false,
+            gap: false,
             last_frame: Instant::from_millis(0),
         }
     }
@@ -299,7 +305,7 @@ impl<B: Storage> Session<B> {
         self.agreed = *parameters;
         self.sender.reset(parameters);
         self.receiver.reset();
-        (self.peer_busy, self.refused) = (false, false);
+        (self.peer_busy, self.refused, self.gap) = (false, false, false);
         self.turn = Turn::Theirs;
         self.reply = None;
     }
@@ -397,7 +403,16 @@ impl<B: Storage> Session<B> {
         }
         self.peer_busy = matches!(control.kind, Kind::Rnr { .. });
         let outcome = match control.kind {
-            Kind::I { send, .. } => self.receiver.numbered(send, frame.is_segmented(), frame.information()),
+            Kind::I { send, .. } => {
+                let expected = self.receiver.next();
+                let outcome = self.receiver.numbered(send, frame.is_segmented(), frame.information());
+                self.gap = match outcome {
+                    // A copy of an earlier frame is behind, not ahead.
+                    Outcome::OutOfSequence => self.gap || send.ahead_of(expected) < self.agreed.window_receive,
+                    _ => false,
+                };
+                outcome
+            }
             _ => Outcome::Accepted,
         };
         match outcome {
@@ -474,8 +489,14 @@ impl<B: Storage> Session<B> {
                 self.sender.advance();
             }
             None => {
-                repr.control.kind = if self.refused { Kind::Rnr { receive } } else { Kind::Rr { receive } };
+                repr.control.kind = match (self.refused, self.gap && self.config.reject) {
+                    (true, _) => Kind::Rnr { receive },
+                    (_, true) => Kind::Rej { receive },
+                    _ => Kind::Rr { receive },
+                };
                 repr.emit(&mut writer).ok()?;
+                // Asked for once; a poll that finds it still missing is answered by the number in RR.
+                self.gap = false;
                 self.turn = Turn::Theirs;
             }
         }

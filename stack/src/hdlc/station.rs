@@ -15,6 +15,13 @@ pub trait Addresses {
     /// Whether `client` may set up a link to `server`, an individual address. What is not ours is not answered: it may be
     /// another meter's on the same line.
     fn is_ours(&self, client: ClientSap, server: Address) -> bool;
+
+    /// Whether a broadcast reaches us: `server` is all-station in its upper part, its lower part or both, and the other
+    /// part may name a device that is not ours. Everything is heard unless this says otherwise.
+    fn is_reached(&self, server: Address) -> bool {
+        let _ = server;
+        true
+    }
 }
 
 impl<F: Fn(ClientSap, Address) -> bool> Addresses for F {
@@ -210,13 +217,13 @@ impl<B: Storage, A: Addresses> Line<'_, B, A> {
     fn dispatch(self, frame: &Frame<'_>, now: Instant) -> bool {
         let (client, server) = (frame.source(), frame.destination());
         let Control { kind, poll_final } = frame.control();
-        // An answer, or an own frame that came back; all-station is no source.
+        // An answer, or an own frame that came back; all-station and no-station are no source.
         let command = !matches!(kind, Kind::Ua | Kind::Dm | Kind::Frmr);
-        let individual = client.width() == Width::One && !client.is_broadcast();
+        let individual = client.width() == Width::One && !client.is_broadcast() && !client.is_no_station();
         let ours = if server.is_broadcast() {
-            kind == Kind::Ui
+            kind == Kind::Ui && self.addresses.is_reached(server)
         } else {
-            self.addresses.is_ours(ClientSap(client.upper()), server)
+            !server.is_no_station() && self.addresses.is_ours(ClientSap(client.upper()), server)
         };
         if !command || !individual || !ours {
             *self.foreign = self.foreign.saturating_add(1);
@@ -226,6 +233,11 @@ impl<B: Storage, A: Addresses> Line<'_, B, A> {
         let index = bound.or_else(|| {
             let wanted = matches!(kind, Kind::Snrm | Kind::Ui);
             wanted.then(|| self.sessions.iter().position(Session::is_free)).flatten()
+        });
+        // A broadcast that finds no session of its own is not lost to a client that has one.
+        let index = index.or_else(|| {
+            let own = |session: &Session<B>| session.client() == Some(ClientSap(client.upper()));
+            server.is_broadcast().then(|| self.sessions.iter().position(own)).flatten()
         });
         match index.and_then(|index| self.sessions.get_mut(index)) {
             Some(session) => {

@@ -166,3 +166,55 @@ fn lesson_15_silence_ends_every_wait() {
     assert_eq!(pair.now.since_ms(start), 4_000);
     assert_eq!(pair.served.len(), 1, "what was lost is the answer: the request is not served again");
 }
+
+/// Every size of an information field, filled to the last octet and beyond, in every width of address.
+#[test]
+fn lesson_06_every_information_field_from_32_to_2030_octets() {
+    for width in Width::ALL {
+        for information in 32..=2030 {
+            let parameters = link(information, 1 + (information % 7) as u8);
+            let mut pair = Pair::new(Setup { width, client: parameters, server: parameters, ..Setup::default() });
+            pair.open();
+            // The LLC header takes three octets of the first segment.
+            for length in [information - 3, information - 2] {
+                let request = apdu(usize::from(length), usize::from(information));
+                assert_eq!(pair.exchange(&request), Some(request), "{width:?} {information} {length}");
+            }
+            let segments = pair.frames.iter().filter(|(_, octets)| octets.len() > 60 && octets[1] & 8 != 0).count();
+            assert!(segments <= 4 && pair.client.repetitions() == 0, "{width:?} {information}");
+        }
+    }
+}
+
+/// Every pattern of losses over the first frames of both directions, every window, with RR and with REJ.
+#[test]
+fn lesson_33_every_loss_pattern_and_window_delivers_exactly_once() {
+    const FRAMES: usize = 4;
+    for window in 1..=7 {
+        for reject in [false, true] {
+            for pattern in 0..1_u32 << (2 * FRAMES) {
+                let lost = |shift: usize| {
+                    let at = (0..FRAMES).filter(|frame| pattern >> (shift + frame) & 1 == 1);
+                    // The set-up is passed over.
+                    Faults { at: at.map(|frame| (frame + 1, Fault::Lose)).collect(), percent: 0 }
+                };
+                let mut pair = Pair::new(Setup {
+                    client: link(32, window),
+                    server: link(32, window),
+                    up: lost(0),
+                    down: lost(FRAMES),
+                    retries: 12,
+                    reject,
+                    ..Setup::default()
+                });
+                pair.open();
+                let requests = [apdu(100, 1), apdu(20, 2)];
+                for request in &requests {
+                    assert_eq!(pair.exchange(request).as_ref(), Some(request), "{window} {reject} {pattern:#x}");
+                }
+                assert_eq!(pair.served, requests, "{window} {reject} {pattern:#x}");
+                assert_eq!(pair.apdus(), requests, "{window} {reject} {pattern:#x}");
+            }
+        }
+    }
+}

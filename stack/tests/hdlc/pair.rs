@@ -44,6 +44,9 @@ pub(crate) struct Setup {
     pub(crate) up: Faults,
     pub(crate) down: Faults,
     pub(crate) seed: u64,
+    pub(crate) retries: u8,
+    /// Whether both ask for a lost frame with REJ.
+    pub(crate) reject: bool,
 }
 
 impl Default for Setup {
@@ -56,6 +59,8 @@ impl Default for Setup {
             up: Faults::default(),
             down: Faults::default(),
             seed: 1,
+            retries: 3,
+            reject: false,
         }
     }
 }
@@ -76,8 +81,10 @@ impl Pair {
         config.inter_octet_timeout_ms = 100;
         config.poll_interval_ms = 50;
         config.answer_timeout_ms = 20_000;
+        (config.retries, config.reject) = (setup.retries, setup.reject);
         let storage = || vec![0; setup.storage];
-        let session_config = server::Config { parameters: setup.server, ..server::Config::default() };
+        let session_config =
+            server::Config { parameters: setup.server, reject: setup.reject, ..server::Config::default() };
         let sessions = vec![server::Session::new(session_config, storage(), storage())];
         let everyone: Everyone = |_, _| true;
         Self {

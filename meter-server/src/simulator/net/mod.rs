@@ -97,6 +97,7 @@ impl Port {
             parameters: Parameters::symmetric(self.hdlc.information, self.hdlc.window),
             inactivity_timeout_ms: u32::try_from(self.limits.idle.as_millis()).unwrap_or(u32::MAX),
             full_duplex,
+            ..Config::default()
         };
         // Each station holds a whole APDU and the LLC header of three octets.
         let (receive, transmit) = (self.request_octets() + 3, self.limits.response_octets + 3);
@@ -133,6 +134,16 @@ impl dlms::hdlc::server::Addresses for Ours {
             _ => true,
         };
         physical && self.clients.contains(&client) && self.servers.binary_search(&ServerSap(server.upper())).is_ok()
+    }
+
+    fn is_reached(&self, server: Address) -> bool {
+        let lower = if server.lower().is_some() { self.physical.unwrap_or_default() } else { 0 };
+        let own = |sap: &ServerSap| Address::new(sap.0, lower, server.width());
+        match self.physical {
+            // A device without a physical address is every one.
+            None => server.upper() == server.width().all_station() || self.servers.contains(&ServerSap(server.upper())),
+            Some(_) => self.servers.iter().filter_map(own).any(|own| server.includes(&own)),
+        }
     }
 }
 

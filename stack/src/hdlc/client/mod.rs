@@ -41,6 +41,12 @@ pub struct Config {
     /// Whether everything sent comes back. Needs to be stated only where client and server have the same address: else
     /// an echo is known by its addresses.
     pub local_echo: bool,
+    /// Whether a frame that was lost inside a window is asked for with REJ. RR with the same number does it too, and there
+    /// are servers that take REJ for an error.
+    pub reject: bool,
+    /// Whether I frames that come without a link are taken for notifications, whatever their destination: there are meters
+    /// that push in them (Kaifa at its customer port).
+    pub information_push: bool,
 }
 
 impl Config {
@@ -59,6 +65,8 @@ impl Config {
             keep_alive_ms: 0,
             octet_time_us: 0,
             local_echo: false,
+            reject: false,
+            information_push: false,
         }
     }
 }
@@ -101,6 +109,16 @@ impl<B: Storage> Session<B> {
     /// Whether the link is up.
     pub fn is_open(&self) -> bool {
         self.station.is_connected()
+    }
+
+    /// Sends an APDU outside the sequence (UI): to the server, or with an all-station address to many. It needs no link, is
+    /// not acknowledged, and waits while the server has the right to send. An answer, if one comes, is a notification.
+    ///
+    /// # Errors
+    /// `Busy` while an earlier one waits; `ApduTooLong`, also when a request that is being sent takes too much of the
+    /// storage.
+    pub fn send_unnumbered(&mut self, destination: Address, apdu: &[u8]) -> Result<(), LinkError> {
+        self.station.send_unnumbered(destination, apdu)
     }
 
     /// Broken frames received so far.

@@ -3,6 +3,7 @@
 use super::Config;
 use crate::Instant;
 use crate::axdr::Writer;
+use crate::hdlc::address::Address;
 use crate::hdlc::control::{Control, Kind, Sequence};
 use crate::hdlc::echo::Echo;
 use crate::hdlc::frame::{Frame, Repr};
@@ -39,6 +40,8 @@ pub(super) struct Station<B> {
     /// When an incomplete notification is given up.
     notification_deadline: Option<Instant>,
     echo: Echo,
+    /// Whom the APDU outside the sequence is for.
+    unnumbered_to: Address,
     foreign: u32,
     repeated: u32,
 }
@@ -71,6 +74,8 @@ struct Heard {
     progress: bool,
     /// There were I frames, in sequence or not.
     data: bool,
+    /// A frame before the ones that came is missing.
+    gap: bool,
 }
 
 /// What goes out next.
@@ -80,7 +85,10 @@ enum Pending {
     Snrm,
     Disc,
     Information,
+    /// RR, or RNR while an APDU is held here.
     Poll,
+    /// REJ: a frame is missing.
+    Reject,
 }
 
 impl<B: Storage> Station<B> {
@@ -99,10 +107,11 @@ impl<B: Storage> Station<B> {
             attempts: 0,
             owed: 0,
             burst: 0,
-            heard: Heard { fresh: false, progress: false, data: false },
+            heard: Heard { fresh: false, progress: false, data: false, gap: false },
             answer_deadline: None,
             notification_deadline: None,
             echo: Echo::new(),
+            unnumbered_to: config.server,
             foreign: 0,
             repeated: 0,
         }
@@ -209,6 +218,12 @@ impl<B: Storage> Station<B> {
         Ok(())
     }
 
+    pub(super) fn send_unnumbered(&mut self, destination: Address, apdu: &[u8]) -> Result<(), LinkError> {
+        self.sender.load_unnumbered(LLC_COMMAND, apdu)?;
+        self.unnumbered_to = destination;
+        Ok(())
+    }
+
     fn extend_answer(&mut self, now: Instant) {
         self.answer_deadline = Some(now.after_ms(u64::from(self.config.answer_timeout_ms)));
     }
@@ -239,7 +254,8 @@ impl<B: Storage> Station<B> {
             self.hand_over(Pending::Information, now);
         } else if waiting && self.heard.data {
             // The server is in the middle of its answer: it is acknowledged, or asked for again, at once.
-            self.hand_over(Pending::Poll, now);
+            let asked = if self.heard.gap && self.config.reject { Pending::Reject } else { Pending::Poll };
+            self.hand_over(asked, now);
         } else if waiting {
             self.turn = later(self.config.poll_interval_ms);
         } else {
@@ -298,7 +314,8 @@ impl<B: Storage> Station<B> {
             self.foreign = self.foreign.saturating_add(1);
             return;
         }
-        if kind == Kind::Ui {
+        let unlinked = !self.is_connected() && self.config.information_push;
+        if kind == Kind::Ui || (unlinked && matches!(kind, Kind::I { .. })) {
             return self.handle_unnumbered(frame, now);
         }
         if frame.destination() != client || !frame.source().is_same_station(&server) {
@@ -322,6 +339,7 @@ impl<B: Storage> Station<B> {
             (State::Connected, Kind::I { send, receive }) => {
                 self.acknowledge(receive);
                 self.heard.data = true;
+                let expected = self.receiver.next();
                 match self.receiver.numbered(send, frame.is_segmented(), frame.information()) {
                     Outcome::Accepted => self.heard.fresh = true,
                     Outcome::Complete => {
@@ -329,7 +347,11 @@ impl<B: Storage> Station<B> {
                         self.expecting = false;
                         self.events.push(LinkEvent::Apdu);
                     }
-                    Outcome::OutOfSequence | Outcome::Busy => {}
+                    // A copy of an earlier frame is behind, not ahead.
+                    Outcome::OutOfSequence => {
+                        self.heard.gap |= send.ahead_of(expected) < self.config.parameters.window_receive;
+                    }
+                    Outcome::Busy => {}
                     Outcome::Oversize(length) => {
                         return self.fail(LinkError::Oversize { length, limit: self.receiver.limit() });
                     }
@@ -406,7 +428,9 @@ impl<B: Storage> Station<B> {
         let destination = frame.destination();
         let own = frame.source() == self.config.client && destination.is_same_station(&self.config.server);
         let all = destination.width() == Width::One && destination.is_broadcast();
-        if own || !(destination == self.config.client || all) {
+        // Meters that push in I frames address nobody, or any client.
+        let meant = destination == self.config.client || all || frame.control().kind != Kind::Ui;
+        if own || !meant {
             self.foreign = self.foreign.saturating_add(1);
             return;
         }
@@ -426,6 +450,23 @@ impl<B: Storage> Station<B> {
             segmented: false,
             information: &[],
         };
+        let free = self.state == State::Closed || matches!(self.turn, Turn::Ours { .. });
+        if self.pending == Pending::Nothing
+            && free
+            && let Some((information, segmented)) = self.sender.peek_unnumbered()
+        {
+            let poll_final = self.state == State::Closed && !segmented;
+            repr.control = Control { kind: Kind::Ui, poll_final };
+            (repr.destination, repr.segmented, repr.information) = (self.unnumbered_to, segmented, information);
+            let mut writer = Writer::new(out);
+            // One that does not fit stays, as every frame does.
+            repr.emit(&mut writer).ok()?;
+            if self.config.local_echo {
+                self.echo.note(writer.written());
+            }
+            self.sender.advance_unnumbered();
+            return Some(writer.len());
+        }
         let mut last = true;
         match self.pending {
             Pending::Nothing => return None,
@@ -438,7 +479,12 @@ impl<B: Storage> Station<B> {
                 }
             }
             Pending::Disc => repr.control.kind = Kind::Disc,
-            Pending::Poll => {}
+            Pending::Poll => {
+                if self.receiver.is_held() {
+                    repr.control.kind = Kind::Rnr { receive: self.receiver.next() };
+                }
+            }
+            Pending::Reject => repr.control.kind = Kind::Rej { receive: self.receiver.next() },
             // Was the window acknowledged meanwhile, nothing is left but to hand the turn over with a poll.
             Pending::Information => {
                 if let Some(segment) = self.sender.peek() {
