@@ -12,6 +12,7 @@
 //! | links | [`link`], [`hdlc`], [`wrapper`] |
 //! | associations | [`association`] |
 //! | interface classes | [`cosem`] |
+//! | customer ports | [`p1`] |
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -52,6 +53,7 @@ pub mod id;
 pub mod instant;
 pub mod link;
 pub mod obis;
+pub mod p1;
 pub mod security;
 pub mod time;
 pub mod unit;

@@ -1,0 +1,168 @@
+use std::string::String;
+use std::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::obis::ObisCode;
+use crate::unit::Decimal;
+
+/// A value to be written, with what reading it gives.
+#[derive(Clone, Debug)]
+enum Written {
+    Number(i64, NumberFormat),
+    Time([u8; 6], bool),
+    Octets(Vec<u8>),
+    Text(String),
+}
+
+fn value() -> impl Strategy<Value = Written> {
+    let unit = prop::sample::select(std::vec![
+        PrintedUnit::NONE,
+        PrintedUnit::KILOWATT_HOUR,
+        PrintedUnit::KILOWATT,
+        PrintedUnit::KILOVAR,
+        PrintedUnit::VOLT,
+        PrintedUnit::CUBIC_METRE,
+        PrintedUnit::GIGAJOULE,
+    ]);
+    let number = (-999_999_i64..1_000_000, 6_u8..20, 0_u8..6, unit).prop_map(|(digits, width, places, unit)| {
+        Written::Number(digits, NumberFormat { digits: width, places, unit })
+    });
+    prop_oneof![
+        number,
+        (prop::array::uniform6(0_u8..100), any::<bool>()).prop_map(|(fields, summer)| Written::Time(fields, summer)),
+        prop::collection::vec(any::<u8>(), 0..20).prop_map(Written::Octets),
+        "[ \"-'*-.0-~]{0,20}".prop_map(Written::Text),
+    ]
+}
+
+/// Writes a telegram of objects with their values. Numbers are given in the last place of their format.
+fn write(objects: &[([u8; 6], Vec<Written>)], crc: bool) -> Vec<u8> {
+    let mut buffer = std::vec![0; 65_536];
+    let mut writer = TelegramWriter::new(&mut buffer, "TST5\\GENERATED").unwrap();
+    for (code, values) in objects {
+        writer.object(ObisCode(*code)).unwrap();
+        for value in values {
+            match value {
+                Written::Number(digits, format) => {
+                    let exponent = format.unit.power - i8::try_from(format.places).unwrap();
+                    writer.number(Decimal { digits: (*digits).into(), exponent }, *format).unwrap()
+                }
+                Written::Time(fields, summer) => writer.time(time(fields, *summer)).unwrap(),
+                Written::Octets(octets) => writer.octets(octets).unwrap(),
+                Written::Text(text) => writer.text(text).unwrap(),
+            };
+        }
+    }
+    if crc { writer.finish() } else { writer.finish_without_crc() }.unwrap().to_vec()
+}
+
+fn time(fields: &[u8; 6], summer: bool) -> Timestamp {
+    let mut text: String = fields.iter().map(|field| format!("{field:02}")).collect();
+    text.push(if summer { 'S' } else { 'W' });
+    Timestamp::from_text(&text).unwrap()
+}
+
+fn objects() -> impl Strategy<Value = Vec<([u8; 6], Vec<Written>)>> {
+    prop::collection::vec((any::<[u8; 6]>(), prop::collection::vec(value(), 1..6)), 0..20)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn reading_is_the_inverse_of_writing(written in objects(), crc: bool) {
+        let octets = write(&written, crc);
+        let rule = if crc { CrcRule::Required } else { CrcRule::IfPresent };
+        let telegram = Telegram::parse(&octets, rule).unwrap();
+        prop_assert_eq!(telegram.identification(), "TST5\\GENERATED");
+        prop_assert_eq!(telegram.lines().count(), written.len());
+        for (object, (code, values)) in telegram.objects().zip(&written) {
+            prop_assert_eq!(object.code(), ObisCode(*code));
+            prop_assert_eq!(object.fields().count(), values.len());
+            for (field, value) in object.fields().zip(values) {
+                match value {
+                    Written::Number(digits, format) => {
+                        let read = Quantity::from_text(field.text()).unwrap();
+                        let exponent = format.unit.power - i8::try_from(format.places).unwrap();
+                        prop_assert_eq!(read.value, Decimal { digits: (*digits).into(), exponent });
+                        prop_assert_eq!(read.unit, format.unit.unit);
+                    }
+                    Written::Time(fields, summer) => {
+                        prop_assert_eq!(Timestamp::from_text(field.text()), Some(time(fields, *summer)));
+                    }
+                    Written::Octets(octets) => {
+                        prop_assert_eq!(Hex::new(field.text()).unwrap().octets().collect::<Vec<_>>(), octets.as_slice());
+                    }
+                    Written::Text(text) => prop_assert_eq!(field.text(), text),
+                }
+            }
+        }
+    }
+
+    /// Nothing that happens to a telegram with a check sum goes unseen.
+    #[test]
+    fn any_change_is_an_error(written in objects(), place: prop::sample::Index, to: u8, cut: prop::sample::Index) {
+        let octets = write(&written, true);
+        // Behind the check sum stands the end of the line, which does not matter.
+        let checked = octets.len() - 2;
+        let mut changed = octets.clone();
+        let place = place.index(checked);
+        changed[place] = to;
+        if !changed[place].eq_ignore_ascii_case(&octets[place]) || place < checked - 4 && changed != octets {
+            prop_assert!(Telegram::parse(&changed, CrcRule::Required).is_err());
+        }
+        prop_assert!(Telegram::parse(&octets[..cut.index(checked)], CrcRule::Required).is_err());
+    }
+
+    /// Whatever arrives, walking through all of it ends, and gives no more than it holds.
+    #[test]
+    fn no_octets_do_harm(octets in prop::collection::vec(any::<u8>(), 0..300), text in "[/!()*0-9:.\\-SW\r\n]{0,300}") {
+        for octets in [&octets[..], text.as_bytes()] {
+            for rule in [CrcRule::Required, CrcRule::IfPresent, CrcRule::Unpadded, CrcRule::Ignored] {
+                let Ok(telegram) = Telegram::parse(octets, rule) else { continue };
+                let values: Vec<_> =
+                    telegram.objects().flat_map(|object| object.fields()).map(|field| field.value()).collect();
+                prop_assert!(values.len() <= octets.len());
+                let _ = (telegram.mbus_devices(), telegram.time(), telegram.version());
+                let _ = (PowerFailures::of(&telegram).is_ok(), MonthlyPeaks::of(&telegram).is_ok());
+            }
+            let mut framer = Framer::new([0; 64], 10);
+            let mut rest = octets;
+            while !rest.is_empty() {
+                let before = rest.len();
+                rest = &rest[framer.handle_input(rest, crate::Instant::from_millis(0))..];
+                let told = framer.poll_event();
+                prop_assert!(rest.len() < before || told.is_some(), "no progress");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_writer_refuses_what_could_not_be_read_back() {
+    let mut buffer = [0; 128];
+    let format = |digits, places| NumberFormat { digits, places, unit: PrintedUnit::KILOWATT };
+    let number = |digits, exponent, format| {
+        let mut buffer = [0; 128];
+        let mut writer = TelegramWriter::new(&mut buffer, "X").unwrap();
+        writer.object(ObisCode::ACTIVE_IMPORT).unwrap().number(Decimal { digits, exponent }, format).map(|_| ())
+    };
+    assert_eq!(number(99_999, 0, format(5, 3)), Ok(()));
+    assert_eq!(number(100_000, 0, format(5, 3)), Err(EncodeError::Number));
+    assert_eq!(number(5, -1, format(5, 3)), Err(EncodeError::Number));
+    assert_eq!(number(50, -1, format(5, 3)), Ok(()));
+    assert_eq!(number(1, 0, format(3, 4)), Err(EncodeError::Number));
+    assert_eq!(number(1, 127, format(5, 3)), Err(EncodeError::Number));
+    assert_eq!(number(0, 0, format(255, 255)), Err(EncodeError::Number));
+
+    assert_eq!(TelegramWriter::new(&mut buffer, "a/b").map(|_| ()), Err(EncodeError::Character));
+    assert!(matches!(TelegramWriter::new(&mut [0; 3], "abc").map(|_| ()), Err(EncodeError::Full(_))));
+    let mut writer = TelegramWriter::new(&mut buffer, "X").unwrap();
+    assert_eq!(writer.text("a").map(|_| ()), Err(EncodeError::NoObject));
+    writer.object(ObisCode::ACTIVE_IMPORT).unwrap();
+    for text in ["(", ")", "!", "/", "\r", "\n", "\u{E9}"] {
+        assert_eq!(writer.text(text).map(|_| ()), Err(EncodeError::Character), "{text:?}");
+    }
+}
