@@ -8,7 +8,7 @@ use crate::complaint::Complaint;
 use crate::gbt;
 use crate::line::{Line, LineApdu, LineReading};
 use crate::open::{Keys, Opened, open};
-use crate::p1::Telegram;
+use crate::p1;
 use crate::readings::readings;
 use crate::record::Direction;
 use crate::tree::{Place, Tree, apdu};
@@ -68,7 +68,7 @@ fn read(octets: &[u8], keys: &mut Keys, decoded: &mut Decoded) -> Result<(), Com
         [0x00, 0x01, ..] => Line::wrapper(octets, &mut line),
         [0x90, 0x01, 0x01, ..] => Line::plc(octets, &mut line),
         [b'/', ..] => {
-            let telegram = Tree::from(Telegram::parse(octets)?.to_json(true));
+            let telegram = Tree::from(p1::telegram(octets)?);
             decoded.parts.push(("p1", telegram.at(0)));
             return Ok(());
         }

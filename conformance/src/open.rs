@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::ber;
 use crate::complaint::Complaint;
-use crate::p1::Telegram;
+use crate::p1;
 use crate::record::{Direction, Layer, Security};
 use crate::tree::{Parts, Place, Tree, apdu};
 
@@ -351,7 +351,7 @@ impl Opener<'_> {
         let at = Place::new(octets, offset).offset_of(protected.text).unwrap_or(offset);
         self.opened.plaintext.get_or_insert_with(|| plain.clone());
         if plain.first() == Some(&b'/') {
-            self.opened.p1 = Some(Telegram::split(&plain)?.to_json(false));
+            self.opened.p1 = Some(p1::deciphered(&plain)?);
             return Ok(parts);
         }
         let plain = self.read(&plain, at, named, depth + 1).map_err(|complaint| {

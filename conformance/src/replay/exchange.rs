@@ -12,7 +12,7 @@ use crate::complaint::Complaint;
 use crate::gbt;
 use crate::line::{Line, LineApdu, LineReading};
 use crate::open::{Keys, Opened, open};
-use crate::p1::Telegram;
+use crate::p1;
 use crate::passes::Passes;
 use crate::readings::readings;
 use crate::record::{Cause, Direction, Kind, Layer, Record};
@@ -58,7 +58,7 @@ impl Exchange {
             }
             Kind::Data => return read_data(octets, reading),
             Kind::P1 => {
-                reading.set("p1", Telegram::parse(octets)?.to_json(true));
+                reading.set("p1", p1::telegram(octets)?);
                 return Ok(());
             }
             Kind::Vector => {
