@@ -170,6 +170,13 @@ pub struct AccessResponse<'a> {
 
 codec!(AccessResponse<'a>);
 
+impl<'a> AccessResponse<'a> {
+    /// How each item went and what it returned (null-data for nothing), in the order of the request.
+    pub fn items(&self) -> impl Iterator<Item = (AccessResult, Data<'a>)> + use<'a> {
+        self.results.iter().zip(self.data.iter())
+    }
+}
+
 impl<'a> Wire<'a> for AccessResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
         cursor.expect("access-response", tag::ACCESS_RESPONSE)?;

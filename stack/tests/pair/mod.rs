@@ -223,6 +223,7 @@ pub enum Happened {
     SetList(Vec<DataAccessResult>),
     Action(ActionResult, Option<Value>),
     ActionList(Vec<(ActionResult, Option<Value>)>),
+    Access(Vec<(AccessResult, Value)>),
     Failed(client::RequestError),
     Notification,
     Released,
@@ -334,6 +335,9 @@ fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
             Happened::Action(result, data)
         }
         Event::Response(Response::ActionList(list)) => Happened::ActionList(list.iter().map(action).collect()),
+        Event::Response(Response::Access(response)) => {
+            Happened::Access(response.items().map(|(result, data)| (result, value(data))).collect())
+        }
         Event::Response(Response::ActionBlock { raw, last }) => {
             blocks.extend_from_slice(raw);
             if !last {

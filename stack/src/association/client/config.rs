@@ -13,6 +13,7 @@ use crate::security::{Crypto, KeySet, Protection, Suite};
 pub const CLIENT_CONFORMANCE: Conformance = Conformance::GET
     .union(Conformance::SET)
     .union(Conformance::ACTION)
+    .union(Conformance::ACCESS)
     .union(Conformance::SELECTIVE_ACCESS)
     .union(Conformance::MULTIPLE_REFERENCES)
     .union(Conformance::BLOCK_TRANSFER_WITH_GET)

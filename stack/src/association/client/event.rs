@@ -1,7 +1,7 @@
 //! What a client connection has to tell.
 
 use super::error::{ConnectionError, RequestError};
-use crate::apdu::{Apdu, Conformance, DataAccessResult, GetDataResult, List, MethodResult};
+use crate::apdu::{AccessResponse, Apdu, Conformance, DataAccessResult, GetDataResult, List, MethodResult};
 use crate::axdr::DecodeError;
 use crate::id::SystemTitle;
 use crate::security::Protection;
@@ -64,6 +64,8 @@ pub enum Response<'a> {
     Action(MethodResult<'a>),
     /// Of a list of methods, in the order of the request.
     ActionList(List<'a, MethodResult<'a>>),
+    /// Of an ACCESS request: [`AccessResponse::items`] goes through results and data in the order of the request.
+    Access(AccessResponse<'a>),
     /// A block of a long answer to ACTION. Implementations differ in what the joined octets are: `Data` alone,
     /// or with the choice, presence and result octets of a normal answer in front.
     ActionBlock {
@@ -81,6 +83,7 @@ impl Response<'_> {
             Self::GetList(list) => Some(list.len()),
             Self::SetList(list) => Some(list.len()),
             Self::ActionList(list) => Some(list.len()),
+            Self::Access(response) => Some(response.results.len()),
             _ => None,
         }
     }

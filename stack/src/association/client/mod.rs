@@ -1,5 +1,6 @@
 //! The client's side of one application association over one link.
 
+mod access;
 mod config;
 mod error;
 mod event;
@@ -8,6 +9,7 @@ mod receive;
 mod request;
 mod session;
 
+pub use access::{AccessItem, AccessOptions};
 pub use config::{CLIENT_CONFORMANCE, Config, Security};
 pub use error::{ConnectionError, ProtocolError, RequestError, UsageError};
 pub use event::{Event, Negotiated, Response};
@@ -26,7 +28,7 @@ use session::Session;
 /// The client's side of one application association over one link.
 ///
 /// Methods come in four kinds: getters; inputs (`handle_input`, `handle_timeout`); commands (`associate`,
-/// `get`, `set`, `action`, `release`); outputs (`poll_*`). After any input or command drain in this order:
+/// `get`, `set`, `action`, `access`, `release`); outputs (`poll_*`). After any input or command drain in this order:
 ///
 /// 1. [`poll_event`](Self::poll_event) until `None`, 2. [`poll_transmit`](Self::poll_transmit) until `None`,
 /// 3. read [`poll_timeout`](Self::poll_timeout) and sleep no later than that.
@@ -55,6 +57,8 @@ pub struct Connection<L, C: Crypto, R, B> {
     long: B,
     /// The last invoke-id that was used, 0 to 15.
     invoke_id: u8,
+    /// The last long-invoke-id, 24 bits.
+    long_invoke_id: u32,
     /// An AARQ has carried the dedicated key already.
     dedicated_spent: bool,
     /// When the answer that is waited for must have come.
@@ -136,6 +140,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             out,
             long,
             invoke_id: 0,
+            long_invoke_id: 0,
             dedicated_spent: false,
             deadline: None,
             now: Instant::from_millis(0),

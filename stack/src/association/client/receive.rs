@@ -7,8 +7,8 @@ use super::event::{Event, Response};
 use super::request::{Pending, Service};
 use super::{Connection, End, Ready, Received, State};
 use crate::apdu::{
-    ActionResponse, Apdu, BlockResult, ConfirmedServiceError, ExceptionResponse, GetDataResult, GetRequest,
-    GetResponse, InvokeIdAndPriority, SetResponse,
+    AccessResponse, ActionResponse, Apdu, BlockResult, ConfirmedServiceError, ExceptionResponse, GetDataResult,
+    GetRequest, GetResponse, InvokeIdAndPriority, LongInvokeIdAndPriority, SetResponse, tag,
 };
 use crate::axdr::DecodeError;
 use crate::link::{Link, LinkEvent, Storage};
@@ -192,11 +192,21 @@ fn judge(octets: &[u8], pending: Option<&Pending>) -> Verdict {
         0xC4 => Service::Get,
         0xC5 => Service::Set,
         0xC7 => Service::Action,
+        tag::ACCESS_RESPONSE => return judge_access(&mut head, pending),
         _ => return Verdict::Fail(RequestError::Protocol(ProtocolError::UnexpectedApdu { found: name(octets) })),
     };
     match judge_answer(&mut head, service, pending) {
         Ok(verdict) => verdict,
         Err(error) => Verdict::Fail(RequestError::Decode(error)),
+    }
+}
+
+/// A late answer carries the long-invoke-id of a request that was given up.
+fn judge_access(head: &mut crate::axdr::Reader<'_>, pending: &Pending) -> Verdict {
+    match (head.u32().map(LongInvokeIdAndPriority), pending.service) {
+        (Err(error), _) => Verdict::Fail(RequestError::Decode(error)),
+        (Ok(found), Service::Access(invoke)) if invoke.matches(found) => Verdict::Show { ask_next: None },
+        (Ok(_), _) => Verdict::Drop,
     }
 }
 
@@ -272,6 +282,14 @@ fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
             }
             SetResponse::DataBlock { .. } => return unexpected("set-response-datablock"),
         },
+        Some(&tag::ACCESS_RESPONSE) => {
+            let response = AccessResponse::decode(octets).map_err(RequestError::Decode)?;
+            let (expected, found) = (response.results.len(), response.data.len());
+            if expected != found {
+                return Err(RequestError::Protocol(ProtocolError::ResultCount { expected, found }));
+            }
+            Response::Access(response)
+        }
         _ => match ActionResponse::decode(octets).map_err(RequestError::Decode)? {
             ActionResponse::Normal { result, .. } => Response::Action(result),
             ActionResponse::WithList { results, .. } => Response::ActionList(results),

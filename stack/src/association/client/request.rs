@@ -1,11 +1,12 @@
 //! Requests: GET, SET and ACTION, and long values in blocks.
 
+use super::access::envelope_for;
 use super::error::UsageError;
 use super::{Connection, State};
 use crate::Instant;
 use crate::apdu::{
-    ActionRequest, AttributeRequest, Conformance, DataBlock, GetRequest, InvokeIdAndPriority, List, MethodDescriptor,
-    MethodRequest, SetRequest,
+    ActionRequest, AttributeRequest, Conformance, DataBlock, GetRequest, InvokeIdAndPriority, List,
+    LongInvokeIdAndPriority, MethodDescriptor, MethodRequest, SetRequest,
 };
 use crate::axdr::{BufferFull, Data, Writer};
 use crate::link::{Link, Storage};
@@ -30,6 +31,8 @@ pub(super) enum Service {
     Get,
     Set,
     Action,
+    /// ACCESS has invoke-ids of its own.
+    Access(LongInvokeIdAndPriority),
 }
 
 /// A long value on its way, in the connection's second storage.
@@ -171,7 +174,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     }
 
     /// Checks that a service was negotiated.
-    fn need(&self, service: Conformance, name: &'static str) -> Result<(), UsageError> {
+    pub(super) fn need(&self, service: Conformance, name: &'static str) -> Result<(), UsageError> {
         let State::Associated(session) = &self.state else { return Err(UsageError::NotAssociated) };
         if session.negotiated.conformance.contains(service) {
             Ok(())
@@ -188,7 +191,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     }
 
     /// A fresh invoke-id, so that a late answer to an earlier request is recognised.
-    fn begin(&mut self, now: Instant) -> Result<InvokeIdAndPriority, UsageError> {
+    pub(super) fn begin(&mut self, now: Instant) -> Result<InvokeIdAndPriority, UsageError> {
         if self.pending.is_some() {
             return Err(UsageError::RequestPending);
         }
@@ -197,7 +200,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         Ok(InvokeIdAndPriority::new(self.invoke_id, true, true))
     }
 
-    fn send_whole(
+    pub(super) fn send_whole(
         &mut self,
         service: Service,
         invoke: InvokeIdAndPriority,
@@ -300,7 +303,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         };
         let placed = match &mut session.security {
             Some(secured) if !secured.protection.is_none() => {
-                let envelope = secured.envelope();
+                let tag = self.out.as_ref().get(plain.start).copied().unwrap_or_default();
+                let envelope = envelope_for(tag, secured.envelope());
                 secured.protect(envelope, &mut self.counter, self.out.as_mut(), plain)?
             }
             _ => plain,

@@ -15,6 +15,9 @@ pub(super) const SERVICE_NOT_SUPPORTED: ExceptionResponse =
 /// A known service that cannot be decoded.
 pub(super) const OTHER_REASON: ExceptionResponse =
     ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::OtherReason };
+/// Even the shortest answer would be longer than the client takes, or than the buffer holds.
+pub(super) const PDU_TOO_LONG: ExceptionResponse =
+    ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::PduTooLong };
 /// Whatever is wrong with the protection: the client learns no more than that.
 pub(super) const DECIPHERING_ERROR: ExceptionResponse =
     ExceptionResponse { state: StateError::ServiceNotAllowed, service: ServiceError::DecipheringError };

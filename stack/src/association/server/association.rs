@@ -3,11 +3,12 @@
 use core::ops::Range;
 
 use super::answer::{
-    Answer, DECIPHERING_ERROR, OTHER_REASON, SERVICE_NOT_ALLOWED, SERVICE_NOT_SUPPORTED, invocation_counter_error,
+    Answer, DECIPHERING_ERROR, OTHER_REASON, PDU_TOO_LONG, SERVICE_NOT_ALLOWED, SERVICE_NOT_SUPPORTED,
+    invocation_counter_error,
 };
 use super::device::{Access, AuditEvent, Device};
 use super::transfer::{Transfer, Transfers};
-use crate::apdu::{ActionRequest, Conformance, ExceptionResponse, GetRequest, SetRequest};
+use crate::apdu::{AccessRequest, ActionRequest, Conformance, ExceptionResponse, GetRequest, SetRequest, tag};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
 use crate::security::hls::Challenge;
@@ -224,6 +225,15 @@ impl<B: Storage> Transfers<B> {
                 self.action(&request, plain, access, device, answer);
                 request.invoke().is_confirmed()
             }),
+            Some(&tag::ACCESS_REQUEST) if services.contains(Conformance::ACCESS) => {
+                AccessRequest::decode(plain).map(|request| {
+                    self.transfer = Transfer::None;
+                    if !super::access::access(&request, access, device, answer) {
+                        answer.exception(PDU_TOO_LONG);
+                    }
+                    request.invoke.is_confirmed()
+                })
+            }
             _ => {
                 answer.exception(SERVICE_NOT_SUPPORTED);
                 return;

@@ -3,6 +3,7 @@
 //! [`Association`] is one association, an APDU in and at most one APDU out; [`Device`] is what the meter
 //! behind it implements; [`Connection`] is a whole line, framing below and several associations above.
 
+mod access;
 mod action;
 mod answer;
 mod association;
