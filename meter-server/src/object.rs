@@ -3,6 +3,7 @@
 use dlms::apdu::{ActionResult, DataAccessResult, Selection};
 use dlms::association::server::{Access, Cursor, Progress};
 use dlms::axdr::{BufferFull, Data, Writer};
+use dlms::cosem::{self, ClassVersion};
 use dlms::id::{AttributeId, ClassId, MethodId};
 use dlms::obis::ObisCode;
 
@@ -27,18 +28,24 @@ pub trait Object<S: ?Sized> {
         0
     }
 
-    /// Number of attributes, `logical_name` included.
-    fn attributes(&self) -> i8;
-
-    /// Number of methods.
-    fn methods(&self) -> i8 {
-        0
+    /// Number of attributes, `logical_name` included. By default those of the class.
+    fn attributes(&self) -> i8 {
+        self.described().map_or(1, |class| class.last_attribute().0)
     }
 
-    /// Selective access that an attribute offers.
+    /// Number of methods. By default those of the class.
+    fn methods(&self) -> i8 {
+        self.described().map_or(0, |class| class.last_method().0)
+    }
+
+    /// Selective access that an attribute offers. By default what the class knows.
     fn selectors(&self, attribute: AttributeId) -> &'static [u8] {
-        let _ = attribute;
-        &[]
+        self.described().and_then(|class| class.attribute(attribute)).map_or(&[], |attribute| attribute.selectors)
+    }
+
+    /// The description of the class in the version that the object has; `None` for a class of one's own.
+    fn described(&self) -> Option<ClassVersion> {
+        cosem::class_version(self.class(), self.version())
     }
 
     /// Writes one part of an attribute as A-XDR `Data`; see [`Device::read`](dlms::association::server::Device::read)
@@ -133,18 +140,8 @@ impl<S: ?Sized> Context<'_, S> {
     }
 }
 
-/// The answer when a value does not fit the buffer it is written to. The server's own writer never refuses
-/// octets, so only a caller with a fixed buffer sees it.
-pub(crate) const fn full(_: BufferFull) -> DataAccessResult {
-    DataAccessResult::OtherReason
-}
-
 /// The end of a value that consists of one part.
 pub(crate) fn done(written: Result<(), BufferFull>) -> Result<Progress, DataAccessResult> {
-    written.map(|()| Progress::Done).map_err(full)
-}
-
-/// A write's refusal as a method's.
-pub(crate) const fn as_action(result: DataAccessResult) -> ActionResult {
-    ActionResult::from_code(result.code())
+    written?;
+    Ok(Progress::Done)
 }

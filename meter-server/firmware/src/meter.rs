@@ -5,7 +5,7 @@ use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResul
 use dlms::association::Referencing;
 use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
-use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::{Protection, Suite};
 use dlms::time::DateTime;
@@ -91,7 +91,10 @@ struct LoadProfile;
 
 impl Rows<Meter> for LoadProfile {
     fn columns<'a>(&'a self, _: &'a Meter) -> &'a [CaptureObject] {
-        const COLUMNS: [CaptureObject; 2] = [CaptureObject::whole(8, CLOCK, 2), CaptureObject::whole(3, ENERGY, 2)];
+        const COLUMNS: [CaptureObject; 2] = [
+            CaptureObject::whole(ClassId(8), CLOCK, AttributeId(2)),
+            CaptureObject::whole(ClassId(3), ENERGY, AttributeId(2)),
+        ];
         &COLUMNS
     }
 

@@ -4,12 +4,15 @@ mod object_list;
 
 use dlms::acse::{ApplicationContext, Mechanism};
 use dlms::apdu::{Conformance, DLMS_VERSION, DataAccessResult};
-use dlms::association::server::{Cursor, Progress};
-use dlms::axdr::{BitString, BufferFull, Data, Writer};
-use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap};
+use dlms::association::server::Progress;
+use dlms::cosem::Answer;
+use dlms::cosem::association_ln::{self, AssociatedPartners, AssociationStatus, XdlmsContext};
+use dlms::id::{ClientSap, ServerSap};
 use dlms::obis::ObisCode;
 
-use crate::object::{Context, Object, Read, done};
+use crate::object::Context;
+
+type Answered = Result<Progress, DataAccessResult>;
 
 /// What an association offers to one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,96 +107,98 @@ impl Association {
     }
 }
 
-impl<S: AssociationState + ?Sized> Object<S> for Association {
-    fn instance(&self) -> ObisCode {
-        self.instance
-    }
+serve!(association_ln: [S: AssociationState + ?Sized] Association);
 
-    fn class(&self) -> ClassId {
-        ClassId(15)
-    }
-
-    fn version(&self) -> u8 {
+impl<'c, S: AssociationState + ?Sized> association_ln::Server<S, Context<'c, S>> for Association {
+    fn class_version(&self) -> u8 {
         1
     }
 
-    fn attributes(&self) -> i8 {
-        9
-    }
-
-    fn methods(&self) -> i8 {
-        4
-    }
-
-    fn selectors(&self, attribute: AttributeId) -> &'static [u8] {
-        if attribute.0 == 2 { &[1, 2, 3, 4] } else { &[] }
-    }
-
-    fn read(
+    fn object_list_v1(
         &self,
         state: &S,
-        cx: &Context<'_, S>,
-        request: Read<'_>,
-        cursor: &mut Cursor,
-        out: &mut Writer<'_>,
-    ) -> Result<Progress, DataAccessResult> {
-        let association = self.describe(state, cx)?;
-        let written = match request.attribute.0 {
-            2 => return object_list::read(cx, association.client, request.selection, cursor, out),
-            3 => partners(&association, out),
-            4 => out.octets(context(&association).identifier().as_bytes()),
-            5 => xdlms_context(&association, out),
-            6 => out.octets(association.mechanism.identifier().as_bytes()),
-            8 => {
-                let associated = self.of == AssociationOf::Current || state.is_associated(association.client);
-                out.enumerated(if associated { 2 } else { 0 })
-            }
-            9 => match association.security_setup {
-                Some(setup) => out.obis(setup),
-                None => out.octets(&[]),
-            },
-            _ => return Err(DataAccessResult::ReadWriteDenied),
-        };
-        done(written)
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::ObjectListV1>,
+    ) -> Answered {
+        object_list::read(cx, self.describe(state, cx)?.client, answer.into_part())
     }
 
-    fn write(
+    fn associated_partners_id(
         &self,
-        state: &mut S,
-        cx: &Context<'_, S>,
-        attribute: AttributeId,
-        value: Data<'_>,
-    ) -> Result<(), DataAccessResult> {
-        match (attribute.0, value) {
-            (7, Data::OctetString(secret)) => state.set_secret(self.client(cx), secret),
-            (7, _) => Err(DataAccessResult::TypeUnmatched),
-            _ => Err(DataAccessResult::ReadWriteDenied),
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::AssociatedPartnersId>,
+    ) -> Answered {
+        let AssociationDescription { client, server, .. } = self.describe(state, cx)?;
+        answer.value(&AssociatedPartners { client, server })
+    }
+
+    fn application_context_name(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::ApplicationContextName>,
+    ) -> Answered {
+        let context = context(&self.describe(state, cx)?);
+        answer.written(|out| out.octets(context.identifier().as_bytes()))
+    }
+
+    fn xdlms_context_info(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::XdlmsContextInfo>,
+    ) -> Answered {
+        let association = self.describe(state, cx)?;
+        answer.value(&XdlmsContext {
+            conformance: association.conformance,
+            max_receive_pdu_size: association.max_receive_pdu,
+            max_send_pdu_size: association.max_send_pdu,
+            dlms_version_number: DLMS_VERSION,
+            // Quality of service and ciphering information carry nothing: neither is negotiated by this server.
+            quality_of_service: 0,
+            cyphering_info: &[],
+        })
+    }
+
+    fn authentication_mechanism_name(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::AuthenticationMechanismName>,
+    ) -> Answered {
+        let mechanism = self.describe(state, cx)?.mechanism;
+        answer.written(|out| out.octets(mechanism.identifier().as_bytes()))
+    }
+
+    fn set_secret(&self, state: &mut S, cx: &Context<'c, S>, secret: &[u8]) -> Result<(), DataAccessResult> {
+        state.set_secret(self.client(cx), secret)
+    }
+
+    fn association_status(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::Status>,
+    ) -> Answered {
+        let client = self.describe(state, cx)?.client;
+        let associated = self.of == AssociationOf::Current || state.is_associated(client);
+        answer.value(&if associated { AssociationStatus::Associated } else { AssociationStatus::NonAssociated })
+    }
+
+    fn security_setup_reference(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, association_ln::SecuritySetupReference>,
+    ) -> Answered {
+        match self.describe(state, cx)?.security_setup {
+            Some(setup) => answer.value(&setup),
+            None => answer.written(|out| out.octets(&[])),
         }
     }
 }
 
 const fn context(association: &AssociationDescription) -> ApplicationContext {
     if association.ciphered { ApplicationContext::LogicalNameCiphered } else { ApplicationContext::LogicalName }
-}
-
-/// `associated_partners_id`: the client's SAP is an integer of eight bits, so that those over 127 appear negative.
-fn partners(association: &AssociationDescription, out: &mut Writer<'_>) -> Result<(), BufferFull> {
-    let [_, client] = association.client.0.to_be_bytes();
-    out.structure(2)?;
-    out.integer(client.cast_signed())?;
-    out.long_unsigned(association.server.0)
-}
-
-/// `xDLMS_context_info`.
-fn xdlms_context(association: &AssociationDescription, out: &mut Writer<'_>) -> Result<(), BufferFull> {
-    let conformance = association.conformance.to_bytes();
-    let bits = BitString::new(&conformance, 24).ok_or(BufferFull)?;
-    out.structure(6)?;
-    out.bit_string(&bits)?;
-    out.long_unsigned(association.max_receive_pdu)?;
-    out.long_unsigned(association.max_send_pdu)?;
-    out.unsigned(DLMS_VERSION)?;
-    // Quality of service and ciphering information carry nothing: neither is negotiated by this server.
-    out.integer(0)?;
-    out.octets(&[])
 }

@@ -5,14 +5,15 @@ mod settings;
 pub use settings::{ClockSettings, PresetTime};
 
 use dlms::apdu::{ActionResult, DataAccessResult};
-use dlms::association::server::{Cursor, Progress};
-use dlms::axdr::{Data, Writer};
-use dlms::id::{AttributeId, ClassId, MethodId};
+use dlms::association::server::Progress;
+use dlms::cosem::{Answer, Zero, clock};
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
 
 use crate::moment::Moment;
-use crate::object::{Context, Object, Read, as_action, done};
+use crate::object::Context;
+
+type Answered = Result<Progress, DataAccessResult>;
 
 /// Bounds of `shift_time`, in seconds (Blue Book, clock, method 6).
 const SHIFT_SECONDS_MIN: i16 = -900;
@@ -51,112 +52,175 @@ pub struct Clock {
     pub instance: ObisCode,
 }
 
-impl<S: ClockState + ?Sized> Object<S> for Clock {
-    fn instance(&self) -> ObisCode {
-        self.instance
+serve!(clock: [S: ClockState + ?Sized] Clock);
+
+impl<'c, S: ClockState + ?Sized> clock::Server<S, Context<'c, S>> for Clock {
+    fn time(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, clock::Time>) -> Answered {
+        answer.value(&state.local_time(cx.at))
     }
 
-    fn class(&self) -> ClassId {
-        ClassId(8)
+    fn set_time(&self, state: &mut S, cx: &Context<'c, S>, value: DateTime) -> Result<(), DataAccessResult> {
+        let shown = state.settings().utc(value).ok_or(DataAccessResult::OtherReason)?;
+        state.set_shown(cx.at, shown);
+        Ok(())
     }
 
-    fn attributes(&self) -> i8 {
-        9
+    fn time_zone(&self, state: &S, _: &Context<'c, S>, answer: Answer<'_, '_, clock::TimeZone>) -> Answered {
+        answer.value(&state.settings().time_zone_min)
     }
 
-    fn methods(&self) -> i8 {
-        6
+    fn set_time_zone(&self, state: &mut S, _: &Context<'c, S>, value: i16) -> Result<(), DataAccessResult> {
+        if !(-840..=840).contains(&value) {
+            return Err(DataAccessResult::TypeUnmatched);
+        }
+        state.settings_mut().time_zone_min = value;
+        Ok(())
     }
 
-    fn read(
+    fn status(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, clock::Status>) -> Answered {
+        answer.value(&state.local_time(cx.at).status().unwrap_or(ClockStatus::OK))
+    }
+
+    fn daylight_savings_begin(
         &self,
         state: &S,
-        cx: &Context<'_, S>,
-        request: Read<'_>,
-        _: &mut Cursor,
-        out: &mut Writer<'_>,
-    ) -> Result<Progress, DataAccessResult> {
-        let settings = state.settings();
-        done(match request.attribute.0 {
-            2 => out.date_time(&state.local_time(cx.at)),
-            3 => out.long(settings.time_zone_min),
-            4 => out.unsigned(state.local_time(cx.at).status().unwrap_or(ClockStatus::OK).0),
-            5 => out.date_time(&settings.daylight_begin),
-            6 => out.date_time(&settings.daylight_end),
-            7 => out.integer(settings.daylight_deviation_min),
-            8 => out.boolean(settings.daylight_enabled),
-            9 => out.enumerated(settings.clock_base),
-            _ => return Err(DataAccessResult::ReadWriteDenied),
-        })
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, clock::DaylightSavingsBegin>,
+    ) -> Answered {
+        answer.value(&state.settings().daylight_begin)
     }
 
-    fn write(
+    fn set_daylight_savings_begin(
         &self,
         state: &mut S,
-        cx: &Context<'_, S>,
-        attribute: AttributeId,
-        value: Data<'_>,
+        _: &Context<'c, S>,
+        value: DateTime,
     ) -> Result<(), DataAccessResult> {
-        const WRONG: DataAccessResult = DataAccessResult::TypeUnmatched;
-        match attribute.0 {
-            2 => {
-                let time = value.as_date_time().ok_or(WRONG)?;
-                let shown = state.settings().utc(time).ok_or(DataAccessResult::OtherReason)?;
-                state.set_shown(cx.at, shown);
-            }
-            3 => {
-                let Data::Long(minutes @ -840..=840) = value else { return Err(WRONG) };
-                state.settings_mut().time_zone_min = minutes;
-            }
-            5 => state.settings_mut().daylight_begin = value.as_date_time().ok_or(WRONG)?,
-            6 => state.settings_mut().daylight_end = value.as_date_time().ok_or(WRONG)?,
-            7 => {
-                let Data::Integer(minutes @ -120..=120) = value else { return Err(WRONG) };
-                state.settings_mut().daylight_deviation_min = minutes;
-            }
-            8 => {
-                let Data::Boolean(enabled) = value else { return Err(WRONG) };
-                state.settings_mut().daylight_enabled = enabled;
-            }
-            _ => return Err(DataAccessResult::ReadWriteDenied),
-        }
+        state.settings_mut().daylight_begin = value;
         Ok(())
     }
 
-    fn invoke(
+    fn daylight_savings_end(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, clock::DaylightSavingsEnd>,
+    ) -> Answered {
+        answer.value(&state.settings().daylight_end)
+    }
+
+    fn set_daylight_savings_end(
         &self,
         state: &mut S,
-        cx: &Context<'_, S>,
-        method: MethodId,
-        parameter: Option<Data<'_>>,
-        _: &mut Writer<'_>,
-    ) -> Result<(), ActionResult> {
-        let shown = state.shown(cx.at);
-        let adjusted = match method.0 {
-            1 => nearest(shown, 900_000),
-            2 => nearest(shown, i64::from(state.settings().measuring_period_seconds).saturating_mul(1000)),
-            3 => nearest(shown, 60_000),
-            4 => {
-                let preset = state.settings().preset.ok_or(ActionResult::TemporaryFailure)?;
-                if shown < preset.valid_from || shown > preset.valid_to {
-                    return Err(ActionResult::TemporaryFailure);
-                }
-                state.settings_mut().preset = None;
-                preset.time
-            }
-            5 => return preset(state.settings_mut(), parameter),
-            6 => match parameter {
-                Some(Data::Long(seconds @ SHIFT_SECONDS_MIN..=SHIFT_SECONDS_MAX)) => {
-                    shown.plus_millis(i64::from(seconds).saturating_mul(1000))
-                }
-                Some(Data::Long(_)) => return Err(ActionResult::OtherReason),
-                _ => return Err(ActionResult::TypeUnmatched),
-            },
-            _ => return Err(ActionResult::ReadWriteDenied),
-        };
-        state.set_shown(cx.at, adjusted);
+        _: &Context<'c, S>,
+        value: DateTime,
+    ) -> Result<(), DataAccessResult> {
+        state.settings_mut().daylight_end = value;
         Ok(())
     }
+
+    fn daylight_savings_deviation(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, clock::DaylightSavingsDeviation>,
+    ) -> Answered {
+        answer.value(&state.settings().daylight_deviation_min)
+    }
+
+    fn set_daylight_savings_deviation(
+        &self,
+        state: &mut S,
+        _: &Context<'c, S>,
+        value: i8,
+    ) -> Result<(), DataAccessResult> {
+        if !(-120..=120).contains(&value) {
+            return Err(DataAccessResult::TypeUnmatched);
+        }
+        state.settings_mut().daylight_deviation_min = value;
+        Ok(())
+    }
+
+    fn daylight_savings_enabled(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, clock::DaylightSavingsEnabled>,
+    ) -> Answered {
+        answer.value(&state.settings().daylight_enabled)
+    }
+
+    fn set_daylight_savings_enabled(
+        &self,
+        state: &mut S,
+        _: &Context<'c, S>,
+        value: bool,
+    ) -> Result<(), DataAccessResult> {
+        state.settings_mut().daylight_enabled = value;
+        Ok(())
+    }
+
+    fn clock_base(&self, state: &S, _: &Context<'c, S>, answer: Answer<'_, '_, clock::Base>) -> Answered {
+        answer.value(&state.settings().clock_base.into())
+    }
+
+    fn adjust_to_quarter(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        adjust(state, cx.at, 900_000);
+        Ok(())
+    }
+
+    fn adjust_to_measuring_period(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        let seconds = state.settings().measuring_period_seconds;
+        adjust(state, cx.at, i64::from(seconds).saturating_mul(1000));
+        Ok(())
+    }
+
+    fn adjust_to_minute(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        adjust(state, cx.at, 60_000);
+        Ok(())
+    }
+
+    fn adjust_to_preset_time(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        let shown = state.shown(cx.at);
+        let preset = state.settings().preset.ok_or(ActionResult::TemporaryFailure)?;
+        if shown < preset.valid_from || shown > preset.valid_to {
+            return Err(ActionResult::TemporaryFailure);
+        }
+        state.settings_mut().preset = None;
+        state.set_shown(cx.at, preset.time);
+        Ok(())
+    }
+
+    fn preset_adjusting_time(
+        &self,
+        state: &mut S,
+        _: &Context<'c, S>,
+        preset: clock::PresetTime,
+    ) -> Result<(), ActionResult> {
+        let settings = state.settings_mut();
+        let moment = |time| settings.utc(time).ok_or(ActionResult::OtherReason);
+        settings.preset = Some(PresetTime {
+            time: moment(preset.preset_time)?,
+            valid_from: moment(preset.validity_interval_start)?,
+            valid_to: moment(preset.validity_interval_end)?,
+        });
+        Ok(())
+    }
+
+    fn shift_time(&self, state: &mut S, cx: &Context<'c, S>, seconds: i16) -> Result<(), ActionResult> {
+        if !(SHIFT_SECONDS_MIN..=SHIFT_SECONDS_MAX).contains(&seconds) {
+            return Err(ActionResult::OtherReason);
+        }
+        let shown = state.shown(cx.at).plus_millis(i64::from(seconds).saturating_mul(1000));
+        state.set_shown(cx.at, shown);
+        Ok(())
+    }
+}
+
+/// Sets the clock to the nearest multiple of `unit_ms`.
+fn adjust<S: ClockState + ?Sized>(state: &mut S, at: Moment, unit_ms: i64) {
+    let adjusted = nearest(state.shown(at), unit_ms);
+    state.set_shown(at, adjusted);
 }
 
 /// The multiple of `unit_ms` that is nearest; the later one when both are equally near.
@@ -164,19 +228,6 @@ fn nearest(moment: Moment, unit_ms: i64) -> Moment {
     let unit_ms = unit_ms.max(1);
     let raised = moment.as_millis().saturating_add(unit_ms.wrapping_div(2));
     Moment::from_millis(raised.saturating_sub(raised.rem_euclid(unit_ms)))
-}
-
-/// `preset_adjusting_time`: a structure of the time and the interval in which it may be put in force.
-fn preset(settings: &mut ClockSettings, parameter: Option<Data<'_>>) -> Result<(), ActionResult> {
-    let members = parameter.and_then(|data| data.as_members::<3>()).ok_or(ActionResult::TypeUnmatched)?;
-    let mut moments = [Moment::default(); 3];
-    for (moment, member) in moments.iter_mut().zip(members) {
-        let time = member.as_date_time().ok_or(ActionResult::TypeUnmatched)?;
-        *moment = settings.utc(time).ok_or(as_action(DataAccessResult::OtherReason))?;
-    }
-    let [time, valid_from, valid_to] = moments;
-    settings.preset = Some(PresetTime { time, valid_from, valid_to });
-    Ok(())
 }
 
 #[cfg(test)]

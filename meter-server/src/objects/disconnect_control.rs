@@ -1,36 +1,15 @@
 //! Disconnect control (class 70, version 0).
 
 use dlms::apdu::{ActionResult, DataAccessResult};
-use dlms::association::server::{Cursor, Progress};
-use dlms::axdr::{Data, Writer};
-use dlms::id::{AttributeId, ClassId, MethodId};
+use dlms::association::server::Progress;
+use dlms::cosem::disconnect_control::{self, ControlState};
+use dlms::cosem::{Answer, Enumerated, Zero};
 use dlms::obis::ObisCode;
 
 use crate::moment::Moment;
-use crate::object::{Context, Object, Read, done};
+use crate::object::Context;
 
-/// Attribute 3, `control_state`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ControlState {
-    /// 0: open, and only a remote command changes that.
-    Disconnected,
-    /// 1: closed.
-    Connected,
-    /// 2: open, and may be closed at the meter.
-    ReadyForReconnection,
-}
-
-impl ControlState {
-    /// The value on the wire.
-    #[must_use]
-    pub const fn id(self) -> u8 {
-        match self {
-            Self::Disconnected => 0,
-            Self::Connected => 1,
-            Self::ReadyForReconnection => 2,
-        }
-    }
-}
+type Answered = Result<Progress, DataAccessResult>;
 
 /// What may change the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,67 +135,50 @@ pub struct DisconnectControl {
     pub instance: ObisCode,
 }
 
-impl<S: SwitchState + ?Sized> Object<S> for DisconnectControl {
-    fn instance(&self) -> ObisCode {
-        self.instance
+serve!(disconnect_control: [S: SwitchState + ?Sized] DisconnectControl);
+
+impl<'c, S: SwitchState + ?Sized> disconnect_control::Server<S, Context<'c, S>> for DisconnectControl {
+    fn class_version(&self) -> u8 {
+        0
     }
 
-    fn class(&self) -> ClassId {
-        ClassId(70)
-    }
-
-    fn attributes(&self) -> i8 {
-        4
-    }
-
-    fn methods(&self) -> i8 {
-        2
-    }
-
-    fn read(
+    fn output_state(
         &self,
         state: &S,
-        _: &Context<'_, S>,
-        request: Read<'_>,
-        _: &mut Cursor,
-        out: &mut Writer<'_>,
-    ) -> Result<Progress, DataAccessResult> {
-        let switch = state.switch();
-        done(match request.attribute.0 {
-            2 => out.boolean(switch.is_connected()),
-            3 => out.enumerated(switch.state().id()),
-            4 => out.enumerated(switch.mode()),
-            _ => return Err(DataAccessResult::ReadWriteDenied),
-        })
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, disconnect_control::OutputState>,
+    ) -> Answered {
+        answer.value(&state.switch().is_connected())
     }
 
-    fn write(
+    fn control_state(
         &self,
-        state: &mut S,
-        _: &Context<'_, S>,
-        attribute: AttributeId,
-        value: Data<'_>,
-    ) -> Result<(), DataAccessResult> {
-        match (attribute.0, value) {
-            (4, Data::Enum(mode)) => state.set_control_mode(mode),
-            (4, _) => Err(DataAccessResult::TypeUnmatched),
-            _ => Err(DataAccessResult::ReadWriteDenied),
-        }
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, disconnect_control::State>,
+    ) -> Answered {
+        answer.value(&state.switch().state())
     }
 
-    fn invoke(
+    fn control_mode(
         &self,
-        state: &mut S,
-        cx: &Context<'_, S>,
-        method: MethodId,
-        _: Option<Data<'_>>,
-        _: &mut Writer<'_>,
-    ) -> Result<(), ActionResult> {
-        match method.0 {
-            1 => state.operate(SwitchEvent::RemoteDisconnect, cx.at),
-            2 => state.operate(SwitchEvent::RemoteReconnect, cx.at),
-            _ => Err(ActionResult::ReadWriteDenied),
-        }
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, disconnect_control::Mode>,
+    ) -> Answered {
+        answer.value(&Enumerated(state.switch().mode()))
+    }
+
+    fn set_control_mode(&self, state: &mut S, _: &Context<'c, S>, mode: Enumerated) -> Result<(), DataAccessResult> {
+        state.set_control_mode(mode.0)
+    }
+
+    fn remote_disconnect(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        state.operate(SwitchEvent::RemoteDisconnect, cx.at)
+    }
+
+    fn remote_reconnect(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        state.operate(SwitchEvent::RemoteReconnect, cx.at)
     }
 }
 

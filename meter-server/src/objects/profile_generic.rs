@@ -1,16 +1,18 @@
 //! Profile generic (class 7, version 1).
 
 use dlms::apdu::{ActionResult, DataAccessResult};
-use dlms::association::server::{Cursor, Progress};
-use dlms::axdr::{Data, Writer};
-use dlms::id::{AttributeId, ClassId, MethodId};
+use dlms::association::server::Progress;
+use dlms::axdr::Writer;
+use dlms::cosem::profile_generic::{self, CaptureObject, SortMethod};
+use dlms::cosem::{Answer, Array, Part, Zero};
 use dlms::obis::ObisCode;
 
-use super::CaptureObject;
 use super::clock::ClockState;
-use super::profile_selection::{BY_ENTRY, BY_RANGE, BufferSelection};
+use super::profile_selection::BufferSelection;
 use crate::moment::Moment;
-use crate::object::{Context, Object, Read, done, full};
+use crate::object::Context;
+
+type Answered = Result<Progress, DataAccessResult>;
 
 /// The rows that a profile holds: consecutive sequence numbers, the oldest first.
 ///
@@ -74,8 +76,13 @@ pub trait Rows<S: ?Sized> {
     ///
     /// # Errors
     /// What the client gets; nothing changed then.
-    fn set_columns(&self, state: &mut S, cx: &Context<'_, S>, value: Data<'_>) -> Result<(), DataAccessResult> {
-        let _ = (state, cx, value);
+    fn set_columns(
+        &self,
+        state: &mut S,
+        cx: &Context<'_, S>,
+        columns: Array<'_, CaptureObject>,
+    ) -> Result<(), DataAccessResult> {
+        let _ = (state, cx, columns);
         Err(DataAccessResult::ReadWriteDenied)
     }
 
@@ -115,26 +122,24 @@ impl<R> ProfileGeneric<R> {
         &self,
         state: &S,
         cx: &Context<'_, S>,
-        request: Read<'_>,
-        cursor: &mut Cursor,
-        out: &mut Writer<'_>,
-    ) -> Result<Progress, DataAccessResult>
+        Part { selection, cursor, out }: Part<'_, '_>,
+    ) -> Answered
     where
         R: Rows<S>,
     {
         let columns = self.rows.columns(state);
-        let selection = BufferSelection::new(request.selection, columns, state.settings())?;
+        let selection = BufferSelection::new(selection, columns, state.settings())?;
         let Some(number) = cursor.part.checked_sub(1) else {
             let range = self.rows.range(state, cx);
             let (first, count) = selection.rows(range, |moment| self.rows.lower_bound(state, cx, moment));
             cursor.anchor = first;
             cursor.extent = u64::from(count);
             let count = usize::try_from(count).map_err(|_| DataAccessResult::OtherReason)?;
-            done(out.array(count))?;
+            out.array(count)?;
             return Ok(if count == 0 { Progress::Done } else { Progress::More });
         };
         let row = cursor.anchor.saturating_add(u64::from(number));
-        out.structure(selection.columns.of(columns.len())).map_err(full)?;
+        out.structure(selection.columns.of(columns.len()))?;
         for (index, column) in columns.iter().enumerate() {
             if selection.columns.contains(index) {
                 self.rows.write_value(state, cx, row, column, out)?;
@@ -144,83 +149,71 @@ impl<R> ProfileGeneric<R> {
     }
 }
 
-impl<S: ClockState + ?Sized, R: Rows<S>> Object<S> for ProfileGeneric<R> {
-    fn instance(&self) -> ObisCode {
-        self.instance
+serve!(profile_generic: [S: ClockState + ?Sized, R: Rows<S>] ProfileGeneric<R>);
+
+impl<'c, S: ClockState + ?Sized, R: Rows<S>> profile_generic::Server<S, Context<'c, S>> for ProfileGeneric<R> {
+    fn buffer(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, profile_generic::Buffer>) -> Answered {
+        self.read_buffer(state, cx, answer.into_part())
     }
 
-    fn class(&self) -> ClassId {
-        ClassId(7)
-    }
-
-    fn version(&self) -> u8 {
-        1
-    }
-
-    fn attributes(&self) -> i8 {
-        8
-    }
-
-    fn methods(&self) -> i8 {
-        2
-    }
-
-    fn selectors(&self, attribute: AttributeId) -> &'static [u8] {
-        if attribute.0 == 2 { &[BY_RANGE, BY_ENTRY] } else { &[] }
-    }
-
-    fn read(
+    fn capture_objects(
         &self,
         state: &S,
-        cx: &Context<'_, S>,
-        request: Read<'_>,
-        cursor: &mut Cursor,
-        out: &mut Writer<'_>,
-    ) -> Result<Progress, DataAccessResult> {
-        match request.attribute.0 {
-            2 => self.read_buffer(state, cx, request, cursor, out),
-            3 => {
-                let columns = self.rows.columns(state);
-                out.array(columns.len()).map_err(full)?;
-                columns.iter().try_for_each(|column| column.encode(out)).map_err(full)?;
-                Ok(Progress::Done)
-            }
-            4 => done(out.double_long_unsigned(self.rows.capture_period(state))),
-            // 1: first in, first out; such a profile has no sort object.
-            5 => done(out.enumerated(1)),
-            6 => done(CaptureObject::NONE.encode(out)),
-            7 => done(out.double_long_unsigned(self.rows.range(state, cx).count)),
-            8 => done(out.double_long_unsigned(self.rows.capacity(state))),
-            _ => Err(DataAccessResult::ReadWriteDenied),
-        }
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, profile_generic::CaptureObjects>,
+    ) -> Answered {
+        answer.value(&Array::from(self.rows.columns(state)))
     }
 
-    fn write(
+    fn set_capture_objects(
         &self,
         state: &mut S,
-        cx: &Context<'_, S>,
-        attribute: AttributeId,
-        value: Data<'_>,
+        cx: &Context<'c, S>,
+        columns: Array<'_, CaptureObject>,
     ) -> Result<(), DataAccessResult> {
-        match (attribute.0, value) {
-            (3, value) => self.rows.set_columns(state, cx, value),
-            (4, Data::DoubleLongUnsigned(seconds)) => self.rows.set_capture_period(state, cx, seconds),
-            (4, _) => Err(DataAccessResult::TypeUnmatched),
-            _ => Err(DataAccessResult::ReadWriteDenied),
-        }
+        self.rows.set_columns(state, cx, columns)
     }
 
-    fn invoke(
+    fn capture_period(
         &self,
-        state: &mut S,
-        cx: &Context<'_, S>,
-        method: MethodId,
-        _: Option<Data<'_>>,
-        _: &mut Writer<'_>,
-    ) -> Result<(), ActionResult> {
-        match method.0 {
-            1 => self.rows.reset(state, cx),
-            _ => Err(ActionResult::ReadWriteDenied),
-        }
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, profile_generic::CapturePeriod>,
+    ) -> Answered {
+        answer.value(&self.rows.capture_period(state))
+    }
+
+    fn set_capture_period(&self, state: &mut S, cx: &Context<'c, S>, seconds: u32) -> Result<(), DataAccessResult> {
+        self.rows.set_capture_period(state, cx, seconds)
+    }
+
+    fn sort_method(&self, _: &S, _: &Context<'c, S>, answer: Answer<'_, '_, profile_generic::Sort>) -> Answered {
+        answer.value(&SortMethod::Fifo)
+    }
+
+    fn sort_object(&self, _: &S, _: &Context<'c, S>, answer: Answer<'_, '_, profile_generic::SortObject>) -> Answered {
+        answer.value(&CaptureObject::NONE)
+    }
+
+    fn entries_in_use(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, profile_generic::EntriesInUse>,
+    ) -> Answered {
+        answer.value(&self.rows.range(state, cx).count)
+    }
+
+    fn profile_entries(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, profile_generic::ProfileEntries>,
+    ) -> Answered {
+        answer.value(&self.rows.capacity(state))
+    }
+
+    fn reset(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        self.rows.reset(state, cx)
     }
 }

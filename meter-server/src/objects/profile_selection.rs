@@ -2,16 +2,13 @@
 
 use dlms::apdu::{DataAccessResult, Selection};
 use dlms::axdr::Data;
+use dlms::cosem::FromData;
+use dlms::cosem::profile_generic::{CaptureObject, EntryDescriptor, RangeDescriptor};
 use dlms::time::{ClockStatus, Date, DateTime, Time};
 
+use super::RowRange;
 use super::clock::ClockSettings;
-use super::{CaptureObject, RowRange};
 use crate::moment::Moment;
-
-/// Selector of a range of the clock column.
-pub(super) const BY_RANGE: u8 = 1;
-/// Selector of a range of row numbers.
-pub(super) const BY_ENTRY: u8 = 2;
 
 /// Columns that a profile can have at most: one bit each in [`Columns`].
 pub(super) const COLUMNS_MAX: usize = 64;
@@ -68,8 +65,12 @@ impl BufferSelection {
     ) -> Result<Self, DataAccessResult> {
         let parsed = match selection {
             None => Some(Self { rows: RowSelection::All, columns: Columns::ALL }),
-            Some(Selection { selector: BY_RANGE, parameters }) => by_range(parameters, columns, clock),
-            Some(Selection { selector: BY_ENTRY, parameters }) => by_entry(parameters, columns.len()),
+            Some(Selection { selector: RangeDescriptor::SELECTOR, parameters }) => {
+                FromData::from_exact(parameters).ok().and_then(|range| by_range(range, columns, clock))
+            }
+            Some(Selection { selector: EntryDescriptor::SELECTOR, parameters }) => {
+                FromData::from_exact(parameters).ok().and_then(|entries| by_entry(entries, columns))
+            }
             Some(_) => None,
         };
         parsed.ok_or(DataAccessResult::TypeUnmatched)
@@ -94,34 +95,24 @@ impl BufferSelection {
     }
 }
 
-/// `range_descriptor`: restricting object, from, to, selected columns (none for all).
-fn by_range(parameters: Data<'_>, columns: &[CaptureObject], clock: &ClockSettings) -> Option<BufferSelection> {
-    let [restricting, from, to, selected] = parameters.as_members()?;
-    let restricting = CaptureObject::from_data(restricting)?;
-    if restricting.class.0 != 8 || restricting.attribute.0 != 2 {
+fn by_range(range: RangeDescriptor<'_>, columns: &[CaptureObject], clock: &ClockSettings) -> Option<BufferSelection> {
+    if !range.restricting_object.is_clock_time() {
         return None;
     }
-    let from = bound(from, clock, Edge::Lower)?;
-    let to = bound(to, clock, Edge::Upper)?;
+    let from = bound(range.from_value, clock, Edge::Lower)?;
+    let to = bound(range.to_value, clock, Edge::Upper)?;
     let mut chosen = 0;
-    for item in selected.as_array()? {
-        let wanted = CaptureObject::from_data(item)?;
+    for wanted in range.selected_values {
+        let wanted = wanted.ok()?;
         chosen |= Columns::bit(columns.iter().position(|column| *column == wanted)?);
     }
     let columns = if chosen == 0 { Columns::ALL } else { Columns(chosen) };
     Some(BufferSelection { rows: RowSelection::Between(from, to), columns })
 }
 
-/// `entry_descriptor`: first and last row, first and last column, all from 1, a last one of 0 meaning the end.
-fn by_entry(parameters: Data<'_>, columns: usize) -> Option<BufferSelection> {
-    let [from, to, from_column, to_column] = parameters.as_members()?;
-    let rows = RowSelection::Entries(from.as_u32()?, to.as_u32()?);
-    let first = usize::from(from_column.as_u16()?).saturating_sub(1);
-    let last = match usize::from(to_column.as_u16()?) {
-        0 => columns,
-        last => last.min(columns),
-    };
-    let chosen = (first..last).fold(0, |bits, index| bits | Columns::bit(index));
+fn by_entry(entries: EntryDescriptor, columns: &[CaptureObject]) -> Option<BufferSelection> {
+    let rows = RowSelection::Entries(entries.from_entry, entries.to_entry);
+    let chosen = entries.column_range(columns.len()).fold(0, |bits, index| bits | Columns::bit(index));
     // Not one column left is a request for something that is not there.
     (chosen != 0).then_some(BufferSelection { rows, columns: Columns(chosen) })
 }

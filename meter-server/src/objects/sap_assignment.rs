@@ -1,12 +1,13 @@
 //! SAP assignment (class 17, version 0).
 
 use dlms::apdu::DataAccessResult;
-use dlms::association::server::{Cursor, Progress};
-use dlms::axdr::Writer;
-use dlms::id::{ClassId, ServerSap};
+use dlms::association::server::Progress;
+use dlms::cosem::Answer;
+use dlms::cosem::sap_assignment::{self, Assignment};
+use dlms::id::ServerSap;
 use dlms::obis::ObisCode;
 
-use crate::object::{Context, Object, Read, done};
+use crate::object::Context;
 
 /// The logical devices of the physical device.
 pub trait SapState {
@@ -24,43 +25,18 @@ pub struct SapAssignment {
     pub instance: ObisCode,
 }
 
-impl<S: SapState + ?Sized> Object<S> for SapAssignment {
-    fn instance(&self) -> ObisCode {
-        self.instance
-    }
+serve!(sap_assignment: [S: SapState + ?Sized] SapAssignment);
 
-    fn class(&self) -> ClassId {
-        ClassId(17)
-    }
-
-    fn attributes(&self) -> i8 {
-        2
-    }
-
-    fn methods(&self) -> i8 {
-        1
-    }
-
-    fn read(
+impl<'c, S: SapState + ?Sized> sap_assignment::Server<S, Context<'c, S>> for SapAssignment {
+    fn list(
         &self,
         state: &S,
-        _: &Context<'_, S>,
-        request: Read<'_>,
-        cursor: &mut Cursor,
-        out: &mut Writer<'_>,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, sap_assignment::AssignmentList>,
     ) -> Result<Progress, DataAccessResult> {
-        if request.attribute.0 != 2 {
-            return Err(DataAccessResult::ReadWriteDenied);
-        }
-        let part = usize::try_from(cursor.part).map_err(|_| DataAccessResult::OtherReason)?;
-        let count = state.logical_devices();
-        match part.checked_sub(1) {
-            None => done(out.array(count))?,
-            Some(index) => {
-                let (sap, name) = state.logical_device(index).ok_or(DataAccessResult::OtherReason)?;
-                done(out.structure(2).and_then(|()| out.long_unsigned(sap.0)).and_then(|()| out.octets(name)))?
-            }
-        };
-        Ok(if part < count { Progress::More } else { Progress::Done })
+        answer.elements(state.logical_devices(), |index| {
+            let (sap, logical_device_name) = state.logical_device(index).ok_or(DataAccessResult::OtherReason)?;
+            Ok(Assignment { sap: sap.0, logical_device_name })
+        })
     }
 }

@@ -1,13 +1,15 @@
 //! Security setup (class 64, version 0).
 
 use dlms::apdu::{ActionResult, DataAccessResult};
-use dlms::association::server::{Cursor, Progress};
-use dlms::axdr::{Data, Writer};
-use dlms::id::{ClassId, MethodId, SystemTitle};
+use dlms::association::server::Progress;
+use dlms::cosem::{Answer, Enumerated, security_setup};
+use dlms::id::SystemTitle;
 use dlms::obis::ObisCode;
 use dlms::security::{SecurityPolicy, Suite};
 
-use crate::object::{Context, Object, Read, done};
+use crate::object::Context;
+
+type Answered = Result<Progress, DataAccessResult>;
 
 /// What a security setup tells about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,54 +51,53 @@ impl SecuritySetup {
     }
 }
 
-impl<S: SecurityState + ?Sized> Object<S> for SecuritySetup {
-    fn instance(&self) -> ObisCode {
-        self.instance
+serve!(security_setup: [S: SecurityState + ?Sized] SecuritySetup);
+
+impl SecuritySetup {
+    fn describe<S: SecurityState + ?Sized>(&self, state: &S) -> Result<SecurityDescription, DataAccessResult> {
+        state.security(self.setup()).ok_or(DataAccessResult::ObjectUnavailable)
+    }
+}
+
+impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> for SecuritySetup {
+    fn class_version(&self) -> u8 {
+        0
     }
 
-    fn class(&self) -> ClassId {
-        ClassId(64)
-    }
-
-    fn attributes(&self) -> i8 {
-        5
-    }
-
-    fn methods(&self) -> i8 {
-        2
-    }
-
-    fn read(
+    fn security_policy_v0(
         &self,
         state: &S,
-        _: &Context<'_, S>,
-        request: Read<'_>,
-        _: &mut Cursor,
-        out: &mut Writer<'_>,
-    ) -> Result<Progress, DataAccessResult> {
-        let security = state.security(self.setup()).ok_or(DataAccessResult::ObjectUnavailable)?;
-        match request.attribute.0 {
-            2 => done(out.enumerated(security.policy.to_v0().ok_or(DataAccessResult::OtherReason)?)),
-            3 => done(out.enumerated(security.suite.id())),
-            4 => done(out.octets(security.client_title.as_ref().map_or(&[], |title| title.as_bytes().as_slice()))),
-            5 => done(out.octets(security.server_title.as_bytes())),
-            _ => Err(DataAccessResult::ReadWriteDenied),
-        }
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, security_setup::PolicyV0>,
+    ) -> Answered {
+        let policy = self.describe(state)?.policy.to_v0().ok_or(DataAccessResult::OtherReason)?;
+        answer.value(&Enumerated(policy))
     }
 
-    fn invoke(
+    fn security_suite(&self, state: &S, _: &Context<'c, S>, answer: Answer<'_, '_, security_setup::Suite>) -> Answered {
+        answer.value(&Enumerated(self.describe(state)?.suite.id()))
+    }
+
+    fn client_system_title(
         &self,
-        state: &mut S,
-        _: &Context<'_, S>,
-        method: MethodId,
-        parameter: Option<Data<'_>>,
-        _: &mut Writer<'_>,
-    ) -> Result<(), ActionResult> {
-        if method.0 != 1 {
-            return Err(ActionResult::ReadWriteDenied);
-        }
-        let Some(Data::Enum(value)) = parameter else { return Err(ActionResult::TypeUnmatched) };
-        let policy = SecurityPolicy::from_v0(value).ok_or(ActionResult::OtherReason)?;
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, security_setup::ClientSystemTitle>,
+    ) -> Answered {
+        answer.value(&self.describe(state)?.client_title.as_ref().map_or(&[], |title| title.as_bytes()))
+    }
+
+    fn server_system_title(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, security_setup::ServerSystemTitle>,
+    ) -> Answered {
+        answer.value(&self.describe(state)?.server_title.as_bytes().as_slice())
+    }
+
+    fn security_activate_v0(&self, state: &mut S, _: &Context<'c, S>, policy: Enumerated) -> Result<(), ActionResult> {
+        let policy = SecurityPolicy::from_v0(policy.0).ok_or(ActionResult::OtherReason)?;
         let security = state.security(self.setup()).ok_or(ActionResult::ObjectUnavailable)?;
         if !security.policy.may_become(policy) {
             return Err(ActionResult::ReadWriteDenied);

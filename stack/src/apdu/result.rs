@@ -67,6 +67,14 @@ macro_rules! results {
 
         impl core::error::Error for $name {}
 
+        /// A value that does not fit the place it is written to. A server's own writer never refuses octets, so only
+        /// a caller with a fixed buffer sees it.
+        impl From<BufferFull> for $name {
+            fn from(_: BufferFull) -> Self {
+                Self::OtherReason
+            }
+        }
+
         impl Wire<'_> for $name {
             fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
                 cursor.u8().map(Self::from_code)

@@ -114,6 +114,14 @@ impl<'a, T: FromData<'a>> FromData<'a> for Array<'a, T> {
     fn from_data(data: Data<'a>) -> Result<Self, TypeError> {
         data.as_array().map(Self::Received).ok_or(TypeError::new(Self::EXPECTED, &data))
     }
+
+    fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
+        let array = Self::from_data(data)?;
+        if let Self::Received(elements) = array {
+            elements.iter().try_for_each(|element| T::from_exact(element).map(drop))?;
+        }
+        Ok(array)
+    }
 }
 
 impl<T: ToData> ToData for Array<'_, T> {

@@ -6,7 +6,7 @@ interface_class! {
     "Data" = 1, versions 0..=0;
     attributes {
         /// The value: identifiers, event codes, status words, counters.
-        2 Value "value": Any<'a>;
+        2 Value value/set_value, dynamic: Any<'a>;
     }
     methods {}
 }

@@ -1,8 +1,13 @@
 //! Interface classes (Blue Book): what attributes and methods there are, and of which types.
 //!
-//! Each class has one file with one table. From the table come the class's [`Class`] description and, for every
-//! attribute and method, a marker type that both sides use: the client to name what it asks for and to read the
-//! answer, the server to recognise it and to write the answer.
+//! Each class has one file with one table for all its versions. From the table come the class's [`Class`] description
+//! with its documentation and, for every attribute and method, a marker type that both sides use: the client to name
+//! what it asks for and to read the answer, the server to recognise it and to write the answer. What changed its type or
+//! meaning between versions has one marker type for each. Classes and versions that are not described here are read as
+//! [`Data`].
+//!
+//! For servers the table makes the trait `Server` with one function for each attribute and method, and `dispatch_get`,
+//! `dispatch_set` and `dispatch_invoke`, which decode, refuse what is of the wrong type, and call them.
 //!
 //! ```
 //! use dlms::axdr::{Data, Writer};
@@ -27,7 +32,9 @@
 #[macro_use]
 mod table;
 mod array;
+mod class;
 mod names;
+pub mod server;
 mod typed;
 
 pub mod association_ln;
@@ -45,8 +52,12 @@ pub mod security_setup;
 mod tests;
 
 pub use array::{Array, Items};
-pub use names::{CLASSES, attribute_name, class, class_name, method_name};
-pub use typed::{Any, Enumerated, FromData, Text, ToData, TypeError};
+pub use class::{AttributeInfo, Class, ClassVersion, MethodInfo, Nature, short_name_of_attribute};
+pub use names::{CLASSES, attribute_name, class, class_name, class_version, method_name};
+pub use server::{Answer, Part, Reply};
+pub use typed::{Any, Enumerated, FromData, Text, ToData, TypeError, Utf8, Zero};
+
+use core::ops::RangeInclusive;
 
 use crate::apdu::{AttributeDescriptor, MethodDescriptor};
 use crate::axdr::{BufferFull, Data, Writer};
@@ -64,8 +75,8 @@ pub trait Attribute {
     const ID: AttributeId;
     /// Name in the Blue Book.
     const NAME: &'static str;
-    /// First version of the class that has it.
-    const SINCE: u8;
+    /// The versions of the class that have it, with this type and meaning.
+    const VERSIONS: RangeInclusive<u8>;
     /// What it holds.
     type Value<'a>: FromData<'a> + ToData;
 
@@ -80,7 +91,7 @@ pub trait Attribute {
     /// # Errors
     /// [`TypeError`] when the data is of another type.
     fn decode(data: Data<'_>) -> Result<Self::Value<'_>, TypeError> {
-        FromData::from_data(data)
+        FromData::from_data(data).map_err(|error: TypeError| error.of(Self::NAME))
     }
 
     /// Writes the value.
@@ -100,9 +111,9 @@ pub trait Method {
     const ID: MethodId;
     /// Name in the Blue Book.
     const NAME: &'static str;
-    /// First version of the class that has it.
-    const SINCE: u8;
-    /// What it is called with. `i8` stands for the "integer 0" of methods without parameters.
+    /// The versions of the class that have it, with this type and meaning.
+    const VERSIONS: RangeInclusive<u8>;
+    /// What it is called with; [`Zero`] for nothing.
     type Parameter<'a>: FromData<'a> + ToData;
     /// What it gives back; `()` for nothing.
     type Reply<'a>: FromData<'a> + ToData;
@@ -118,7 +129,7 @@ pub trait Method {
     /// # Errors
     /// [`TypeError`] when the data is of another type.
     fn decode(data: Data<'_>) -> Result<Self::Parameter<'_>, TypeError> {
-        FromData::from_data(data)
+        FromData::from_data(data).map_err(|error: TypeError| error.of(Self::NAME))
     }
 
     /// Writes the parameter.
@@ -134,32 +145,6 @@ pub trait Method {
     /// # Errors
     /// [`TypeError`] when the data is of another type.
     fn decode_reply(data: Data<'_>) -> Result<Self::Reply<'_>, TypeError> {
-        FromData::from_data(data)
+        FromData::from_data(data).map_err(|error: TypeError| error.of(Self::NAME))
     }
-}
-
-/// What there is to know about a class without an object of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Class {
-    /// Identifier.
-    pub id: ClassId,
-    /// Name in the Blue Book.
-    pub name: &'static str,
-    /// Newest version described here; they count from 0.
-    pub version: u8,
-    /// Attributes from 2 on; 1 is `logical_name` in every class.
-    pub attributes: &'static [Member],
-    /// Methods.
-    pub methods: &'static [Member],
-}
-
-/// An attribute or method of a [`Class`].
-#[derive(Clone, Copy, Debug)]
-pub struct Member {
-    /// Index within the class.
-    pub id: i8,
-    /// Name in the Blue Book.
-    pub name: &'static str,
-    /// First version of the class that has it.
-    pub since: u8,
 }

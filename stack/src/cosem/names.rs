@@ -1,7 +1,7 @@
 //! Names of classes, attributes and methods.
 
 use super::{
-    Class, Member, association_ln, clock, data, demand_register, disconnect_control, extended_register,
+    Class, ClassVersion, association_ln, clock, data, demand_register, disconnect_control, extended_register,
     profile_generic, register, sap_assignment, security_setup,
 };
 use crate::id::{AttributeId, ClassId, MethodId};
@@ -81,6 +81,12 @@ pub fn class(id: ClassId) -> Option<&'static Class> {
     CLASSES.iter().find(|class| class.id == id)
 }
 
+/// The description of a class in one version, if there is one. Anything else is only data.
+#[must_use]
+pub fn class_version(id: ClassId, version: u8) -> Option<ClassVersion> {
+    class(id)?.in_version(version)
+}
+
 /// Name of a class of the Blue Book.
 #[must_use]
 pub fn class_name(id: ClassId) -> Option<&'static str> {
@@ -90,21 +96,17 @@ pub fn class_name(id: ClassId) -> Option<&'static str> {
     }
 }
 
-/// Name of an attribute, for `version` of a class that is described here. Attribute 1 is `logical_name` in all classes.
+/// Name of an attribute, for a version of a class that is described here. Attribute 1 is `logical_name` in all classes.
 #[must_use]
 pub fn attribute_name(id: ClassId, version: u8, attribute: AttributeId) -> Option<&'static str> {
     if attribute == super::LOGICAL_NAME {
         return Some("logical_name");
     }
-    member_name(class(id)?.attributes, version, attribute.0)
+    class_version(id, version)?.attribute(attribute).map(|info| info.name)
 }
 
-/// Name of a method, for `version` of a class that is described here.
+/// Name of a method, for a version of a class that is described here.
 #[must_use]
 pub fn method_name(id: ClassId, version: u8, method: MethodId) -> Option<&'static str> {
-    member_name(class(id)?.methods, version, method.0)
-}
-
-fn member_name(members: &'static [Member], version: u8, id: i8) -> Option<&'static str> {
-    members.iter().find(|member| member.id == id && member.since <= version).map(|member| member.name)
+    class_version(id, version)?.method(method).map(|info| info.name)
 }

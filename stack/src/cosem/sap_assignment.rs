@@ -3,14 +3,14 @@
 use super::Array;
 
 interface_class! {
-    "SAP assignment" = 17, versions 0..=0;
+    "SAP assignment" = 17, versions 0..=0, methods at 0x20;
     attributes {
         /// The logical devices.
-        2 AssignmentList "SAP_assignment_list": Array<'a, Assignment<'a>>;
+        2 AssignmentList list/set_list "SAP_assignment_list", static: Array<'a, Assignment<'a>>;
     }
     methods {
         /// Connects a logical device to a SAP; SAP 0 disconnects it.
-        1 ConnectLogicalDevice "connect_logical_device": Assignment<'a> => ();
+        1 ConnectLogicalDevice connect_logical_device: Assignment<'a>;
     }
 }
 

@@ -3,37 +3,42 @@
 use super::{Any, Array, Enumerated};
 
 interface_class! {
-    "Security setup" = 64, versions 0..=1;
+    "Security setup" = 64, versions 0..=1, methods at 0x28, 0x30 since 1;
     attributes {
-        /// Policy. An enumeration in version 0 and a bit set in version 1: see
-        /// [`SecurityPolicy`](crate::security::SecurityPolicy), and never read one as the other.
-        2 Policy "security_policy": Enumerated;
+        /// Policy as an enumeration: see [`SecurityPolicy::from_v0`](crate::security::SecurityPolicy::from_v0).
+        2 PolicyV0 security_policy_v0 "security_policy", static until 0: Enumerated;
+        /// Policy as a bit set: see [`SecurityPolicy::from_v1`](crate::security::SecurityPolicy::from_v1).
+        2 Policy security_policy, static since 1: Enumerated;
         /// Suite: 0 AES-GCM-128; 1 and 2 add signatures and key agreement.
-        3 Suite "security_suite": Enumerated;
+        3 Suite security_suite, static: Enumerated;
         /// System title of the client.
-        4 ClientSystemTitle "client_system_title": &'a [u8];
+        4 ClientSystemTitle client_system_title, dynamic: &'a [u8];
         /// System title of the server.
-        5 ServerSystemTitle "server_system_title": &'a [u8];
+        5 ServerSystemTitle server_system_title, static: &'a [u8];
         /// The certificates that the server has.
-        6 Certificates "certificates" since 1: Array<'a, CertificateInfo<'a>>;
+        6 Certificates certificates, dynamic since 1: Array<'a, CertificateInfo<'a>>;
     }
     methods {
         /// Sets a policy that demands more.
-        1 SecurityActivate "security_activate": Enumerated => ();
-        /// Replaces keys; in version 0 called `global_key_transfer`. The reply is still protected with the old ones.
-        2 KeyTransfer "key_transfer": Array<'a, KeyTransferData<'a>> => ();
+        1 SecurityActivateV0 security_activate_v0 "security_activate" until 0: Enumerated;
+        /// Sets a policy that demands more.
+        1 SecurityActivate security_activate since 1: Enumerated;
+        /// Replaces keys. The reply is still protected with the old ones.
+        2 GlobalKeyTransfer global_key_transfer until 0: Array<'a, KeyTransferData<'a>>;
+        /// Replaces keys. The reply is still protected with the old ones.
+        2 KeyTransfer key_transfer since 1: Array<'a, KeyTransferData<'a>>;
         /// Agrees on keys with ephemeral key pairs.
-        3 KeyAgreement "key_agreement" since 1: Array<'a, KeyAgreementData<'a>> => Array<'a, KeyAgreementData<'a>>;
+        3 KeyAgreement key_agreement since 1: Array<'a, KeyAgreementData<'a>> => Array<'a, KeyAgreementData<'a>>;
         /// Makes a key pair for the server: 0 signature, 1 key agreement, 2 TLS.
-        4 GenerateKeyPair "generate_key_pair" since 1: Enumerated => ();
+        4 GenerateKeyPair generate_key_pair since 1: Enumerated;
         /// Asks for a certificate signing request (PKCS #10) for a key pair of the server.
-        5 GenerateCertificateRequest "generate_certificate_request" since 1: Enumerated => &'a [u8];
+        5 GenerateCertificateRequest generate_certificate_request since 1: Enumerated => &'a [u8];
         /// Hands over a certificate (X.509 DER).
-        6 ImportCertificate "import_certificate" since 1: &'a [u8] => ();
+        6 ImportCertificate import_certificate since 1: &'a [u8];
         /// Asks for a certificate, by entity or by serial number.
-        7 ExportCertificate "export_certificate" since 1: CertificateIdentification<'a> => &'a [u8];
+        7 ExportCertificate export_certificate since 1: CertificateIdentification<'a> => &'a [u8];
         /// Removes a certificate.
-        8 RemoveCertificate "remove_certificate" since 1: CertificateIdentification<'a> => ();
+        8 RemoveCertificate remove_certificate since 1: CertificateIdentification<'a>;
     }
 }
 

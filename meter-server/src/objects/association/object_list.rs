@@ -1,8 +1,10 @@
 //! `object_list`: the objects that a client may know of, with its rights on each.
 
 use dlms::apdu::{DataAccessResult, Selection};
-use dlms::association::server::{Cursor, Progress};
+use dlms::association::server::Progress;
 use dlms::axdr::{BufferFull, Data, Writer};
+use dlms::cosem::association_ln::ObjectId;
+use dlms::cosem::{FromData, Part};
 use dlms::id::{AttributeId, ClassId, ClientSap};
 use dlms::obis::ObisCode;
 
@@ -54,17 +56,15 @@ impl<'a> Filter<'a> {
 
 /// Class and logical name in a structure of two.
 fn reference(data: Data<'_>) -> Option<(ClassId, ObisCode)> {
-    let [class, instance] = data.as_members()?;
-    Some((ClassId(class.as_u16()?), instance.as_obis()?))
+    let ObjectId { class_id, logical_name } = FromData::from_exact(data).ok()?;
+    Some((class_id, logical_name))
 }
 
 /// Writes one part of the list: its head, or the element with that number.
 pub(super) fn read<S: ?Sized>(
     cx: &Context<'_, S>,
     client: ClientSap,
-    selection: Option<Selection<'_>>,
-    cursor: &mut Cursor,
-    out: &mut Writer<'_>,
+    Part { selection, cursor, out }: Part<'_, '_>,
 ) -> Result<Progress, DataAccessResult> {
     let filter = Filter::new(selection)?;
     let mut listed = (0..cx.table.len()).filter_map(|index| {

@@ -1,13 +1,14 @@
 //! Selection against the usual octets of a range and of entries.
 
 use super::*;
+use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
 use dlms::time::ClockStatus;
 
 const COLUMNS: [CaptureObject; 3] = [
-    CaptureObject::whole(8, ObisCode::CLOCK, 2),
-    CaptureObject::whole(3, ObisCode::ACTIVE_IMPORT, 2),
-    CaptureObject::whole(3, ObisCode::ACTIVE_EXPORT, 2),
+    CaptureObject::whole(ClassId(8), ObisCode::CLOCK, AttributeId(2)),
+    CaptureObject::whole(ClassId(3), ObisCode::ACTIVE_IMPORT, AttributeId(2)),
+    CaptureObject::whole(ClassId(3), ObisCode::ACTIVE_EXPORT, AttributeId(2)),
 ];
 
 fn clock() -> ClockSettings {
@@ -58,7 +59,7 @@ fn a_range_includes_both_ends_and_takes_the_meters_own_deviation() {
     // 00:00 to 01:00 at UTC+1, with the deviation given and not given.
     for deviation in [Some(-60), None] {
         let octets = range(time(0, deviation), time(1, deviation), &[1, 0]);
-        assert_eq!(select(BY_RANGE, &octets).unwrap().rows, expected);
+        assert_eq!(select(RangeDescriptor::SELECTOR, &octets).unwrap().rows, expected);
     }
 }
 
@@ -70,23 +71,23 @@ fn lesson_14_wildcards_make_a_range_wider_and_no_year_leaves_it_open() {
         // Day of week, hour, minute, second and hundredths.
         octets[4..9].fill(0xFF);
     }
-    let selected = select(BY_RANGE, &range(from, to, &[1, 0])).unwrap().rows;
+    let selected = select(RangeDescriptor::SELECTOR, &range(from, to, &[1, 0])).unwrap().rows;
     let day = Moment::from_seconds(1_772_319_600);
     assert_eq!(selected, RowSelection::Between(day, day.plus_millis(86_399_999)));
 
     let unspecified = DateTime::UNSPECIFIED.to_bytes();
-    let selected = select(BY_RANGE, &range(unspecified, unspecified, &[1, 0])).unwrap().rows;
+    let selected = select(RangeDescriptor::SELECTOR, &range(unspecified, unspecified, &[1, 0])).unwrap().rows;
     assert_eq!(selected, RowSelection::Between(Moment::from_millis(i64::MIN), Moment::from_millis(i64::MAX)));
 }
 
 #[test]
 fn columns_are_selected_by_name_and_by_number() {
     let by_name = hex("01 01 02 04 12 0003 09 06 0100020800FF 0F 02 12 0000");
-    let selected = select(BY_RANGE, &range(time(0, None), time(1, None), &by_name)).unwrap().columns;
+    let selected = select(RangeDescriptor::SELECTOR, &range(time(0, None), time(1, None), &by_name)).unwrap().columns;
     assert_eq!([0, 1, 2].map(|index| selected.contains(index)), [false, false, true]);
     assert_eq!(selected.of(3), 1);
 
-    let selected = select(BY_ENTRY, &hex("02 04 06 00000002 06 00000000 12 0002 12 0000")).unwrap();
+    let selected = select(EntryDescriptor::SELECTOR, &hex("02 04 06 00000002 06 00000000 12 0002 12 0000")).unwrap();
     assert_eq!(selected.rows, RowSelection::Entries(2, 0));
     assert_eq!([0, 1, 2].map(|index| selected.columns.contains(index)), [false, true, true]);
 }
@@ -107,10 +108,10 @@ fn what_cannot_be_selected_is_refused() {
         hex("06 00000001"),
         hex("00"),
     ] {
-        assert_eq!(select(BY_RANGE, &octets), Err(DataAccessResult::TypeUnmatched), "{octets:02X?}");
+        assert_eq!(select(RangeDescriptor::SELECTOR, &octets), Err(DataAccessResult::TypeUnmatched), "{octets:02X?}");
     }
     for octets in [hex("02 04 06 00000001 06 00000000 12 0004 12 0000"), hex("02 01 06 00000001")] {
-        assert_eq!(select(BY_ENTRY, &octets), Err(DataAccessResult::TypeUnmatched), "{octets:02X?}");
+        assert_eq!(select(EntryDescriptor::SELECTOR, &octets), Err(DataAccessResult::TypeUnmatched), "{octets:02X?}");
     }
     assert_eq!(select(3, &hex("00")), Err(DataAccessResult::TypeUnmatched));
 }

@@ -5,7 +5,6 @@ use dlms::axdr::Writer;
 use dlms::obis::ObisCode;
 use dlms::unit::Unit;
 
-use crate::object::full;
 use crate::simulator::model::TypeName;
 
 /// How a physical value is written.
@@ -52,8 +51,8 @@ pub(crate) fn write_integer(kind: TypeName, value: i64, out: &mut Writer<'_>) ->
         TypeName::Long64Unsigned => out.long64_unsigned(nearest(value, 0, u64::MAX)),
         TypeName::Boolean => out.boolean(value != 0),
         TypeName::OctetString | TypeName::VisibleString => return Err(DataAccessResult::TypeUnmatched),
-    }
-    .map_err(full)
+    }?;
+    Ok(())
 }
 
 /// The unit of a power or energy, current, voltage or frequency by its OBIS code.

@@ -2,13 +2,14 @@
 
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Cursor;
-use dlms::axdr::{Data, Writer};
+use dlms::axdr::Writer;
+use dlms::cosem::Array;
 use dlms::time::Date;
 
 use super::Meter;
 use super::events::{LogKind, code};
 use crate::moment::Moment;
-use crate::object::{Context, Read, full};
+use crate::object::{Context, Read};
 use crate::objects::{CaptureObject, RowRange, Rows};
 
 /// Seconds of a day; a profile with this period captures at local midnight.
@@ -148,14 +149,18 @@ impl Rows<Meter> for PeriodicRows {
         captured(meter, cx, self.moment_of(meter, row), column, out)
     }
 
-    fn set_columns(&self, meter: &mut Meter, cx: &Context<'_, Meter>, value: Data<'_>) -> Result<(), DataAccessResult> {
-        let list = value.as_array().ok_or(DataAccessResult::TypeUnmatched)?;
+    fn set_columns(
+        &self,
+        meter: &mut Meter,
+        cx: &Context<'_, Meter>,
+        list: Array<'_, CaptureObject>,
+    ) -> Result<(), DataAccessResult> {
         if list.is_empty() || list.len() > COLUMNS_MAX {
             return Err(DataAccessResult::OtherReason);
         }
         let mut columns = Vec::with_capacity(list.len());
         for item in list {
-            let column = CaptureObject::from_data(item).ok_or(DataAccessResult::TypeUnmatched)?;
+            let column = item.map_err(|_| DataAccessResult::TypeUnmatched)?;
             check_column(cx.table, &column).map_err(|_| DataAccessResult::ObjectUndefined)?;
             columns.push(column);
         }
@@ -221,8 +226,8 @@ impl Rows<Meter> for EventRows {
         // An entry that was dropped between two blocks of an answer can no longer be told.
         let event = meter.log(self.kind).entry(row).ok_or(DataAccessResult::DataBlockUnavailable)?;
         let [_, _, c, d, e, _] = column.instance.0;
-        if column.class.0 == 1 && (c, d, e) == (96, 11, self.kind.group_e()) {
-            return out.unsigned(event.code).map_err(full);
+        if column.class_id.0 == 1 && (c, d, e) == (96, 11, self.kind.group_e()) {
+            return Ok(out.unsigned(event.code)?);
         }
         captured(meter, cx, event.at, column, out)
     }
@@ -241,13 +246,13 @@ fn captured(
     column: &CaptureObject,
     out: &mut Writer<'_>,
 ) -> Result<(), DataAccessResult> {
-    if column.class.0 == 8 && column.attribute.0 == 2 {
-        return out.date_time(&meter.stamp(at)).map_err(full);
+    if column.class_id.0 == 8 && column.attribute.0 == 2 {
+        return Ok(out.date_time(&meter.stamp(at))?);
     }
-    let object = cx.table.find(column.class, column.instance).and_then(|index| cx.table.object(index));
+    let object = cx.table.find(column.class_id, column.instance).and_then(|index| cx.table.object(index));
     let object = object.ok_or(DataAccessResult::ObjectUndefined)?;
     if column.attribute.0 == 1 {
-        return out.obis(column.instance).map_err(full);
+        return Ok(out.obis(column.instance)?);
     }
     let request = Read { attribute: column.attribute, selection: None };
     object.read(meter, &cx.at(at), request, &mut Cursor::default(), out).map(drop)
@@ -268,7 +273,7 @@ pub(crate) enum ColumnError {
 
 /// Whether `column` can be captured by a profile of this table.
 pub(crate) fn check_column(table: &dyn crate::ObjectTable<Meter>, column: &CaptureObject) -> Result<(), ColumnError> {
-    let object = table.find(column.class, column.instance).and_then(|index| table.object(index));
+    let object = table.find(column.class_id, column.instance).and_then(|index| table.object(index));
     let object = object.ok_or(ColumnError::Undefined)?;
     if column.attribute.0 < 1 || column.attribute.0 > object.attributes() {
         return Err(ColumnError::Attribute);
@@ -276,7 +281,7 @@ pub(crate) fn check_column(table: &dyn crate::ObjectTable<Meter>, column: &Captu
     if column.data_index != 0 {
         return Err(ColumnError::DataIndex);
     }
-    match column.class.0 {
+    match column.class_id.0 {
         7 | 15 | 17 => Err(ColumnError::Parts),
         _ => Ok(()),
     }

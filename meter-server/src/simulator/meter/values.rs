@@ -9,7 +9,7 @@ use super::Meter;
 use super::events::{LogKind, code};
 use super::number::NumberFormat;
 use crate::moment::Moment;
-use crate::object::{Context, full};
+use crate::object::Context;
 use crate::objects::{Captured, ClockState, Demand, Value};
 use crate::simulator::consumption::{Maximum, Phase, QUARTER, Quantity};
 
@@ -106,32 +106,31 @@ impl Value<Meter> for Source {
     fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
         match self {
             Self::Energy { quantity, rate, format } => {
-                format.write_floor(meter.consumption.energy(*quantity, *rate, cx.at.as_millis()), out)
+                return format.write_floor(meter.consumption.energy(*quantity, *rate, cx.at.as_millis()), out);
             }
-            Self::Instantaneous { quantity, format } => format.write_nearest(quantity.read(meter, cx.at), out),
-            Self::Stored { slot, initial } => {
-                out.bytes(meter.stored.get(slot).map_or(initial, |written| written)).map_err(full)
+            Self::Instantaneous { quantity, format } => {
+                return format.write_nearest(quantity.read(meter, cx.at), out);
             }
-            Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()).map_err(full),
-            Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()).map_err(full),
+            Self::Stored { slot, initial } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
+            Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),
+            Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()),
             Self::ActiveTariff => {
                 let name = [b'0' + meter.consumption.rate(cx.at.as_millis())];
-                out.octets(&name).map_err(full)
+                out.octets(&name)
             }
-            Self::ProfileStatus { period_seconds } => {
-                out.unsigned(meter.profile_status(cx.at, *period_seconds)).map_err(full)
-            }
+            Self::ProfileStatus { period_seconds } => out.unsigned(meter.profile_status(cx.at, *period_seconds)),
             Self::LastEvent(kind) => {
                 let code = meter.log(*kind).last(cx.at).map_or(0, |event| event.code);
-                out.unsigned(code).map_err(full)
+                out.unsigned(code)
             }
-            Self::LocalTime => out.octets(&meter.local_time(cx.at).time().to_bytes()).map_err(full),
-            Self::LocalDate => out.octets(&meter.local_time(cx.at).date().to_bytes()).map_err(full),
+            Self::LocalTime => out.octets(&meter.local_time(cx.at).time().to_bytes()),
+            Self::LocalDate => out.octets(&meter.local_time(cx.at).date().to_bytes()),
             Self::InvocationCounter { setup } => {
                 let counter = meter.counters(*setup).ok_or(DataAccessResult::ObjectUnavailable)?.highest_floor();
-                out.double_long_unsigned(counter).map_err(full)
+                out.double_long_unsigned(counter)
             }
-        }
+        }?;
+        Ok(())
     }
 
     fn set(&self, meter: &mut Meter, cx: &Context<'_, Meter>, value: Data<'_>) -> Result<(), DataAccessResult> {

@@ -72,7 +72,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     };
     for (span, column) in &built.columns {
         check_column(&model, column).map_err(|error| {
-            let message = format!("column {}:{}:{}: {error}", column.class, column.instance, column.attribute);
+            let message = format!("column {}:{}:{}: {error}", column.class_id, column.instance, column.attribute);
             places.error(span.clone(), message)
         })?;
     }

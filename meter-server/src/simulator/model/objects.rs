@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use dlms::axdr::Writer;
+use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
@@ -327,5 +328,6 @@ fn stored(file: &ObjectFile, initial: &Spanned<Initial>, slot: usize) -> Result<
 fn column(text: &str) -> Option<CaptureObject> {
     let (class, rest) = text.split_once(':')?;
     let (instance, attribute) = rest.rsplit_once(':')?;
-    Some(CaptureObject::whole(class.parse().ok()?, instance.parse().ok()?, attribute.parse().ok()?))
+    let (class, attribute) = (ClassId(class.parse().ok()?), AttributeId(attribute.parse().ok()?));
+    Some(CaptureObject::whole(class, instance.parse().ok()?, attribute))
 }

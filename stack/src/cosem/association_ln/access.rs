@@ -149,6 +149,13 @@ impl FromData<'_> for AttributeMode {
     fn from_data(data: Data<'_>) -> Result<Self, TypeError> {
         data.as_u8().map(Self).ok_or(TypeError::new(Self::EXPECTED, &data))
     }
+
+    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
+        match data {
+            Data::Enum(mode) => Ok(Self(mode)),
+            _ => Err(TypeError::new(Self::EXPECTED, &data)),
+        }
+    }
 }
 
 impl ToData for AttributeMode {
@@ -174,5 +181,81 @@ impl ToData for MethodMode {
             Self::Flag(access) => writer.boolean(access),
             Self::Mode(mode) => writer.enumerated(mode),
         }
+    }
+}
+
+/// An attribute's access mode in version `V` of the association, so that a mode of one version cannot be taken for one of
+/// another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttributeModeOf<const V: u8>(AttributeMode);
+
+/// A method's access mode in version `V` of the association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MethodModeOf<const V: u8>(MethodMode);
+
+impl<const V: u8> AttributeModeOf<V> {
+    /// The mode with these rights; `None` when the version cannot express them.
+    #[must_use]
+    pub fn new(rights: AttributeRights) -> Option<Self> {
+        rights.mode(V).map(Self)
+    }
+
+    /// What may be done with the attribute; `None` for a value that the version does not have.
+    #[must_use]
+    pub const fn rights(self) -> Option<AttributeRights> {
+        self.0.rights(V)
+    }
+}
+
+impl<const V: u8> MethodModeOf<V> {
+    /// The mode with these rights; `None` when the version cannot express them.
+    #[must_use]
+    pub fn new(rights: MethodRights) -> Option<Self> {
+        rights.mode(V).map(Self)
+    }
+
+    /// What may be done with the method; `None` for a value that the version does not have.
+    #[must_use]
+    pub fn rights(self) -> Option<MethodRights> {
+        self.0.rights(V)
+    }
+}
+
+impl<const V: u8> FromData<'_> for AttributeModeOf<V> {
+    const EXPECTED: &'static str = AttributeMode::EXPECTED;
+
+    fn from_data(data: Data<'_>) -> Result<Self, TypeError> {
+        AttributeMode::from_data(data).map(Self)
+    }
+
+    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
+        AttributeMode::from_exact(data).map(Self)
+    }
+}
+
+impl<const V: u8> ToData for AttributeModeOf<V> {
+    fn to_data(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
+        self.0.to_data(writer)
+    }
+}
+
+impl<const V: u8> FromData<'_> for MethodModeOf<V> {
+    const EXPECTED: &'static str = MethodMode::EXPECTED;
+
+    fn from_data(data: Data<'_>) -> Result<Self, TypeError> {
+        MethodMode::from_data(data).map(Self)
+    }
+
+    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
+        match (V, data) {
+            (0, Data::Boolean(_)) | (1.., Data::Enum(_)) => Self::from_data(data),
+            _ => Err(TypeError::new(Self::EXPECTED, &data)),
+        }
+    }
+}
+
+impl<const V: u8> ToData for MethodModeOf<V> {
+    fn to_data(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
+        self.0.to_data(writer)
     }
 }

@@ -3,53 +3,85 @@
 mod access;
 mod objects;
 
-pub use access::{AttributeMode, AttributeRights, MessageProtection, MethodMode, MethodRights};
-pub use objects::{AccessRights, AttributeAccess, MethodAccess, ObjectId, ObjectListElement};
+pub use access::{
+    AttributeMode, AttributeModeOf, AttributeRights, MessageProtection, MethodMode, MethodModeOf, MethodRights,
+};
+pub use objects::{AccessRights, AttributeAccess, MethodAccess, ObjectId, ObjectListElement, v0, v1, v3};
 
-use super::{Array, FromData, Text, ToData, TypeError};
+use core::ops::RangeInclusive;
+
+use super::{Array, Attribute, FromData, Text, ToData, TypeError};
 use crate::apdu::Conformance;
 use crate::axdr::{BufferFull, Data, Writer};
-use crate::id::{ClientSap, ServerSap};
+use crate::id::{AttributeId, ClassId, ClientSap, ServerSap};
 use crate::obis::ObisCode;
 
 interface_class! {
     "Association LN" = 15, versions 0..=3;
     attributes {
         /// The visible objects, with access rights.
-        2 ObjectList "object_list": Array<'a, ObjectListElement<'a>>;
+        2 ObjectListV0 object_list_v0 "object_list", static select [1, 2, 3, 4] until 0:
+            Array<'a, v0::ObjectListElement<'a>>;
+        /// The visible objects, with access rights.
+        2 ObjectListV1 object_list_v1 "object_list", static select [1, 2, 3, 4] since 1 until 2:
+            Array<'a, v1::ObjectListElement<'a>>;
+        /// The visible objects, with access rights.
+        2 ObjectListV3 object_list_v3 "object_list", static select [1, 2, 3, 4] since 3:
+            Array<'a, v3::ObjectListElement<'a>>;
         /// The client and the logical device.
-        3 AssociatedPartnersId "associated_partners_id": AssociatedPartners;
+        3 AssociatedPartnersId associated_partners_id, static: AssociatedPartners;
         /// Application context.
-        4 ApplicationContextName "application_context_name": RegisteredName;
+        4 ApplicationContextName application_context_name, static: RegisteredName;
         /// What was negotiated.
-        5 XdlmsContextInfo "xDLMS_context_info": XdlmsContext<'a>;
+        5 XdlmsContextInfo xdlms_context_info "xDLMS_context_info", static: XdlmsContext<'a>;
         /// Authentication mechanism.
-        6 AuthenticationMechanismName "authentication_mechanism_name": RegisteredName;
+        6 AuthenticationMechanismName authentication_mechanism_name, static: RegisteredName;
         /// Password (low level security) or secret (high level security); only written.
-        7 Secret "secret": &'a [u8];
+        7 Secret secret/set_secret, secret: &'a [u8];
         /// Whether the association is open.
-        8 Status "association_status": AssociationStatus;
+        8 Status association_status, dynamic: AssociationStatus;
         /// The Security setup object in use.
-        9 SecuritySetupReference "security_setup_reference" since 1: ObisCode;
+        9 SecuritySetupReference security_setup_reference, static since 1: ObisCode;
         /// The users that may open this association; none means that users are not told apart.
-        10 UserList "user_list" since 2: Array<'a, User<'a>>;
+        10 UserList user_list, static since 2: Array<'a, User<'a>>;
         /// The user that opened it.
-        11 CurrentUser "current_user" since 2: User<'a>;
+        11 CurrentUser current_user, dynamic since 2: User<'a>;
     }
     methods {
         /// Answers the server's challenge; the reply answers the client's.
-        1 ReplyToHlsAuthentication "reply_to_HLS_authentication": &'a [u8] => &'a [u8];
+        1 ReplyToHlsAuthentication reply_to_hls_authentication "reply_to_HLS_authentication": &'a [u8] => &'a [u8];
         /// Sets a new secret for high level security.
-        2 ChangeHlsSecret "change_HLS_secret": &'a [u8] => ();
+        2 ChangeHlsSecret change_hls_secret "change_HLS_secret": &'a [u8];
         /// Makes an object visible.
-        3 AddObject "add_object": ObjectListElement<'a> => ();
+        3 AddObjectV0 add_object_v0 "add_object" until 0: v0::ObjectListElement<'a>;
+        /// Makes an object visible.
+        3 AddObjectV1 add_object_v1 "add_object" since 1 until 2: v1::ObjectListElement<'a>;
+        /// Makes an object visible.
+        3 AddObjectV3 add_object_v3 "add_object" since 3: v3::ObjectListElement<'a>;
         /// Makes an object invisible.
-        4 RemoveObject "remove_object": ObjectListElement<'a> => ();
+        4 RemoveObjectV0 remove_object_v0 "remove_object" until 0: v0::ObjectListElement<'a>;
+        /// Makes an object invisible.
+        4 RemoveObjectV1 remove_object_v1 "remove_object" since 1 until 2: v1::ObjectListElement<'a>;
+        /// Makes an object invisible.
+        4 RemoveObjectV3 remove_object_v3 "remove_object" since 3: v3::ObjectListElement<'a>;
         /// Adds a user.
-        5 AddUser "add_user" since 2: User<'a> => ();
+        5 AddUser add_user since 2: User<'a>;
         /// Removes a user.
-        6 RemoveUser "remove_user" since 2: User<'a> => ();
+        6 RemoveUser remove_user since 2: User<'a>;
     }
+}
+
+/// The object list of an association whose version is not known yet: it is in the list. The modes come as they travel,
+/// and mean nothing without the version.
+#[derive(Clone, Copy, Debug)]
+pub enum ObjectList {}
+
+impl Attribute for ObjectList {
+    const CLASS_ID: ClassId = CLASS_ID;
+    const ID: AttributeId = ObjectListV0::ID;
+    const NAME: &'static str = ObjectListV0::NAME;
+    const VERSIONS: RangeInclusive<u8> = 0..=VERSION;
+    type Value<'a> = Array<'a, ObjectListElement<'a>>;
 }
 
 /// Selectors of selective access to `object_list`.

@@ -12,33 +12,33 @@ pub use selection::{EntryDescriptor, RangeDescriptor};
 #[cfg(feature = "alloc")]
 pub use stream::{ROW_OCTETS_MAX, RowReader};
 
-use super::{Any, Array};
+use super::{Any, Array, Zero};
 use crate::id::{AttributeId, ClassId};
 use crate::obis::ObisCode;
 
 interface_class! {
-    "Profile generic" = 7, versions 0..=1;
+    "Profile generic" = 7, versions 0..=1, methods at 0x58;
     attributes {
         /// The rows: an array of structures, or a compact array. See [`Rows`] and, with `alloc`, `RowReader`.
-        2 Buffer "buffer": Any<'a>;
+        2 Buffer buffer, dynamic select [1, 2]: Any<'a>;
         /// What each column holds.
-        3 CaptureObjects "capture_objects": Array<'a, CaptureObject>;
+        3 CaptureObjects capture_objects/set_capture_objects, static: Array<'a, CaptureObject>;
         /// Seconds between rows; 0 when they are captured by events only.
-        4 CapturePeriod "capture_period": u32;
+        4 CapturePeriod capture_period/set_capture_period, static: u32;
         /// Order of the rows.
-        5 Sort "sort_method": SortMethod;
+        5 Sort sort_method/set_sort_method, static: SortMethod;
         /// The column that a sorted buffer is sorted by; all zero when unsorted.
-        6 SortObject "sort_object": CaptureObject;
+        6 SortObject sort_object/set_sort_object, static: CaptureObject;
         /// Rows in the buffer.
-        7 EntriesInUse "entries_in_use": u32;
+        7 EntriesInUse entries_in_use, dynamic: u32;
         /// Rows that the buffer holds at most.
-        8 ProfileEntries "profile_entries": u32;
+        8 ProfileEntries profile_entries/set_profile_entries, static: u32;
     }
     methods {
         /// Empties the buffer.
-        1 Reset "reset": i8 => ();
+        1 Reset reset: Zero;
         /// Captures a row now.
-        2 Capture "capture": i8 => ();
+        2 Capture capture: Zero;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Selective access to the buffer: by a range of values, or by the numbers of rows and columns.
 
+use core::ops::Range;
+
 use super::CaptureObject;
 use crate::apdu::Selection;
 use crate::axdr::{BufferFull, Data, Reader, Writer};
@@ -82,12 +84,18 @@ impl EntryDescriptor {
     /// Which of `columns` are selected; none when the first column is beyond the last.
     #[must_use]
     pub fn columns<'c>(&self, columns: &'c [CaptureObject]) -> &'c [CaptureObject] {
+        columns.get(self.column_range(columns.len())).unwrap_or_default()
+    }
+
+    /// Which of `count` columns are selected, counted from 0; empty when the first column is beyond the last.
+    #[must_use]
+    pub fn column_range(&self, count: usize) -> Range<usize> {
         let first = usize::from(self.from_selected_value.saturating_sub(1));
         let last = match self.to_selected_value {
-            0 => columns.len(),
-            last => usize::from(last).min(columns.len()),
+            0 => count,
+            last => usize::from(last).min(count),
         };
-        columns.get(first..last).unwrap_or_default()
+        first..last
     }
 }
 

@@ -1,6 +1,7 @@
 mod association;
 mod classes;
 mod profile;
+mod server;
 #[cfg(feature = "alloc")]
 mod stream;
 

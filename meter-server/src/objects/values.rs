@@ -1,0 +1,242 @@
+//! Data (class 1), Register (3), Extended register (4) and Demand register (5).
+//!
+//! Their methods `reset` and `next_period` are not offered: measured values are not set back, and to end a period early
+//! would disturb what the load profiles show of it.
+
+use dlms::apdu::DataAccessResult;
+use dlms::association::server::Progress;
+use dlms::axdr::{Data, Writer};
+use dlms::cosem::{Answer, data, demand_register, extended_register, register};
+use dlms::obis::ObisCode;
+use dlms::time::DateTime;
+use dlms::unit::ScalerUnit;
+
+use crate::object::Context;
+
+type Answered = Result<Progress, DataAccessResult>;
+
+/// Where the value of a [`DataObject`] or [`Register`] comes from.
+pub trait Value<S: ?Sized> {
+    /// Writes the value at the moment of `cx` as A-XDR `Data`.
+    ///
+    /// # Errors
+    /// What the client gets instead.
+    fn get(&self, state: &S, cx: &Context<'_, S>, out: &mut Writer<'_>) -> Result<(), DataAccessResult>;
+
+    /// Takes a new value; refused unless overridden.
+    ///
+    /// # Errors
+    /// What the client gets; the value is unchanged then.
+    fn set(&self, state: &mut S, cx: &Context<'_, S>, value: Data<'_>) -> Result<(), DataAccessResult> {
+        let _ = (state, cx, value);
+        Err(DataAccessResult::ReadWriteDenied)
+    }
+}
+
+/// A value that was captured at some moment, such as a maximum.
+pub trait Captured<S: ?Sized>: Value<S> {
+    /// When the value was captured; all fields unspecified when nothing was.
+    fn capture_time(&self, state: &S, cx: &Context<'_, S>) -> DateTime;
+
+    /// The value's status word.
+    fn status(&self, state: &S, cx: &Context<'_, S>) -> u8 {
+        let _ = (state, cx);
+        0
+    }
+}
+
+/// An average over periods of fixed length.
+pub trait Demand<S: ?Sized> {
+    /// Writes the average of the running period: what was counted since its start over its whole length, so that it
+    /// climbs from zero.
+    ///
+    /// # Errors
+    /// What the client gets instead.
+    fn current_average(&self, state: &S, cx: &Context<'_, S>, out: &mut Writer<'_>) -> Result<(), DataAccessResult>;
+
+    /// Writes the average of the last complete period.
+    ///
+    /// # Errors
+    /// What the client gets instead.
+    fn last_average(&self, state: &S, cx: &Context<'_, S>, out: &mut Writer<'_>) -> Result<(), DataAccessResult>;
+
+    /// End of the last complete period.
+    fn capture_time(&self, state: &S, cx: &Context<'_, S>) -> DateTime;
+
+    /// Start of the running period.
+    fn start_time(&self, state: &S, cx: &Context<'_, S>) -> DateTime {
+        self.capture_time(state, cx)
+    }
+
+    /// Length of a period in seconds.
+    fn period_seconds(&self) -> u32;
+
+    /// Periods that are averaged together; more than one makes a sliding average.
+    fn periods(&self) -> u16 {
+        1
+    }
+
+    /// The last average's status word.
+    fn status(&self, state: &S, cx: &Context<'_, S>) -> u8 {
+        let _ = (state, cx);
+        0
+    }
+}
+
+/// An object with a value of any type: identifiers, status words, counters.
+#[derive(Clone, Copy, Debug)]
+pub struct DataObject<V> {
+    /// Logical name.
+    pub instance: ObisCode,
+    /// Attribute 2.
+    pub value: V,
+}
+
+/// A number with a scaler and a unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Register<V> {
+    /// Logical name.
+    pub instance: ObisCode,
+    /// Attribute 2.
+    pub value: V,
+    /// Attribute 3.
+    pub scaler_unit: ScalerUnit,
+}
+
+/// A register that also says how and when its value came about.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtendedRegister<V> {
+    /// Logical name.
+    pub instance: ObisCode,
+    /// Attributes 2, 4 and 5.
+    pub value: V,
+    /// Attribute 3.
+    pub scaler_unit: ScalerUnit,
+}
+
+/// Averages with a scaler and a unit.
+#[derive(Clone, Copy, Debug)]
+pub struct DemandRegister<V> {
+    /// Logical name.
+    pub instance: ObisCode,
+    /// Attributes 2, 3 and 5 to 9.
+    pub demand: V,
+    /// Attribute 4.
+    pub scaler_unit: ScalerUnit,
+}
+
+serve!(data: [S: ?Sized, V: Value<S>] DataObject<V>);
+serve!(register: [S: ?Sized, V: Value<S>] Register<V>);
+serve!(extended_register: [S: ?Sized, V: Captured<S>] ExtendedRegister<V>);
+serve!(demand_register: [S: ?Sized, V: Demand<S>] DemandRegister<V>);
+
+impl<'c, S: ?Sized, V: Value<S>> data::Server<S, Context<'c, S>> for DataObject<V> {
+    fn value(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, data::Value>) -> Answered {
+        answer.written(|out| self.value.get(state, cx, out))
+    }
+
+    fn set_value(&self, state: &mut S, cx: &Context<'c, S>, value: Data<'_>) -> Result<(), DataAccessResult> {
+        self.value.set(state, cx, value)
+    }
+}
+
+impl<'c, S: ?Sized, V: Value<S>> register::Server<S, Context<'c, S>> for Register<V> {
+    fn value(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, register::Value>) -> Answered {
+        answer.written(|out| self.value.get(state, cx, out))
+    }
+
+    fn set_value(&self, state: &mut S, cx: &Context<'c, S>, value: Data<'_>) -> Result<(), DataAccessResult> {
+        self.value.set(state, cx, value)
+    }
+
+    fn scaler_unit(&self, _: &S, _: &Context<'c, S>, answer: Answer<'_, '_, register::ScalerUnit>) -> Answered {
+        answer.value(&self.scaler_unit)
+    }
+}
+
+impl<'c, S: ?Sized, V: Captured<S>> extended_register::Server<S, Context<'c, S>> for ExtendedRegister<V> {
+    fn value(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, extended_register::Value>) -> Answered {
+        answer.written(|out| self.value.get(state, cx, out))
+    }
+
+    fn scaler_unit(
+        &self,
+        _: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, extended_register::ScalerUnit>,
+    ) -> Answered {
+        answer.value(&self.scaler_unit)
+    }
+
+    fn status(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, extended_register::Status>) -> Answered {
+        answer.value(&Data::Unsigned(self.value.status(state, cx)))
+    }
+
+    fn capture_time(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, extended_register::CaptureTime>,
+    ) -> Answered {
+        answer.value(&self.value.capture_time(state, cx))
+    }
+}
+
+impl<'c, S: ?Sized, V: Demand<S>> demand_register::Server<S, Context<'c, S>> for DemandRegister<V> {
+    fn current_average_value(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, demand_register::CurrentAverageValue>,
+    ) -> Answered {
+        answer.written(|out| self.demand.current_average(state, cx, out))
+    }
+
+    fn last_average_value(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, demand_register::LastAverageValue>,
+    ) -> Answered {
+        answer.written(|out| self.demand.last_average(state, cx, out))
+    }
+
+    fn scaler_unit(&self, _: &S, _: &Context<'c, S>, answer: Answer<'_, '_, demand_register::ScalerUnit>) -> Answered {
+        answer.value(&self.scaler_unit)
+    }
+
+    fn status(&self, state: &S, cx: &Context<'c, S>, answer: Answer<'_, '_, demand_register::Status>) -> Answered {
+        answer.value(&Data::Unsigned(self.demand.status(state, cx)))
+    }
+
+    fn capture_time(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, demand_register::CaptureTime>,
+    ) -> Answered {
+        answer.value(&self.demand.capture_time(state, cx))
+    }
+
+    fn start_time_current(
+        &self,
+        state: &S,
+        cx: &Context<'c, S>,
+        answer: Answer<'_, '_, demand_register::StartTimeCurrent>,
+    ) -> Answered {
+        answer.value(&self.demand.start_time(state, cx))
+    }
+
+    fn period(&self, _: &S, _: &Context<'c, S>, answer: Answer<'_, '_, demand_register::Period>) -> Answered {
+        answer.value(&self.demand.period_seconds())
+    }
+
+    fn number_of_periods(
+        &self,
+        _: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, demand_register::NumberOfPeriods>,
+    ) -> Answered {
+        answer.value(&self.demand.periods())
+    }
+}

@@ -1,0 +1,154 @@
+//! Classes as data.
+
+use crate::id::{AttributeId, ClassId, MethodId};
+
+/// What there is to know about an interface class without an object of it, in all its versions.
+#[derive(Clone, Copy, Debug)]
+pub struct Class {
+    /// Identifier.
+    pub id: ClassId,
+    /// Name in the Blue Book.
+    pub name: &'static str,
+    /// Newest version described here; they count from 0.
+    pub version: u8,
+    /// Attributes from 2 on, of all versions; 1 is `logical_name` in every class.
+    pub attributes: &'static [AttributeInfo],
+    /// Methods, of all versions.
+    pub methods: &'static [MethodInfo],
+    /// Short name referencing: the offset of method 1 from the base name, and the first version that has it there.
+    pub short_name_methods: &'static [(u8, u16)],
+}
+
+/// A class in one of its versions.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassVersion {
+    class: &'static Class,
+    version: u8,
+}
+
+/// An attribute of a [`Class`].
+#[derive(Clone, Copy, Debug)]
+pub struct AttributeInfo {
+    /// Index within the class.
+    pub id: AttributeId,
+    /// Name in the Blue Book.
+    pub name: &'static str,
+    /// First version of the class that has it, with this type and meaning.
+    pub since: u8,
+    /// Last version that has it so.
+    pub until: u8,
+    /// Whether the meter changes it by itself.
+    pub nature: Nature,
+    /// Whether clients may write it, where the meter's access rights allow it.
+    pub writable: bool,
+    /// Selectors of selective access that the class knows.
+    pub selectors: &'static [u8],
+    /// Its type, as a [`TypeError`](super::TypeError) names it.
+    pub data_type: &'static str,
+    /// What it holds.
+    pub about: &'static str,
+}
+
+/// A method of a [`Class`].
+#[derive(Clone, Copy, Debug)]
+pub struct MethodInfo {
+    /// Index within the class.
+    pub id: MethodId,
+    /// Name in the Blue Book.
+    pub name: &'static str,
+    /// First version of the class that has it, with this parameter and meaning.
+    pub since: u8,
+    /// Last version that has it so.
+    pub until: u8,
+    /// The type of its parameter, as a [`TypeError`](super::TypeError) names it.
+    pub parameter_type: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// Whether an attribute changes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Nature {
+    /// Configuration: changed by clients only.
+    Static,
+    /// Changed by the meter.
+    Dynamic,
+    /// Configuration that is never read: passwords and keys.
+    Secret,
+}
+
+impl Class {
+    /// The class in one version; `None` for a version that is not described.
+    #[must_use]
+    pub const fn in_version(&'static self, version: u8) -> Option<ClassVersion> {
+        if version <= self.version { Some(ClassVersion { class: self, version }) } else { None }
+    }
+}
+
+impl ClassVersion {
+    /// The class.
+    #[must_use]
+    pub const fn class(self) -> &'static Class {
+        self.class
+    }
+
+    /// The version.
+    #[must_use]
+    pub const fn version(self) -> u8 {
+        self.version
+    }
+
+    /// The attributes from 2 on.
+    pub fn attributes(self) -> impl Iterator<Item = &'static AttributeInfo> {
+        self.class.attributes.iter().filter(move |info| (info.since..=info.until).contains(&self.version))
+    }
+
+    /// The methods.
+    pub fn methods(self) -> impl Iterator<Item = &'static MethodInfo> {
+        self.class.methods.iter().filter(move |info| (info.since..=info.until).contains(&self.version))
+    }
+
+    /// An attribute from 2 on.
+    #[must_use]
+    pub fn attribute(self, id: AttributeId) -> Option<&'static AttributeInfo> {
+        self.attributes().find(|info| info.id == id)
+    }
+
+    /// A method.
+    #[must_use]
+    pub fn method(self, id: MethodId) -> Option<&'static MethodInfo> {
+        self.methods().find(|info| info.id == id)
+    }
+
+    /// Highest index of an attribute, `logical_name` included.
+    #[must_use]
+    pub fn last_attribute(self) -> AttributeId {
+        self.attributes().map(|info| info.id).max().unwrap_or(super::LOGICAL_NAME)
+    }
+
+    /// Highest index of a method; 0 when there is none.
+    #[must_use]
+    pub fn last_method(self) -> MethodId {
+        self.methods().map(|info| info.id).max().unwrap_or(MethodId(0))
+    }
+
+    /// Short name referencing: the offset of a method from the object's base name. `None` for a class that has no place
+    /// for methods there, and for an index below 1.
+    #[must_use]
+    pub fn short_name_of_method(self, id: MethodId) -> Option<u16> {
+        let (_, first) = self.class.short_name_methods.iter().rev().find(|(since, _)| *since <= self.version)?;
+        eights_from(*first, id.0)
+    }
+}
+
+/// Short name referencing: the offset of an attribute from the object's base name, the same in all classes. `None` for
+/// an index below 1.
+#[must_use]
+pub fn short_name_of_attribute(id: AttributeId) -> Option<u16> {
+    eights_from(0, id.0)
+}
+
+fn eights_from(first: u16, id: i8) -> Option<u16> {
+    let steps = u16::try_from(id).ok()?.checked_sub(1)?;
+    first.checked_add(steps.checked_mul(8)?)
+}
