@@ -15,14 +15,20 @@ pub struct MethodAccess(u8);
 
 const AUTHENTICATED: u8 = 0x04;
 const ENCRYPTED: u8 = 0x08;
+const SIGNED: u8 = 0x10;
 
 const fn required(bits: u8) -> Protection {
-    Protection { authenticated: bits & AUTHENTICATED != 0, encrypted: bits & ENCRYPTED != 0 }
+    Protection {
+        authenticated: bits & AUTHENTICATED != 0,
+        encrypted: bits & ENCRYPTED != 0,
+        signed: bits & SIGNED != 0,
+    }
 }
 
 const fn requiring(bits: u8, protection: Protection) -> u8 {
     let bits = if protection.authenticated { bits | AUTHENTICATED } else { bits };
-    if protection.encrypted { bits | ENCRYPTED } else { bits }
+    let bits = if protection.encrypted { bits | ENCRYPTED } else { bits };
+    if protection.signed { bits | SIGNED } else { bits }
 }
 
 impl AttributeAccess {

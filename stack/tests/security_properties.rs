@@ -104,7 +104,7 @@ proptest! {
         encrypted in any::<bool>(),
         spare in 0..40_usize,
     ) {
-        let protection = Protection { authenticated, encrypted };
+        let protection = Protection { authenticated, encrypted, signed: false };
         let mut buffer = vec![0x55; HEADROOM + spare];
         buffer.push(0xC0);
         buffer.extend(&rest);
@@ -377,6 +377,7 @@ thread_local! {
 
 impl Crypto for Counting {
     type Key = RustCryptoKey;
+    type Curves = dlms::security::NoCurves;
 
     fn expand(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
         EXPANDED.set(EXPANDED.get() + 1);

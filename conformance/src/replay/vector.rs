@@ -1,9 +1,11 @@
 //! Single cryptographic computations of a corpus.
 
 use dlms::id::SystemTitle;
+use dlms::security::public_key::SharedSecret;
+use dlms::security::public_key::agreement::{KeyUse, derive_key};
 use dlms::security::{
-    Context, Envelope, HEADROOM, KeyEncryptionKey, KeySet, RustCrypto, SecurityControl, Suite, TAG_LENGTH, hls,
-    wrap_key,
+    Context, Curve, Curves, Envelope, HEADROOM, KeyEncryptionKey, KeySet, PrivateKey, PublicKey, RustCrypto,
+    SecurityControl, Suite, TAG_LENGTH, hls, wrap_key,
 };
 use serde_json::{Map, Value};
 
@@ -23,6 +25,10 @@ pub(super) fn check(record: &Record, reading: &mut Reading) {
         protected(&input)
     } else if algorithm.contains("key wrap") {
         wrapped(&input)
+    } else if algorithm.starts_with("ECDH P-256 one-pass") {
+        one_pass(&input)
+    } else if algorithm.starts_with("ECDH P-256 ephemeral") {
+        ephemeral(&input)
     } else {
         reading.unsupported = Some(format!("computation {algorithm:?}"));
         return;
@@ -104,4 +110,33 @@ fn wrapped(input: &Input<'_>) -> Figures {
     let kek = KeyEncryptionKey::from_slice(suite, &kek).map_err(|error| error.to_string())?;
     let wrapped = wrap_key::<RustCrypto>(suite, &kek, &key).map_err(|error| error.to_string())?;
     figures(&[("wrapped", wrapped.as_bytes())])
+}
+
+/// The shared secret, from one side's private and the other's public key.
+fn agreed(input: &Input<'_>, private: &str, public: &str) -> Result<SharedSecret, String> {
+    let own = PrivateKey::from_slice(Curve::P256, &input.octets(private)?).map_err(|error| error.to_string())?;
+    let peer = PublicKey::from_slice(Curve::P256, &input.octets(public)?).map_err(|error| error.to_string())?;
+    RustCrypto::agree(&own, &peer).map_err(|error| error.to_string())
+}
+
+/// Both sides' secrets must be the expected one; the key is derived from the sender's.
+fn one_pass(input: &Input<'_>) -> Figures {
+    let secret = agreed(input, "ephemeral_private_u", "static_public_v")?;
+    if secret.as_bytes() != agreed(input, "static_private_v", "ephemeral_public_u")?.as_bytes() {
+        return Err("the two sides do not agree".to_owned());
+    }
+    let (u, v) = (input.octets("party_u")?, input.octets("party_v")?);
+    let key = derive_key::<RustCrypto>(Suite::Suite1, &secret, KeyUse::Cipher, &[&u], &v);
+    figures(&[("z", secret.as_bytes()), ("key", key.map_err(|error| error.to_string())?.as_bytes())])
+}
+
+/// The private key must belong to the public one that is given with it.
+fn ephemeral(input: &Input<'_>) -> Figures {
+    let own = PrivateKey::from_slice(Curve::P256, &input.octets("ephemeral_private_v")?);
+    let own = own.map_err(|error| error.to_string())?;
+    let public = RustCrypto::public_key(&own).map_err(|error| error.to_string())?;
+    if public.as_bytes() != input.octets("ephemeral_public_v")? {
+        return Err("private and public key do not belong together".to_owned());
+    }
+    figures(&[("z", agreed(input, "ephemeral_private_v", "ephemeral_public_u")?.as_bytes())])
 }

@@ -311,7 +311,11 @@ fn security(
         dedicated_key,
         system_title: ciphering.client_title,
         peer_title: config.meter_title,
-        protection: Protection { authenticated: ciphering.policy.authenticated, encrypted: ciphering.policy.encrypted },
+        protection: Protection {
+            authenticated: ciphering.policy.authenticated,
+            encrypted: ciphering.policy.encrypted,
+            signed: false,
+        },
         general: ciphering.envelope == Envelope::General,
         receive_floor,
     })

@@ -48,7 +48,11 @@ impl SecurityControl {
     /// The protection it claims.
     #[must_use]
     pub const fn protection(self) -> Protection {
-        Protection { authenticated: self.0 & Self::AUTHENTICATED != 0, encrypted: self.0 & Self::ENCRYPTED != 0 }
+        Protection {
+            authenticated: self.0 & Self::AUTHENTICATED != 0,
+            encrypted: self.0 & Self::ENCRYPTED != 0,
+            signed: false,
+        }
     }
 
     /// Whether the broadcast key is used.

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::Curves;
+
 /// Octets of an authentication tag: the leftmost 96 bits of the GCM tag, never another number.
 pub const TAG_LENGTH: usize = 12;
 
@@ -23,6 +25,18 @@ pub enum CryptoError {
     /// The engine failed.
     #[error("the cryptographic engine failed")]
     Engine,
+    /// The signature is wrong.
+    #[error("the signature is wrong")]
+    Signature,
+    /// The public key is no point of its curve, or of another curve than asked for.
+    #[error("the public key is not valid")]
+    PublicKey,
+    /// The private key is 0, or not below the order of its curve.
+    #[error("the private key is not valid")]
+    PrivateKey,
+    /// The engine has no public-key cryptography.
+    #[error("the engine has no public-key cryptography")]
+    Unsupported,
 }
 
 /// AES-GCM with 96-bit initialization vectors and tags, as the suites use it.
@@ -33,6 +47,9 @@ pub enum CryptoError {
 pub trait Crypto {
     /// An expanded key, kept for the life of an association. It wipes itself on drop.
     type Key;
+
+    /// Signatures and key agreement of suites 1 and 2; [`NoCurves`](super::NoCurves) for an engine of suite 0.
+    type Curves: Curves;
 
     /// Expands a key of 16 or 32 octets.
     ///

@@ -100,6 +100,21 @@ pub enum SecurityError {
     /// A wrapped key does not pass its integrity check, or has not the length of a key of the suite.
     #[error("the wrapped key is refused")]
     KeyUnwrap,
+    /// A signature is wrong, or has another length than the curve's signatures have.
+    #[error("the signature is wrong")]
+    Signature,
+    /// A public key is no point of the suite's curve, or has another length.
+    #[error("the public key is not valid")]
+    PublicKey,
+    /// A private key is 0, or not below the order of its curve.
+    #[error("the private key is not valid")]
+    PrivateKey,
+    /// The suite or the engine has no public-key cryptography.
+    #[error("no public-key cryptography in this suite or engine")]
+    NoCurve,
+    /// A transaction-id is missing, too long, or was used before.
+    #[error("the transaction-id is missing, too long, or was used before")]
+    TransactionId,
     /// A challenge has fewer than 8 or more than 64 octets.
     #[error("challenge of {length} octets")]
     ChallengeLength {
@@ -165,6 +180,9 @@ impl SecurityError {
             | Self::NoPeerTitle
             | Self::UnknownPeer
             | Self::KeyUnwrap
+            | Self::Signature
+            | Self::PublicKey
+            | Self::TransactionId
             | Self::Tag => ErrorClass::Deciphering,
             Self::Counter { lowest } => ErrorClass::Counter { lowest },
             Self::ChallengeLength { .. } | Self::ChallengeReflected | Self::Authentication => {
@@ -175,6 +193,8 @@ impl SecurityError {
             | Self::CounterExhausted(_)
             | Self::SecretLength { .. }
             | Self::BufferTooSmall
+            | Self::PrivateKey
+            | Self::NoCurve
             | Self::Engine => ErrorClass::Local,
         }
     }
@@ -186,6 +206,10 @@ impl From<CryptoError> for SecurityError {
             CryptoError::Tag => Self::Tag,
             CryptoError::KeyLength { found } => Self::KeyLength { found },
             CryptoError::Engine => Self::Engine,
+            CryptoError::Signature => Self::Signature,
+            CryptoError::PublicKey => Self::PublicKey,
+            CryptoError::PrivateKey => Self::PrivateKey,
+            CryptoError::Unsupported => Self::NoCurve,
         }
     }
 }

@@ -85,6 +85,10 @@ key!(
     /// A key that arrived wrapped; its key_id says what it becomes.
     TransferredKey
 );
+key!(
+    /// A key that both sides derived; its key_id, or the message that it came with, says what it becomes.
+    AgreedKey
+);
 
 impl TransferredKey {
     /// Zeros, to be filled by unwrapping.

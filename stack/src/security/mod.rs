@@ -13,9 +13,9 @@
 //! The receiver states the protection it demands ([`Context::set_required`]), the received octets never
 //! do. A floor moves only with a [`VerifiedCounter`], which only a verified tag yields.
 //!
-//! Supported: suites 0, 1 and 2 with the symmetric services (`glo-*`, `ded-*`, `general-glo`, `general-ded`),
-//! key wrap, HLS mechanisms 2 and 5, low-level security. **Not supported:** compression (V.44), general-ciphering,
-//! general-signing, key agreement, HLS mechanisms 3, 4, 6 and 7.
+//! - [`public_key`] signs, verifies and agrees on keys in suites 1 and 2, by the [`Curves`] of the engine.
+//!
+//! **Not supported:** compression (V.44).
 
 mod control;
 mod counter;
@@ -26,6 +26,7 @@ pub mod hls;
 mod keys;
 mod policy;
 mod protect;
+pub mod public_key;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
 mod suite;
@@ -37,9 +38,10 @@ pub use counter::{CounterExhausted, InvocationCounter, ReceiveFloor, VerifiedCou
 pub use crypto::{Crypto, CryptoError, Random, TAG_LENGTH, Tag};
 pub use error::{ErrorClass, SecurityError};
 pub use header::{Envelope, ProtectedHeader};
-pub use keys::{AuthenticationKey, EncryptionKey, KeyEncryptionKey, KeyId, KeySet, TransferredKey};
+pub use keys::{AgreedKey, AuthenticationKey, EncryptionKey, KeyEncryptionKey, KeyId, KeySet, TransferredKey};
 pub use policy::{Protection, SecurityPolicy};
 pub use protect::{Context, HEADROOM, Unprotected};
+pub use public_key::{Curve, Curves, NoCurves, PrivateKey, PublicKey, Signature};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::{RustCrypto, RustCryptoKey};
 pub use suite::Suite;

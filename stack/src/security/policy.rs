@@ -9,44 +9,77 @@ pub struct Protection {
     pub authenticated: bool,
     /// The APDU's content is enciphered.
     pub encrypted: bool,
+    /// The APDU is signed by its originator (general-signing).
+    pub signed: bool,
 }
 
 impl Protection {
     /// In clear.
-    pub const NONE: Self = Self { authenticated: false, encrypted: false };
+    pub const NONE: Self = Self { authenticated: false, encrypted: false, signed: false };
     /// A tag, content in clear.
-    pub const AUTHENTICATED: Self = Self { authenticated: true, encrypted: false };
+    pub const AUTHENTICATED: Self = Self { authenticated: true, encrypted: false, signed: false };
     /// Enciphered without a tag: flipped bits pass, and nothing proves who sent it.
-    pub const ENCRYPTED: Self = Self { authenticated: false, encrypted: true };
+    pub const ENCRYPTED: Self = Self { authenticated: false, encrypted: true, signed: false };
     /// Enciphered with a tag.
-    pub const AUTHENTICATED_ENCRYPTED: Self = Self { authenticated: true, encrypted: true };
+    pub const AUTHENTICATED_ENCRYPTED: Self = Self { authenticated: true, encrypted: true, signed: false };
+
+    /// The same, and signed.
+    #[must_use]
+    pub const fn and_signed(self) -> Self {
+        Self { signed: true, ..self }
+    }
+
+    /// What ciphering adds, without the signature.
+    #[must_use]
+    pub const fn without_signature(self) -> Self {
+        Self { signed: false, ..self }
+    }
 
     /// Whether this protection is at least `required`; more than required is acceptable.
     #[must_use]
     pub const fn covers(self, required: Self) -> bool {
-        (self.authenticated || !required.authenticated) && (self.encrypted || !required.encrypted)
+        (self.authenticated || !required.authenticated)
+            && (self.encrypted || !required.encrypted)
+            && (self.signed || !required.signed)
     }
 
     /// What satisfies both: the policy of the Security setup joined with an object's access rights.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
-        Self { authenticated: self.authenticated || other.authenticated, encrypted: self.encrypted || other.encrypted }
+        Self {
+            authenticated: self.authenticated || other.authenticated,
+            encrypted: self.encrypted || other.encrypted,
+            signed: self.signed || other.signed,
+        }
+    }
+
+    /// From the three bits that policies and access rights use: 0 authenticated, 1 encrypted, 2 signed.
+    const fn from_bits(bits: u8) -> Self {
+        Self { authenticated: bits & 1 != 0, encrypted: bits & 2 != 0, signed: bits & 4 != 0 }
+    }
+
+    const fn to_bits(self) -> u8 {
+        (self.authenticated as u8) | ((self.encrypted as u8) << 1) | ((self.signed as u8) << 2)
     }
 
     /// Whether nothing is protected.
     #[must_use]
     pub const fn is_none(self) -> bool {
-        !self.authenticated && !self.encrypted
+        !self.authenticated && !self.encrypted && !self.signed
     }
 }
 
 impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.authenticated, self.encrypted) {
-            (false, false) => "none",
-            (true, false) => "authenticated",
-            (false, true) => "encrypted",
-            (true, true) => "authenticated and encrypted",
+        f.write_str(match (self.authenticated, self.encrypted, self.signed) {
+            (false, false, false) => "none",
+            (true, false, false) => "authenticated",
+            (false, true, false) => "encrypted",
+            (true, true, false) => "authenticated and encrypted",
+            (false, false, true) => "signed",
+            (true, false, true) => "authenticated and signed",
+            (false, true, true) => "encrypted and signed",
+            (true, true, true) => "authenticated, encrypted and signed",
         })
     }
 }
@@ -54,8 +87,7 @@ impl fmt::Display for Protection {
 /// Security policy, attribute 2 of the Security setup class 64 (Blue Book, clause 4.4.7): the least protection
 /// for each direction.
 ///
-/// Version 0 of the class has an enum for both directions, version 1 a bit set for each. Policies that
-/// demand signatures are not representable, as general-signing is not supported.
+/// Version 0 of the class has an enum for both directions, version 1 a bit set for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct SecurityPolicy {
     /// Least protection of requests, which the server checks.
@@ -83,37 +115,27 @@ impl SecurityPolicy {
         }
     }
 
-    /// The enum of version 0; `None` when the directions differ.
+    /// The enum of version 0; `None` when the directions differ or signatures are demanded.
     #[must_use]
     pub const fn to_v0(self) -> Option<u8> {
-        match (self.request, self.response) {
-            (
-                Protection { authenticated: a, encrypted: e },
-                Protection { authenticated: response_a, encrypted: response_e },
-            ) if a == response_a && e == response_e => Some((a as u8) | ((e as u8) << 1)),
-            _ => None,
-        }
+        let bits = self.to_v1();
+        // Requests in bits 2 to 4, responses in bits 5 to 7.
+        if bits >> 5 == (bits >> 2) & 0x07 && bits & 0x90 == 0 { Some(bits >> 5) } else { None }
     }
 
-    /// From the bit set of version 1; `None` with a reserved bit or a bit that demands signatures.
+    /// From the bit set of version 1; `None` with one of the reserved bits 0 and 1.
     #[must_use]
     pub const fn from_v1(bits: u8) -> Option<Self> {
-        if bits & !0x6C != 0 {
+        if bits & 0x03 != 0 {
             return None;
         }
-        Some(Self {
-            request: Protection { authenticated: bits & 0x04 != 0, encrypted: bits & 0x08 != 0 },
-            response: Protection { authenticated: bits & 0x20 != 0, encrypted: bits & 0x40 != 0 },
-        })
+        Some(Self { request: Protection::from_bits(bits >> 2), response: Protection::from_bits(bits >> 5) })
     }
 
     /// The bit set of version 1.
     #[must_use]
     pub const fn to_v1(self) -> u8 {
-        ((self.request.authenticated as u8) << 2)
-            | ((self.request.encrypted as u8) << 3)
-            | ((self.response.authenticated as u8) << 5)
-            | ((self.response.encrypted as u8) << 6)
+        (self.request.to_bits() << 2) | (self.response.to_bits() << 5)
     }
 
     /// Whether `security_activate` may replace this policy by `new`: only by one that demands at least as much.
@@ -129,12 +151,14 @@ mod tests {
 
     #[test]
     fn only_more_protection_covers() {
-        const ALL: [Protection; 4] =
-            [Protection::NONE, Protection::AUTHENTICATED, Protection::ENCRYPTED, Protection::AUTHENTICATED_ENCRYPTED];
-        for (i, found) in ALL.into_iter().enumerate() {
-            for (j, required) in ALL.into_iter().enumerate() {
+        let all: [Protection; 8] = core::array::from_fn(|bits| Protection::from_bits(bits as u8));
+        assert_eq!(all[3], Protection::AUTHENTICATED_ENCRYPTED);
+        assert_eq!(all[5], Protection::AUTHENTICATED.and_signed());
+        for (i, found) in all.into_iter().enumerate() {
+            assert_eq!((found.is_none(), found.without_signature()), (i == 0, all[i & 3]));
+            for (j, required) in all.into_iter().enumerate() {
                 assert_eq!(found.covers(required), i & j == j, "{found} for {required}");
-                assert_eq!(found.union(required), ALL[i | j]);
+                assert_eq!(found.union(required), all[i | j]);
             }
         }
     }
@@ -146,8 +170,13 @@ mod tests {
         }
         assert_eq!(SecurityPolicy::from_v0(4), None);
         assert_eq!(SecurityPolicy::from_v1(0x6C), Some(SecurityPolicy::both(Protection::AUTHENTICATED_ENCRYPTED)));
-        assert_eq!(SecurityPolicy::from_v1(0xFC), None);
-        assert_eq!(SecurityPolicy::from_v1(0x01), None);
+        let signed = Protection::AUTHENTICATED_ENCRYPTED.and_signed();
+        assert_eq!(SecurityPolicy::from_v1(0xFC), Some(SecurityPolicy::both(signed)));
+        assert_eq!(SecurityPolicy::both(signed).to_v0(), None);
+        for bits in 0..=u8::MAX {
+            let policy = SecurityPolicy::from_v1(bits);
+            assert_eq!(policy.map(SecurityPolicy::to_v1), (bits & 3 == 0).then_some(bits));
+        }
         let requests_only = SecurityPolicy::from_v1(0x0C).unwrap();
         assert_eq!(requests_only.to_v0(), None);
         assert_eq!(requests_only.to_v1(), 0x0C);

@@ -395,7 +395,7 @@ impl Prefixes {
     fn new(suite: Suite, key: &AuthenticationKey) -> Self {
         let mut prefixes = Self { octets: [[0; 33]; 4], length: suite.key_length().saturating_add(1) };
         for (index, prefix) in prefixes.octets.iter_mut().enumerate() {
-            let protection = Protection { authenticated: true, encrypted: index & 1 != 0 };
+            let protection = Protection { authenticated: true, encrypted: index & 1 != 0, signed: false };
             let control = SecurityControl::new(suite, protection);
             let control = if index & 2 == 0 { control } else { control.with_broadcast_key() };
             let octets = core::iter::once(&control.0).chain(key.as_bytes());

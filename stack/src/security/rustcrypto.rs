@@ -172,6 +172,10 @@ impl<'a> Joined<'a> {
 
 impl Crypto for RustCrypto {
     type Key = RustCryptoKey;
+    #[cfg(feature = "public-key")]
+    type Curves = Self;
+    #[cfg(not(feature = "public-key"))]
+    type Curves = super::NoCurves;
 
     fn expand(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
         match key.len() {
