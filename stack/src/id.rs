@@ -86,3 +86,33 @@ impl fmt::Debug for SystemTitle {
         write!(f, "SystemTitle({self})")
     }
 }
+
+/// A short name: what stands for an attribute or a method where objects are referred to by short names.
+///
+/// The low three bits of an attribute's name are zero. On the wire it is a signed number; it is written in hex everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortName(pub u16);
+
+impl From<i16> for ShortName {
+    fn from(name: i16) -> Self {
+        Self(name.cast_unsigned())
+    }
+}
+
+impl From<ShortName> for i16 {
+    fn from(name: ShortName) -> Self {
+        name.0.cast_signed()
+    }
+}
+
+impl fmt::Display for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04X}", self.0)
+    }
+}
+
+impl fmt::Debug for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShortName({self})")
+    }
+}

@@ -75,6 +75,15 @@ impl Wire<'_> for MethodDescriptor {
     }
 }
 
+/// What a short name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemberDescriptor {
+    /// An attribute.
+    Attribute(AttributeDescriptor),
+    /// A method.
+    Method(MethodDescriptor),
+}
+
 /// Selective-Access-Descriptor: which part of an attribute is wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Selection<'a> {

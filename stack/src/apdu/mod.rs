@@ -27,7 +27,9 @@ pub use action::{ActionRequest, ActionResponse, MethodResult};
 pub use block::{BlockControl, BlockResult, DataBlock, GeneralBlockTransfer};
 pub use ciphered::{Ciphered, GeneralHeader, GeneralSigning, KeyInfo, Protected};
 pub use conformance::Conformance;
-pub use descriptor::{AttributeDescriptor, AttributeRequest, MethodDescriptor, MethodRequest, Selection};
+pub use descriptor::{
+    AttributeDescriptor, AttributeRequest, MemberDescriptor, MethodDescriptor, MethodRequest, Selection,
+};
 pub use exception::{ConfirmedServiceError, ExceptionResponse, ServiceError, StateError};
 pub use gateway::Gateway;
 pub use get::{GetRequest, GetResponse};
@@ -38,8 +40,8 @@ pub use notification::{DataNotification, DataNotificationConfirm, EventNotificat
 pub use result::{ActionResult, DataAccessResult, GetDataResult};
 pub use set::{SetRequest, SetResponse};
 pub use short_name::{
-    InformationReport, ReadRequest, ReadResponse, ReadResult, UnconfirmedWriteRequest, VariableAccess, WriteRequest,
-    WriteResponse, WriteResult,
+    InformationReport, JoinedRead, ReadRequest, ReadResponse, ReadResult, UnconfirmedWriteRequest, VariableAccess,
+    WriteRequest, WriteResponse, WriteResult,
 };
 pub use tag::ServiceTag;
 

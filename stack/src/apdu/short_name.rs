@@ -1,7 +1,9 @@
 //! Read, Write, UnconfirmedWrite and InformationReport: access by short names.
 
-use crate::axdr::{BufferFull, Data, DecodeError, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, Data, DecodeError, DecodeErrorKind, Writer};
+use crate::wire::{Cursor, Wire, codec, decode_whole};
+
+use crate::id::ShortName;
 
 use super::{DataAccessResult, List, tag};
 
@@ -94,6 +96,14 @@ pub struct ReadRequest<'a> {
     pub variables: List<'a, VariableAccess<'a>>,
 }
 
+impl VariableAccess<'_> {
+    /// An attribute, or a method without a parameter.
+    #[must_use]
+    pub fn named(name: ShortName) -> Self {
+        Self::Name(name.into())
+    }
+}
+
 /// One answer within a [`ReadResponse`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReadResult<'a> {
@@ -146,6 +156,40 @@ impl<'a> Wire<'a> for ReadResult<'a> {
                 writer.u8(3)?;
                 writer.u16(*number)
             }
+        }
+    }
+}
+
+/// What the joined blocks of a long answer to a Read are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum JoinedRead<'a> {
+    /// The value of the one variable that was asked for.
+    Data(Data<'a>),
+    /// The answers, in the order of the request.
+    Results(List<'a, ReadResult<'a>>),
+}
+
+impl<'a> JoinedRead<'a> {
+    /// Reads the joined raw data of the blocks that answer a Read of `variables` variables.
+    ///
+    /// Sources disagree about what the blocks of a single variable are a part of: count, choice and value, or the value
+    /// alone. Only one of them can use up the octets.
+    ///
+    /// # Errors
+    /// [`DecodeError`], when it is neither.
+    pub fn from_blocks(raw: &'a [u8], variables: usize) -> Result<Self, DecodeError> {
+        let results = decode_whole::<List<'a, ReadResult<'a>>>(raw).map(|(results, _)| results);
+        let complete = |results: &List<'a, ReadResult<'a>>| {
+            let whole = |result| matches!(result, ReadResult::Data(_) | ReadResult::Error(_));
+            results.len() == variables && results.iter().all(whole)
+        };
+        match results {
+            Ok(results) if complete(&results) => Ok(Self::Results(results)),
+            other if variables == 1 => {
+                Data::from_slice(raw).map(Self::Data).map_err(|error| other.err().unwrap_or(error))
+            }
+            Ok(_) => Err(Cursor::new(raw).error(DecodeErrorKind::InvalidLength { what: "read results" })),
+            Err(error) => Err(error),
         }
     }
 }

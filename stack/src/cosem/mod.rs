@@ -47,6 +47,7 @@ pub mod profile_generic;
 pub mod register;
 pub mod sap_assignment;
 pub mod security_setup;
+pub mod short_name;
 
 #[cfg(test)]
 mod tests;

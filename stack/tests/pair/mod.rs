@@ -12,7 +12,8 @@ use dlms::association::server::{
 };
 use dlms::association::{Referencing, Secret};
 use dlms::axdr::{Data, Value, Writer};
-use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, SystemTitle};
+use dlms::cosem::short_name::NamedObject;
+use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, ShortName, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::{InvocationCounter, KeySet, Protection, Random, RustCrypto, Suite};
 use dlms::wrapper::client::Wrapper;
@@ -23,6 +24,9 @@ pub const GAK: [u8; 16] =
 pub const CLIENT_TITLE: SystemTitle = SystemTitle(*b"MMM\0\0\0\0\x01");
 pub const SERVER_TITLE: SystemTitle = SystemTitle(*b"MMM\0\0\xBCaN");
 pub const READER: ClientSap = ClientSap(17);
+/// Clients whose associations refer to objects by short names: in clear, and ciphered.
+pub const SHORT_NAME_PUBLIC: ClientSap = ClientSap(32);
+pub const SHORT_NAME_MANAGEMENT: ClientSap = ClientSap(33);
 pub const PASSWORD: &[u8] = b"12345678";
 
 /// Random numbers that tests can tell apart; never the same twice.
@@ -64,9 +68,9 @@ pub const ECHO: MethodDescriptor = MethodDescriptor::new(ClassId(9), ObisCode([0
 impl Device for Meter {
     fn association(&self, client: ClientSap, _: ServerSap) -> Option<AssociationConfig<'_>> {
         let (mechanism, secret, security): (_, &[u8], _) = match client.0 {
-            16 => (Mechanism::Lowest, &[], None),
+            16 | 32 => (Mechanism::Lowest, &[], None),
             17 => (Mechanism::Lls, PASSWORD, None),
-            1 => (
+            1 | 33 => (
                 Mechanism::Gmac,
                 &[],
                 Some(SecurityConfig {
@@ -81,11 +85,11 @@ impl Device for Meter {
             _ => return None,
         };
         Some(AssociationConfig {
-            referencing: Referencing::LogicalName,
+            referencing: if client.0 < 32 { Referencing::LogicalName } else { Referencing::ShortName },
             mechanism,
             secret,
             security,
-            conformance: client::CLIENT_CONFORMANCE,
+            conformance: if client.0 < 32 { client::CLIENT_CONFORMANCE } else { client::SHORT_NAME_CONFORMANCE },
             max_pdu: if self.max_pdu == 0 { 512 } else { self.max_pdu },
         })
     }
@@ -148,6 +152,19 @@ impl Device for Meter {
             Some(parameter) => parameter.encode(out).map_err(|_| ActionResult::OtherReason),
             None => Ok(()),
         }
+    }
+
+    fn short_name(&self, _: &Access, name: ShortName) -> Option<MemberDescriptor> {
+        let objects = [
+            (0x0100, TEXT.class, TEXT.instance, 2, 0),
+            (0x0200, DENIED.class, DENIED.instance, 2, 0),
+            (0x1000, PROFILE.class, PROFILE.instance, 8, 2),
+            (0x2C00, REGISTER.class, REGISTER.instance, 3, 1),
+            (0x3000, ECHO.class, ECHO.instance, 2, 1),
+        ];
+        objects.into_iter().find_map(|(base, class, instance, attributes, methods)| {
+            NamedObject::new(ShortName(base), class, 0, instance).member(name, attributes, methods)
+        })
     }
 
     fn take_counter(&mut self, _: ServerSap, _: u8) -> Option<u32> {
@@ -225,6 +242,8 @@ pub enum Happened {
     ActionList(Vec<(ActionResult, Option<Value>)>),
     Access(Vec<(AccessResult, Value)>),
     Failed(client::RequestError),
+    Read(Vec<Result<Value, DataAccessResult>>),
+    Write(Vec<Result<(), DataAccessResult>>),
     Notification,
     Released,
     Closed(client::ConnectionError),
@@ -278,6 +297,15 @@ impl Pair {
         }
     }
 
+    /// What the server answers to an APDU; nothing when it is silent.
+    pub fn answer(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let (mut apdu, mut out) = (apdu.to_vec(), vec![0; 66_000]);
+        match self.server.handle(&mut apdu, &mut self.meter, &mut self.random, &mut out) {
+            Some(place) => out[place].to_vec(),
+            None => Vec::new(),
+        }
+    }
+
     fn exchange(&mut self, wpdu: &mut [u8]) {
         let (header, apdu) = wpdu.split_at_mut(8);
         self.seen.push(apdu.to_vec());
@@ -298,6 +326,11 @@ impl Pair {
 fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
     use client::Response;
     let value = |data: Data<'_>| Value::from(data);
+    let read = |item: ReadResult<'_>| match item {
+        ReadResult::Data(data) => Ok(value(data)),
+        ReadResult::Error(error) => Err(error),
+        other => panic!("{other:?} among results"),
+    };
     let action = |item: MethodResult<'_>| (item.result, item.data.and_then(|data| data.into_result().ok()).map(value));
     Some(match event {
         Event::Associated(_) => Happened::Associated,
@@ -347,6 +380,28 @@ fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
             let (result, data) = action(MethodResult::from_blocks(&joined).unwrap());
             Happened::Action(result, data)
         }
+        Event::Response(Response::Read(list)) => Happened::Read(list.iter().map(read).collect()),
+        Event::Response(Response::ReadBlock { raw, last }) => {
+            blocks.extend_from_slice(raw);
+            if !last {
+                return None;
+            }
+            let joined = std::mem::take(blocks);
+            let several = (2..5).find_map(|count| JoinedRead::from_blocks(&joined, count).ok());
+            match several.unwrap_or_else(|| JoinedRead::from_blocks(&joined, 1).unwrap()) {
+                JoinedRead::Data(data) => Happened::Read(vec![Ok(value(data))]),
+                JoinedRead::Results(list) => Happened::Read(list.iter().map(read).collect()),
+            }
+        }
+        Event::Response(Response::Write(list)) => Happened::Write(
+            list.iter()
+                .map(|result| match result {
+                    WriteResult::Success => Ok(()),
+                    WriteResult::Error(error) => Err(error),
+                    WriteResult::BlockNumber(number) => panic!("block {number} among results"),
+                })
+                .collect(),
+        ),
         Event::Failed(error) => Happened::Failed(error),
         Event::Notification { .. } | Event::Unreadable(_) => Happened::Notification,
         Event::Released => Happened::Released,

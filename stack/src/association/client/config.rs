@@ -24,6 +24,18 @@ pub const CLIENT_CONFORMANCE: Conformance = Conformance::GET
     .union(Conformance::EVENT_NOTIFICATION)
     .union(Conformance::GENERAL_PROTECTION);
 
+/// What this stack's client can use where objects are referred to by short names.
+pub const SHORT_NAME_CONFORMANCE: Conformance = Conformance::READ
+    .union(Conformance::WRITE)
+    .union(Conformance::UNCONFIRMED_WRITE)
+    .union(Conformance::PARAMETERIZED_ACCESS)
+    .union(Conformance::MULTIPLE_REFERENCES)
+    .union(Conformance::BLOCK_TRANSFER_WITH_GET)
+    .union(Conformance::BLOCK_TRANSFER_WITH_SET)
+    .union(Conformance::INFORMATION_REPORT)
+    .union(Conformance::DATA_NOTIFICATION)
+    .union(Conformance::GENERAL_PROTECTION);
+
 /// What a client proposes, and what it demands of the server.
 #[derive(Debug)]
 pub struct Config {
@@ -65,6 +77,12 @@ impl Config {
             max_pdu: 0xFFFF,
             response_timeout_ms: 10_000,
         }
+    }
+
+    /// The same with objects referred to by short names.
+    #[must_use]
+    pub fn with_short_names(self) -> Self {
+        Self { referencing: Referencing::ShortName, conformance: SHORT_NAME_CONFORMANCE, ..self }
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a client connection has to tell.
 
 use super::error::{ConnectionError, RequestError};
-use crate::apdu::{AccessResponse, Apdu, Conformance, DataAccessResult, GetDataResult, List, MethodResult};
+use crate::apdu::{
+    AccessResponse, Apdu, Conformance, DataAccessResult, GetDataResult, List, MethodResult, ReadResult, WriteResult,
+};
 use crate::axdr::DecodeError;
 use crate::id::SystemTitle;
 use crate::security::Protection;
@@ -74,6 +76,17 @@ pub enum Response<'a> {
         /// Whether the answer is complete with it.
         last: bool,
     },
+    /// Of variables that were read by short names, in the order of the request.
+    Read(List<'a, ReadResult<'a>>),
+    /// A block of a long answer to Read; see [`JoinedRead`](crate::apdu::JoinedRead) for the joined octets.
+    ReadBlock {
+        /// Octets of the answer.
+        raw: &'a [u8],
+        /// Whether the answer is complete with it.
+        last: bool,
+    },
+    /// Of variables that were written by short names, in the order of the request.
+    Write(List<'a, WriteResult>),
 }
 
 impl Response<'_> {
@@ -84,6 +97,8 @@ impl Response<'_> {
             Self::SetList(list) => Some(list.len()),
             Self::ActionList(list) => Some(list.len()),
             Self::Access(response) => Some(response.results.len()),
+            Self::Read(list) => Some(list.len()),
+            Self::Write(list) => Some(list.len()),
             _ => None,
         }
     }

@@ -8,9 +8,10 @@ mod open;
 mod receive;
 mod request;
 mod session;
+mod short_name;
 
 pub use access::{AccessItem, AccessOptions};
-pub use config::{CLIENT_CONFORMANCE, Config, Security};
+pub use config::{CLIENT_CONFORMANCE, Config, SHORT_NAME_CONFORMANCE, Security};
 pub use error::{ConnectionError, ProtocolError, RequestError, UsageError};
 pub use event::{Event, Negotiated, Response};
 
@@ -211,6 +212,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
         self.deadline = None;
         match self.state {
+            // Without invoke-ids the late answer would be taken for the answer to the next request.
+            State::Associated(_) if self.is_short_name() && self.pending.is_some() => {
+                self.finish(End::Lost(ConnectionError::Request(RequestError::TimedOut)));
+            }
             State::Associated(_) => self.fail(RequestError::TimedOut),
             State::Releasing(_) => self.finish(End::Released),
             State::LinkOpening | State::AwaitAare { .. } | State::AwaitHls { .. } => {

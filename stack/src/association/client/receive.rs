@@ -8,7 +8,8 @@ use super::request::{Pending, Service};
 use super::{Connection, End, Ready, Received, State};
 use crate::apdu::{
     AccessResponse, ActionResponse, Apdu, BlockResult, ConfirmedServiceError, ExceptionResponse, GetDataResult,
-    GetRequest, GetResponse, InvokeIdAndPriority, LongInvokeIdAndPriority, SetResponse, tag,
+    GetRequest, GetResponse, InvokeIdAndPriority, LongInvokeIdAndPriority, ReadResponse, ReadResult, SetResponse,
+    WriteResponse, tag,
 };
 use crate::axdr::DecodeError;
 use crate::link::{Link, LinkEvent, Storage};
@@ -169,6 +170,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             Service::Action => {
                 self.send_apdu(|out| crate::apdu::ActionRequest::NextPBlock { invoke, number }.encode(out))
             }
+            Service::Read => self.ask_next_named(number),
             _ => self.send_apdu(|out| GetRequest::Next { invoke, number }.encode(out)),
         };
         if let Err(error) = asked {
@@ -193,9 +195,15 @@ fn judge(octets: &[u8], pending: Option<&Pending>) -> Verdict {
         0xC5 => Service::Set,
         0xC7 => Service::Action,
         tag::ACCESS_RESPONSE => return judge_access(&mut head, pending),
+        tag::READ_RESPONSE => Service::Read,
+        tag::WRITE_RESPONSE => Service::Write,
         _ => return Verdict::Fail(RequestError::Protocol(ProtocolError::UnexpectedApdu { found: name(octets) })),
     };
-    match judge_answer(&mut head, service, pending) {
+    let judged = match service {
+        Service::Read | Service::Write => judge_named(&mut head, service, pending),
+        _ => judge_answer(&mut head, service, pending),
+    };
+    match judged {
         Ok(verdict) => verdict,
         Err(error) => Verdict::Fail(RequestError::Decode(error)),
     }
@@ -208,6 +216,37 @@ fn judge_access(head: &mut crate::axdr::Reader<'_>, pending: &Pending) -> Verdic
         (Ok(found), Service::Access(invoke)) if invoke.matches(found) => Verdict::Show { ask_next: None },
         (Ok(_), _) => Verdict::Drop,
     }
+}
+
+/// The same for services without invoke-ids.
+fn judge_named(
+    head: &mut crate::axdr::Reader<'_>,
+    service: Service,
+    pending: &Pending,
+) -> Result<Verdict, DecodeError> {
+    if service != pending.service {
+        return Ok(Verdict::Drop);
+    }
+    let count = head.length("results")?;
+    let (number, last) = match (service, count, head.peek()) {
+        (Service::Read, 1, Some(3)) | (Service::Write, 1, Some(2)) => {
+            head.u8()?;
+            let number = u32::from(head.u16()?);
+            return Ok(Verdict::Acknowledged { number });
+        }
+        (Service::Read, 1, Some(2)) => {
+            head.u8()?;
+            let last = head.present()?;
+            (u32::from(head.u16()?), last)
+        }
+        _ => return Ok(Verdict::Show { ask_next: None }),
+    };
+    let expected = if pending.expected_block == 1 && number == 0 { 0 } else { pending.expected_block };
+    if number != expected {
+        let error = ProtocolError::BlockNumber { expected, found: number };
+        return Ok(Verdict::Fail(RequestError::Protocol(error)));
+    }
+    Ok(Verdict::Show { ask_next: (!last).then_some(number) })
 }
 
 fn judge_answer(
@@ -289,6 +328,16 @@ fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
                 return Err(RequestError::Protocol(ProtocolError::ResultCount { expected, found }));
             }
             Response::Access(response)
+        }
+        Some(&tag::READ_RESPONSE) => {
+            let ReadResponse { results } = ReadResponse::decode(octets).map_err(RequestError::Decode)?;
+            match results.get(0) {
+                Some(ReadResult::Block { last, raw, .. }) if results.len() == 1 => Response::ReadBlock { raw, last },
+                _ => Response::Read(results),
+            }
+        }
+        Some(&tag::WRITE_RESPONSE) => {
+            Response::Write(WriteResponse::decode(octets).map_err(RequestError::Decode)?.results)
         }
         _ => match ActionResponse::decode(octets).map_err(RequestError::Decode)? {
             ActionResponse::Normal { result, .. } => Response::Action(result),

@@ -33,13 +33,15 @@ pub(super) enum Service {
     Action,
     /// ACCESS has invoke-ids of its own.
     Access(LongInvokeIdAndPriority),
+    Read,
+    Write,
 }
 
 /// A long value on its way, in the connection's second storage.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sending {
-    length: usize,
-    sent: usize,
+    pub(super) length: usize,
+    pub(super) sent: usize,
     /// Number of the block that was sent last.
     pub(super) number: u32,
 }
@@ -213,7 +215,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     }
 
     /// Keeps a long value; returns its length.
-    fn keep(&mut self, encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>) -> Result<usize, UsageError> {
+    pub(super) fn keep(
+        &mut self,
+        encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>,
+    ) -> Result<usize, UsageError> {
         let mut out = Writer::new(self.long.as_mut());
         encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
         Ok(out.len())
@@ -254,6 +259,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         if sending.sent >= sending.length {
             return Ok(false);
         }
+        if matches!(pending.service, Service::Read | Service::Write) {
+            return self.send_named_block(pending.service, pending.list, sending).map(|()| true);
+        }
         let room = self.request_limit().saturating_sub(HEADER_MAX);
         let end = sending.sent.saturating_add(room).min(sending.length);
         let number = sending.number.saturating_add(1);
@@ -276,7 +284,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     }
 
     /// Longest plain request: what the server takes and what the storage holds.
-    fn request_limit(&self) -> usize {
+    pub(super) fn request_limit(&self) -> usize {
         let negotiated = match &self.state {
             State::Associated(session) | State::AwaitHls { session, .. } => session.request_limit(),
             _ => 0,
@@ -296,23 +304,42 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         self.transmit(plain)
     }
 
+    /// Encodes a request that is not answered, and sends it.
+    pub(super) fn send_unanswered(
+        &mut self,
+        encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>,
+    ) -> Result<(), UsageError> {
+        let end = HEADROOM.saturating_add(self.request_limit());
+        let mut out = Writer::new(self.out.as_mut().get_mut(HEADROOM..end).unwrap_or_default());
+        encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
+        let plain = HEADROOM..HEADROOM.saturating_add(out.len());
+        let placed = self.protect(plain)?;
+        let apdu = self.out.as_ref().get(placed).unwrap_or_default();
+        Ok(self.link.send_unconfirmed(apdu, self.now)?)
+    }
+
     /// Protects the APDU in the storage and hands it to the link.
     pub(super) fn transmit(&mut self, plain: core::ops::Range<usize>) -> Result<(), UsageError> {
-        let (State::Associated(session) | State::AwaitHls { session, .. }) = &mut self.state else {
-            return Err(UsageError::NotAssociated);
-        };
-        let placed = match &mut session.security {
-            Some(secured) if !secured.protection.is_none() => {
-                let tag = self.out.as_ref().get(plain.start).copied().unwrap_or_default();
-                let envelope = envelope_for(tag, secured.envelope());
-                secured.protect(envelope, &mut self.counter, self.out.as_mut(), plain)?
-            }
-            _ => plain,
-        };
+        let placed = self.protect(plain)?;
         let apdu = self.out.as_ref().get(placed).unwrap_or_default();
         self.link.send(apdu, self.now)?;
         self.deadline = Some(self.now.after_ms(self.config.response_timeout_ms));
         Ok(())
+    }
+
+    /// Protects the APDU in the storage; returns where it then is.
+    fn protect(&mut self, plain: core::ops::Range<usize>) -> Result<core::ops::Range<usize>, UsageError> {
+        let (State::Associated(session) | State::AwaitHls { session, .. }) = &mut self.state else {
+            return Err(UsageError::NotAssociated);
+        };
+        match &mut session.security {
+            Some(secured) if !secured.protection.is_none() => {
+                let tag = self.out.as_ref().get(plain.start).copied().unwrap_or_default();
+                let envelope = envelope_for(tag, secured.envelope());
+                secured.protect(envelope, &mut self.counter, self.out.as_mut(), plain)
+            }
+            _ => Ok(plain),
+        }
     }
 }
 

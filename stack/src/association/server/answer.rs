@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use crate::apdu::{ExceptionResponse, ServiceError, StateError};
+use crate::apdu::{ConfirmedServiceError, ExceptionResponse, ServiceError, StateError};
+use crate::association::Referencing;
 use crate::axdr::Writer;
 use crate::security::HEADROOM;
 
@@ -28,6 +29,33 @@ pub(super) const fn invocation_counter_error(floor: u32) -> ExceptionResponse {
         state: StateError::ServiceNotAllowed,
         service: ServiceError::InvocationCounterError(Some(floor)),
     }
+}
+
+/// The ConfirmedServiceError that stands for an exception where objects are referred to by short names; `None` where the
+/// exception itself is the answer: with logical names, and where it has to carry an invocation counter. `request` is the
+/// tag of what is refused.
+pub(super) fn service_error(
+    referencing: Referencing,
+    request: Option<u8>,
+    exception: ExceptionResponse,
+) -> Option<ConfirmedServiceError> {
+    if referencing == Referencing::LogicalName {
+        return None;
+    }
+    let service = match request {
+        Some(0x05 | 0x25 | 0x45) => ConfirmedServiceError::READ,
+        Some(0x06 | 0x26 | 0x46) => ConfirmedServiceError::WRITE,
+        _ => ConfirmedServiceError::INITIATE,
+    };
+    // Before an association and for what is not supported one widespread server says the same: service-unsupported.
+    let (class, value) = match exception.service {
+        ServiceError::OperationNotPossible | ServiceError::ServiceNotSupported => (3, 2),
+        ServiceError::PduTooLong => (3, 1),
+        ServiceError::DecipheringError => (0, 6),
+        ServiceError::InvocationCounterError(_) => return None,
+        _ => (3, 0),
+    };
+    Some(ConfirmedServiceError { service, class, value })
 }
 
 /// One response APDU, written in place with room in front for a ciphering header and behind for a tag.
@@ -92,6 +120,16 @@ impl<'b> Answer<'b> {
     pub(super) fn exception(&mut self, exception: ExceptionResponse) {
         self.clear = true;
         self.encode(|out| exception.encode(out));
+    }
+
+    /// Answers for the APDU as a whole, as the referencing of the association has it.
+    pub(super) fn refuse(&mut self, referencing: Referencing, request: Option<u8>, exception: ExceptionResponse) {
+        match service_error(referencing, request, exception) {
+            Some(error) => {
+                self.encode(|out| error.encode(out));
+            }
+            None => self.exception(exception),
+        }
     }
 
     /// Whether the answer goes out in clear although the request was protected.

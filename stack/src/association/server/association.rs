@@ -8,7 +8,11 @@ use super::answer::{
 };
 use super::device::{Access, AuditEvent, Device};
 use super::transfer::{Transfer, Transfers};
-use crate::apdu::{AccessRequest, ActionRequest, Conformance, ExceptionResponse, GetRequest, SetRequest, tag};
+use crate::apdu::{
+    AccessRequest, ActionRequest, Conformance, ExceptionResponse, GetRequest, InvokeIdAndPriority,
+    LongInvokeIdAndPriority, SetRequest, tag,
+};
+use crate::association::Referencing;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
 use crate::security::hls::Challenge;
@@ -144,7 +148,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     fn request<D: Device>(&mut self, apdu: &mut [u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
         let (client, server) = (self.client, self.server);
         let session = match &mut self.state {
-            State::Idle => return refuse(out, SERVICE_NOT_ALLOWED),
+            State::Idle => {
+                let config = device.association(client, server);
+                let referencing = config.map_or(Referencing::LogicalName, |config| config.referencing);
+                return refuse(apdu, referencing, SERVICE_NOT_ALLOWED, out);
+            }
             State::Pending(pending) => &mut pending.session,
             State::Associated(session) => session,
         };
@@ -155,7 +163,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             Ok(unwrapped) => unwrapped,
             Err(error) => {
                 device.audit(AuditEvent::SecurityFailed { client, server, error });
-                return refuse(out, security_exception(error));
+                return refuse(apdu, session.access.referencing, security_exception(error), out);
             }
         };
         let plain = apdu.get(plain)?;
@@ -211,6 +219,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
 impl<B: Storage> Transfers<B> {
     /// Answers a request in clear.
     fn dispatch<D: Device>(&mut self, plain: &[u8], access: &Access, device: &mut D, answer: &mut Answer<'_>) {
+        if access.referencing == Referencing::ShortName {
+            return self.dispatch_named(plain, access, device, answer);
+        }
         let services = access.conformance;
         let confirmed = match plain.first() {
             Some(0xC0) if services.contains(Conformance::GET) => GetRequest::decode(plain).map(|request| {
@@ -236,13 +247,17 @@ impl<B: Storage> Transfers<B> {
             }
             _ => {
                 answer.exception(SERVICE_NOT_SUPPORTED);
-                return;
+                Ok(true)
             }
         };
         match confirmed {
             Ok(true) => {}
             Ok(false) => answer.clear(),
             Err(_) => answer.exception(OTHER_REASON),
+        }
+        // Nor is an unconfirmed request that was refused.
+        if expects_no_answer(plain) {
+            answer.clear();
         }
     }
 }
@@ -319,6 +334,16 @@ impl<C: Crypto> Secured<C> {
     }
 }
 
+/// Whether a request in clear is of an unconfirmed service: it is executed or not, and never answered.
+fn expects_no_answer(plain: &[u8]) -> bool {
+    match plain {
+        [0x16 | 0x36 | 0x56, ..] => true,
+        [0xC0 | 0xC1 | 0xC3, _, invoke, ..] => !InvokeIdAndPriority(*invoke).is_confirmed(),
+        [0xD9, flags, ..] => u32::from(*flags) << 24 & LongInvokeIdAndPriority::CONFIRMED == 0,
+        _ => false,
+    }
+}
+
 /// The client's limit in octets; 0 means none.
 const fn client_limit(client_max_pdu: u16) -> usize {
     if client_max_pdu == 0 { u16::MAX as usize } else { client_max_pdu as usize }
@@ -333,9 +358,17 @@ pub(super) fn security_exception(error: SecurityError) -> ExceptionResponse {
 }
 
 /// Answers for the APDU as a whole, in clear.
-fn refuse(out: &mut [u8], exception: ExceptionResponse) -> Option<Range<usize>> {
+fn refuse(
+    request: &[u8],
+    referencing: Referencing,
+    exception: ExceptionResponse,
+    out: &mut [u8],
+) -> Option<Range<usize>> {
+    if expects_no_answer(request) {
+        return None;
+    }
     let mut answer = Answer::new(out, usize::MAX, 0);
-    answer.exception(exception);
+    answer.refuse(referencing, request.first().copied(), exception);
     send(answer.plain())
 }
 

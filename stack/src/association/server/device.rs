@@ -1,10 +1,12 @@
 //! What the server asks of the application behind it.
 
 use crate::acse::Mechanism;
-use crate::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
+use crate::apdu::{
+    ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection,
+};
 use crate::association::Referencing;
 use crate::axdr::{Data, Writer};
-use crate::id::{ClientSap, ServerSap, SystemTitle};
+use crate::id::{ClientSap, ServerSap, ShortName, SystemTitle};
 use crate::security::{Protection, SecurityError, Suite};
 
 /// The application of a meter: its logical devices, their objects, access rights and security material.
@@ -58,6 +60,13 @@ pub trait Device {
         parameter: Option<Data<'_>>,
         out: &mut Writer<'_>,
     ) -> Result<(), ActionResult>;
+
+    /// What a short name stands for in the logical device `access.server`; `None` for nothing. The arithmetic is in
+    /// [`cosem::short_name`](crate::cosem::short_name). Asked only in associations that refer to objects by short names.
+    fn short_name(&self, access: &Access, name: ShortName) -> Option<MemberDescriptor> {
+        let _ = (access, name);
+        None
+    }
 
     /// The next transmit invocation counter of a security setup's encryption key. One authority per key:
     /// all associations, pushes and exceptions that use the key take from it, and a value is never given

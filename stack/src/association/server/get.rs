@@ -2,8 +2,11 @@
 
 use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Cursor, Device, Progress};
+use super::short_name::attribute_at;
 use super::transfer::{Transfer, Transfers};
-use crate::apdu::{AttributeRequest, Conformance, DataAccessResult, GetRequest, InvokeIdAndPriority, List};
+use crate::apdu::{
+    AttributeRequest, Conformance, DataAccessResult, GetRequest, InvokeIdAndPriority, List, VariableAccess,
+};
 use crate::axdr::Writer;
 use crate::link::Storage;
 
@@ -42,9 +45,11 @@ pub(super) struct LongGet {
 
 /// What is read: one attribute, or a list of them.
 #[derive(Clone, Copy)]
-enum Wanted<'a> {
+pub(super) enum Wanted<'a> {
     One(AttributeRequest<'a>),
     List(List<'a, AttributeRequest<'a>>),
+    /// A list of short names.
+    Names(List<'a, VariableAccess<'a>>),
 }
 
 impl<'a> Wanted<'a> {
@@ -91,7 +96,7 @@ impl<B: Storage> Transfers<B> {
     ) {
         let (header, length): ([u8; NORMAL_HEADER], usize) = match wanted {
             Wanted::One(_) => ([0xC4, 1, invoke.0, 0], NORMAL_HEADER),
-            Wanted::List(_) => ([0xC4, 3, invoke.0, 0], NORMAL_HEADER.saturating_sub(1)),
+            Wanted::List(_) | Wanted::Names(_) => ([0xC4, 3, invoke.0, 0], NORMAL_HEADER.saturating_sub(1)),
         };
         let limit = answer.limit().saturating_sub(length);
         let filled = fill(device, access, wanted, Position::default(), answer.body(length, limit));
@@ -201,13 +206,13 @@ fn refuse_block(answer: &mut Answer<'_>, invoke: InvokeIdAndPriority, number: u3
     }
 }
 
-struct Filled {
-    length: usize,
-    next: Option<Position>,
+pub(super) struct Filled {
+    pub(super) length: usize,
+    pub(super) next: Option<Position>,
 }
 
 /// Fills `room` with the value from `at` on, whole parts and pieces of them.
-fn fill<D: Device>(
+pub(super) fn fill<D: Device>(
     device: &mut D,
     access: &Access,
     wanted: Wanted<'_>,
@@ -243,23 +248,29 @@ fn write_piece<D: Device>(
         let cursor = Cursor { part: at.cursor.part.saturating_add(1), ..at.cursor };
         Some(Position { cursor, skip: 0, ..*at })
     };
-    let list = match wanted {
+    let count = match wanted {
         Wanted::One(request) => {
             return match device.read(access, request.attribute, request.selection, &mut at.cursor, out)? {
                 Progress::Done => Ok(None),
                 Progress::More => Ok(next_part(at)),
             };
         }
-        Wanted::List(list) => list,
+        Wanted::List(list) => list.len(),
+        Wanted::Names(list) => list.len(),
     };
     let full = |_| DataAccessResult::OtherReason;
     if !at.counted {
-        out.length(list.len()).map_err(full)?;
-        return Ok((!list.is_empty()).then_some(Position { counted: true, ..Position::default() }));
+        out.length(count).map_err(full)?;
+        return Ok((count > 0).then_some(Position { counted: true, ..Position::default() }));
     }
-    let Some(request) = list.iter().nth(at.item) else { return Ok(None) };
+    let request = match wanted {
+        Wanted::One(_) => None,
+        Wanted::List(list) => list.get(at.item).map(Ok),
+        Wanted::Names(list) => attribute_at(&list, at.item, access, device),
+    };
+    let Some(request) = request else { return Ok(None) };
     let item = at.item.saturating_add(1);
-    let next_item = (item < list.len()).then_some(Position { counted: true, item, ..Position::default() });
+    let next_item = (item < count).then_some(Position { counted: true, item, ..Position::default() });
     if let Some(result) = at.failed {
         out.bytes(&[1, result.code()]).map_err(full)?;
         return Ok(next_item);
@@ -267,7 +278,9 @@ fn write_piece<D: Device>(
     if at.cursor.part == 0 {
         out.u8(0).map_err(full)?;
     }
-    match device.read(access, request.attribute, request.selection, &mut at.cursor, out) {
+    let read =
+        request.and_then(|request| device.read(access, request.attribute, request.selection, &mut at.cursor, out));
+    match read {
         Ok(Progress::Done) => Ok(next_item),
         Ok(Progress::More) => Ok(next_part(at)),
         // Nothing of this item has left yet: it becomes an error among the results.

@@ -58,6 +58,11 @@ impl LongRequest {
         Ok(())
     }
 
+    /// The first APDU and all raw data as one.
+    pub(super) fn whole<'s, B: Storage>(&self, storage: &'s B) -> &'s [u8] {
+        storage.as_ref().get(..self.head.saturating_add(self.raw)).unwrap_or_default()
+    }
+
     /// The first APDU and all raw data.
     pub(super) fn parts<'s, B: Storage>(&self, storage: &'s B) -> (&'s [u8], &'s [u8]) {
         let kept = storage.as_ref();

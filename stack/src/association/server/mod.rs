@@ -14,6 +14,7 @@ mod hdlc;
 mod long_request;
 mod open;
 mod set;
+mod short_name;
 mod transfer;
 
 pub use association::Association;

@@ -235,7 +235,7 @@ impl<C: Crypto> Pending<C> {
     ) -> bool {
         let Access { referencing, client, server, mechanism, .. } = self.session.access;
         let Some((carrier, reply)) = hls_pass::read_request(referencing, plain) else {
-            answer.exception(SERVICE_NOT_ALLOWED);
+            answer.refuse(referencing, plain.first().copied(), SERVICE_NOT_ALLOWED);
             return false;
         };
         let mut own = [0; hls::CHALLENGE_MAX];

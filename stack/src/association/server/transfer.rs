@@ -3,6 +3,7 @@
 use super::action::LongResult;
 use super::get::LongGet;
 use super::long_request::LongRequest;
+use super::short_name::LongRead;
 
 /// The block transfer of one association: one at a time, a new request ends it.
 #[derive(Debug)]
@@ -20,4 +21,7 @@ pub(super) enum Transfer {
     Set(LongRequest),
     Action(LongRequest),
     ActionResult(LongResult),
+    Read(LongRead),
+    ReadRequest(LongRequest),
+    WriteRequest(LongRequest),
 }
