@@ -71,6 +71,12 @@ impl AttributeAccess {
         required(self.0)
     }
 
+    /// The `access_mode` of version 3 of the Association LN and version 4 of the Association SN: a bit mask.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// The `access_mode` of association versions 1 and 2: 0 no access, 1 to 3 read, write, both, 4 to 6 the same
     /// for authenticated requests.
     #[must_use]
@@ -102,6 +108,12 @@ impl MethodAccess {
     #[must_use]
     pub const fn required(self) -> Protection {
         required(self.0)
+    }
+
+    /// The `access_mode` of version 3 of the Association LN and version 4 of the Association SN: a bit mask.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
     }
 
     /// The `access_mode` of association versions 1 and 2: 0 no access, 1 access, 2 authenticated access.

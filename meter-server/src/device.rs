@@ -1,9 +1,9 @@
 //! A logical device: access rights in front of objects.
 
-use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
+use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection};
 use dlms::association::server::{Access, Cursor, Progress};
 use dlms::axdr::{Data, Writer};
-use dlms::id::ClassId;
+use dlms::id::{ClassId, ShortName};
 use dlms::obis::ObisCode;
 
 use crate::access::Rights;
@@ -31,12 +31,7 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
     /// The object and the client's rights on it. An object on which the client has no right at all does not
     /// exist for it, so that a public client cannot search for what a meter has.
     fn find(&self, access: &Access, class: ClassId, instance: ObisCode) -> Option<(&'a dyn Object<S>, Rights<'a>)> {
-        let index = self.table.find(class, instance)?;
-        let rights = self.table.rights(index, access.client);
-        if !rights.any() {
-            return None;
-        }
-        Some((self.table.object(index)?, rights))
+        find(self.table, access, class, instance)
     }
 
     /// Reads one part of an attribute.
@@ -53,24 +48,14 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
         cursor: &mut Cursor,
         out: &mut Writer<'_>,
     ) -> Result<Progress, DataAccessResult> {
-        let (object, rights) =
-            self.find(access, attribute.class, attribute.instance).ok_or(DataAccessResult::ObjectUndefined)?;
-        let id = attribute.attribute;
-        let right = rights.attribute(id.0);
-        if !right.readable() || id.0 > object.attributes() {
-            return Err(DataAccessResult::ReadWriteDenied);
-        }
-        if !access.request.covers(right.required()) {
-            return Err(DataAccessResult::ScopeOfAccessViolated);
-        }
-        if selection.is_some_and(|selection| !object.selectors(id).contains(&selection.selector)) {
-            return Err(DataAccessResult::TypeUnmatched);
-        }
-        if id.0 == 1 {
-            return done(out.obis(attribute.instance));
-        }
         let cx = Context { access, at: self.at, table: self.table };
-        object.read(self.state, &cx, Read { attribute: id, selection }, cursor, out)
+        read_attribute(&cx, self.state, attribute, selection, cursor, out)
+    }
+
+    /// What a short name stands for.
+    #[must_use]
+    pub fn short_name(&self, name: ShortName) -> Option<MemberDescriptor> {
+        self.table.named(name)
     }
 
     /// Sets an attribute.
@@ -124,6 +109,48 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
         let cx = Context { access, at: self.at, table: self.table };
         object.invoke(self.state, &cx, method.method, parameter, out)
     }
+}
+
+fn find<'a, S: ?Sized>(
+    table: &'a dyn ObjectTable<S>,
+    access: &Access,
+    class: ClassId,
+    instance: ObisCode,
+) -> Option<(&'a dyn Object<S>, Rights<'a>)> {
+    let index = table.find(class, instance)?;
+    let rights = table.rights(index, access.client);
+    if !rights.any() {
+        return None;
+    }
+    Some((table.object(index)?, rights))
+}
+
+/// Reads one part of an attribute, access rights first.
+pub(crate) fn read_attribute<S: ?Sized>(
+    cx: &Context<'_, S>,
+    state: &S,
+    attribute: AttributeDescriptor,
+    selection: Option<Selection<'_>>,
+    cursor: &mut Cursor,
+    out: &mut Writer<'_>,
+) -> Result<Progress, DataAccessResult> {
+    let (object, rights) =
+        find(cx.table, cx.access, attribute.class, attribute.instance).ok_or(DataAccessResult::ObjectUndefined)?;
+    let id = attribute.attribute;
+    let right = rights.attribute(id.0);
+    if !right.readable() || id.0 > object.attributes() {
+        return Err(DataAccessResult::ReadWriteDenied);
+    }
+    if !cx.access.request.covers(right.required()) {
+        return Err(DataAccessResult::ScopeOfAccessViolated);
+    }
+    if selection.is_some_and(|selection| !object.selectors(id).contains(&selection.selector)) {
+        return Err(DataAccessResult::TypeUnmatched);
+    }
+    if id.0 == 1 {
+        return done(out.obis(attribute.instance));
+    }
+    object.read(state, cx, Read { attribute: id, selection }, cursor, out)
 }
 
 #[cfg(test)]

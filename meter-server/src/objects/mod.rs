@@ -7,6 +7,7 @@
 #[macro_use]
 mod serve;
 mod association;
+mod association_sn;
 mod clock;
 mod disconnect_control;
 mod profile_generic;
@@ -16,6 +17,7 @@ mod security_setup;
 mod values;
 
 pub use association::{Association, AssociationDescription, AssociationOf, AssociationState};
+pub use association_sn::AssociationSn;
 pub use clock::{Clock, ClockSettings, ClockState, PresetTime};
 pub use disconnect_control::{DisconnectControl, Switch, SwitchEvent, SwitchState};
 pub use dlms::cosem::disconnect_control::ControlState;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use dlms::acse::Mechanism;
-use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
-use dlms::association::Referencing;
+use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection};
 use dlms::association::server::{Access, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
-use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::id::{ClientSap, ServerSap, ShortName, SystemTitle};
 use dlms::security::{SecurityError, Suite};
 use tracing::{debug, info};
 
@@ -16,6 +15,7 @@ use super::meter::Meter;
 use super::meter::events::{LogKind, code};
 use super::timeline::Timeline;
 use crate::device::LogicalDevice;
+use crate::table::ObjectTable;
 
 /// The logical devices of one physical device, in the order of their SAPs.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Device for PhysicalDevice {
             }),
         };
         Some(AssociationConfig {
-            referencing: Referencing::LogicalName,
+            referencing: association.referencing,
             mechanism: association.mechanism,
             secret,
             security,
@@ -129,6 +129,10 @@ impl Device for PhysicalDevice {
             .unwrap_or(Err(ActionResult::ObjectUnavailable));
         debug!(client = access.client.0, server = access.server.0, object = %method.instance, method = method.method.0, ?result, "method invoked");
         result
+    }
+
+    fn short_name(&self, access: &Access, name: ShortName) -> Option<MemberDescriptor> {
+        self.meter(access.server)?.model().named(name)
     }
 
     fn take_counter(&mut self, server: ServerSap, setup: u8) -> Option<u32> {

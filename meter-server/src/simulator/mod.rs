@@ -31,5 +31,5 @@ pub use fault::{Fault, FaultKind, ParseFaultError};
 pub use fleet::{DeviceHandle, Fleet, FleetError, Ports};
 pub use keys::Keys;
 pub use meter::{Meter, MeterIdentity};
-pub use model::{DEFAULT_MODEL, Model, ModelError};
+pub use model::{DEFAULT_MODEL, Model, ModelError, SHORT_NAME_MODEL};
 pub use timeline::Timeline;

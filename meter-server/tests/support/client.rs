@@ -5,7 +5,10 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use dlms::acse::Mechanism;
-use dlms::apdu::{AttributeRequest, DataAccessResult, GetDataResult, MethodDescriptor, Selection};
+use dlms::apdu::{
+    AttributeRequest, DataAccessResult, GetDataResult, JoinedRead, MethodDescriptor, ReadResult, Selection,
+    VariableAccess, WriteResult,
+};
 use dlms::association::Secret;
 use dlms::association::client::{CLIENT_CONFORMANCE, Config, Connection, ConnectionError, Event, Response, Security};
 use dlms::axdr::{Data, Value};
@@ -252,6 +255,41 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         self.connection.set(request, value, self.now()).unwrap();
         self.until(|event| match event {
             Event::Response(Response::Set(result)) => Some(*result),
+            _ => None,
+        })
+    }
+
+    /// Variables by short names, and the number of blocks that they came in (0: in one piece).
+    pub(crate) fn read(
+        &mut self,
+        variables: &[VariableAccess<'_>],
+    ) -> Result<(Vec<Result<Value, DataAccessResult>>, usize), Trouble> {
+        let own = |result: ReadResult<'_>| match result {
+            ReadResult::Data(data) => Ok(Value::from(data)),
+            ReadResult::Error(error) => Err(error),
+            other => panic!("{other:?} among results"),
+        };
+        self.connection.read(variables, self.now()).unwrap();
+        let (mut collected, mut blocks) = (Vec::new(), 0);
+        self.until(|event| match event {
+            Event::Response(Response::Read(results)) => Some((results.iter().map(own).collect(), 0)),
+            Event::Response(Response::ReadBlock { raw, last }) => {
+                collected.extend_from_slice(raw);
+                blocks += 1;
+                last.then(|| match JoinedRead::from_blocks(&collected, variables.len()).unwrap() {
+                    JoinedRead::Data(data) => (vec![Ok(Value::from(data))], blocks),
+                    JoinedRead::Results(results) => (results.iter().map(own).collect(), blocks),
+                })
+            }
+            _ => None,
+        })
+    }
+
+    /// Writes one variable by its short name.
+    pub(crate) fn write(&mut self, variable: VariableAccess<'_>, value: Data<'_>) -> Result<WriteResult, Trouble> {
+        self.connection.write(&[variable], &[value], self.now()).unwrap();
+        self.until(|event| match event {
+            Event::Response(Response::Write(results)) => results.get(0),
             _ => None,
         })
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dlms::acse::Mechanism;
 use dlms::apdu::Conformance;
+use dlms::association::Referencing;
 use dlms::id::ClientSap;
 use dlms::security::{Protection, SecurityPolicy};
 use dlms::time::{ClockStatus, Date, DateTime, Time};
@@ -15,7 +16,7 @@ use super::error::Places;
 use super::objects::Builder;
 use super::schema::{
     AssociationFile, ChangeRule, ClockFile, Day, InstallationFile, LoadFile, MechanismFile, ModelFile, NamedDay,
-    PolicyFile, SetupFile,
+    PolicyFile, ReferencingFile, SetupFile,
 };
 use super::{Model, ModelAssociation, ModelError, ModelSetup};
 use crate::objects::{ClockSettings, Switch};
@@ -52,6 +53,10 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         builder.add(object)?;
     }
     let built = builder.finish();
+    let mut bases = vec![None; built.objects.len()];
+    for (base, index) in &built.names {
+        bases[*index] = Some(*base);
+    }
     let model = Model {
         name: file.name,
         manufacturer,
@@ -69,6 +74,8 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         access_of: built.access_of,
         access,
         index: built.index,
+        names: built.names,
+        bases,
     };
     for (span, column) in &built.columns {
         check_column(&model, column).map_err(|error| {
@@ -228,6 +235,10 @@ fn associations(
         associations.push(ModelAssociation {
             name: file.name.clone(),
             client,
+            referencing: match file.referencing {
+                ReferencingFile::LogicalName => Referencing::LogicalName,
+                ReferencingFile::ShortName => Referencing::ShortName,
+            },
             mechanism,
             security_setup: file.security_setup,
             conformance: conformance(places, &file.conformance)?,

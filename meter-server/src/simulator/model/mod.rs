@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use dlms::acse::Mechanism;
-use dlms::apdu::Conformance;
-use dlms::id::{ClassId, ClientSap};
+use dlms::apdu::{Conformance, MemberDescriptor};
+use dlms::association::Referencing;
+use dlms::id::{ClassId, ClientSap, ShortName};
 use dlms::obis::ObisCode;
 use dlms::security::SecurityPolicy;
 
@@ -28,8 +29,10 @@ use super::meter::events::LogKind;
 use crate::access::Rights;
 use crate::object::Object;
 use crate::objects::{ClockSettings, Switch};
-use crate::table::ObjectTable;
+use crate::table::{ObjectTable, member};
 
+/// The file of a small meter with short names.
+pub const SHORT_NAME_MODEL: &str = include_str!("../../../models/short-names.toml");
 /// The file of the built-in model.
 pub const DEFAULT_MODEL: &str = include_str!("default.toml");
 
@@ -41,6 +44,7 @@ type SharedObject = Box<dyn Object<Meter> + Send + Sync>;
 pub(crate) struct ModelAssociation {
     pub(crate) name: String,
     pub(crate) client: ClientSap,
+    pub(crate) referencing: Referencing,
     pub(crate) mechanism: Mechanism,
     pub(crate) security_setup: Option<u8>,
     pub(crate) conformance: Conformance,
@@ -75,6 +79,10 @@ pub struct Model {
     access: Vec<BTreeMap<ClientSap, RightsList>>,
     /// Object numbers by class and logical name.
     index: BTreeMap<(u16, [u8; 6]), usize>,
+    /// Object numbers by base name.
+    names: BTreeMap<ShortName, usize>,
+    /// Base names of the objects that have one.
+    bases: Vec<Option<ShortName>>,
 }
 
 impl Model {
@@ -143,6 +151,15 @@ impl ObjectTable<Meter> for Model {
             .and_then(|set| self.access.get(*set))
             .and_then(|set| set.get(&client))
             .map_or(Rights::NONE, RightsList::as_rights)
+    }
+
+    fn base(&self, index: usize) -> Option<ShortName> {
+        self.bases.get(index).copied().flatten()
+    }
+
+    fn named(&self, name: ShortName) -> Option<MemberDescriptor> {
+        let (base, index) = self.names.range(..=name).next_back()?;
+        member(self.object(*index)?, *base, name)
     }
 
     fn find(&self, class: ClassId, instance: ObisCode) -> Option<usize> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use dlms::axdr::Writer;
-use dlms::id::{AttributeId, ClassId};
+use dlms::cosem::short_name::{self, NamedObject, STRIDE};
+use dlms::id::{AttributeId, ClassId, ShortName};
 use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
@@ -12,11 +13,13 @@ use toml::Spanned;
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
+use crate::object::Object;
 use crate::objects::{
-    Association, AssociationOf, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl, ExtendedRegister,
-    ProfileGeneric, Register, SapAssignment, SecuritySetup, Switch,
+    Association, AssociationOf, AssociationSn, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl,
+    ExtendedRegister, ProfileGeneric, Register, SapAssignment, SecuritySetup, Switch,
 };
 use crate::simulator::consumption::Quantity;
+use crate::simulator::meter::Meter;
 use crate::simulator::meter::events::LogKind;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
@@ -37,10 +40,51 @@ pub(super) struct Built {
     pub(super) objects: Vec<SharedObject>,
     pub(super) access_of: Vec<usize>,
     pub(super) index: BTreeMap<(u16, [u8; 6]), usize>,
+    /// Object numbers by base name.
+    pub(super) names: BTreeMap<ShortName, usize>,
     pub(super) logs: BTreeMap<u8, u32>,
     pub(super) switch: Option<Switch>,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
+}
+
+impl Built {
+    /// Gives the next object a base name; returns the first name behind its last attribute or method.
+    fn place(&mut self, base: ShortName, object: &dyn Object<Meter>) -> Result<Option<ShortName>, String> {
+        if !base.0.is_multiple_of(STRIDE) {
+            return Err(format!("base name {base} is not a multiple of {STRIDE}"));
+        }
+        // Names from FA00 on belong to objects that every client finds there (Blue Book).
+        let reserved = match object.class().0 {
+            12 => Some(short_name::ASSOCIATION),
+            17 => Some(short_name::SAP_ASSIGNMENT),
+            _ if object.instance() == ObisCode::LOGICAL_DEVICE_NAME => Some(short_name::LOGICAL_DEVICE_NAME),
+            _ => None,
+        };
+        if reserved.is_some_and(|reserved| reserved != base) || (reserved.is_none() && base >= short_name::ASSOCIATION)
+        {
+            return Err(match reserved {
+                Some(reserved) => format!("its base name is {reserved}, not {base}"),
+                None => format!("base name {base} is reserved"),
+            });
+        }
+        let named = NamedObject::new(base, object.class(), object.version(), object.instance());
+        let end = base.0.checked_add(named.extent(object.attributes(), object.methods()));
+        let end = ShortName(end.ok_or("its names go past FFFF")?);
+        // Names of this object within another, or of another within this one.
+        let before = self.names.range(..=end).next_back().map(|(base, index)| (*base, *index));
+        if let Some((other, index)) = before {
+            let reach = self.objects.get(index).map_or(0, |object| {
+                NamedObject::new(other, object.class(), object.version(), object.instance())
+                    .extent(object.attributes(), object.methods())
+            });
+            if other >= base || other.0.saturating_add(reach) >= base.0 {
+                return Err(format!("its names {base} to {end} overlap with those of the object at {other}"));
+            }
+        }
+        self.names.insert(base, self.objects.len());
+        Ok(end.0.checked_add(STRIDE).map(ShortName))
+    }
 }
 
 /// Builds objects one entry of the file after the other.
@@ -73,6 +117,7 @@ impl<'a> Builder<'a> {
             let message = format!("there is no access set `{}`", file.access.get_ref());
             self.places.error(file.access.span(), message)
         })?;
+        let mut base = file.base_name.as_ref().map(|base| ShortName(*base.get_ref()));
         for code in file.obis.0.codes() {
             let number = self.built.objects.len();
             if number >= OBJECTS_MAX {
@@ -85,6 +130,12 @@ impl<'a> Builder<'a> {
                 Problem::Here(message) => self.places.error(span.clone(), format!("object {code}: {message}")),
                 Problem::At(span, message) => self.places.error(span, format!("object {code}: {message}")),
             })?;
+            if let (Some(found), Some(name)) = (base, &file.base_name) {
+                base = self
+                    .built
+                    .place(found, &*object)
+                    .map_err(|message| self.places.error(name.span(), format!("object {code}: {message}")))?;
+            }
             self.built.objects.push(object);
             self.built.access_of.push(access);
         }
@@ -124,6 +175,13 @@ impl<'a> Builder<'a> {
             }
             7 => self.profile(file, instance, slot)?,
             8 => Box::new(Clock { instance }),
+            12 => {
+                let version = file.version.unwrap_or(4);
+                if version > 4 {
+                    return Err(here("class 12 has versions from 0 to 4"));
+                }
+                Box::new(AssociationSn { instance, version })
+            }
             15 => Box::new(Association { instance, of: self.association_of(file)? }),
             17 => Box::new(SapAssignment { instance }),
             64 => {
@@ -141,7 +199,7 @@ impl<'a> Builder<'a> {
                 }
                 Box::new(DisconnectControl { instance })
             }
-            class => return Err(here(&format!("class {class} is not one of 1, 3, 4, 5, 7, 8, 15, 17, 64 and 70"))),
+            class => return Err(here(&format!("class {class} is not one of 1, 3, 4, 5, 7, 8, 12, 15, 17, 64 and 70"))),
         })
     }
 
@@ -272,6 +330,7 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("scaler", file.scaler.is_some(), &[3, 4, 5]),
         ("unit", file.unit.is_some(), &[3, 4, 5]),
         ("association", file.association.is_some(), &[15]),
+        ("version", file.version.is_some(), &[12]),
         ("rows", file.rows.is_some(), &[7]),
         ("period", file.period.is_some() && file.value != Some(ValueName::ProfileStatus), &[7]),
         ("capacity", file.capacity.is_some(), &[7]),

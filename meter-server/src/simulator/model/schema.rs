@@ -146,11 +146,22 @@ pub(super) enum PolicyFile {
 pub(super) struct AssociationFile {
     pub(super) name: String,
     pub(super) client: u16,
+    #[serde(default)]
+    pub(super) referencing: ReferencingFile,
     pub(super) mechanism: MechanismFile,
     pub(super) security_setup: Option<u8>,
     /// Names of the conformance block's bits.
     pub(super) conformance: Vec<Spanned<String>>,
     pub(super) max_pdu: u16,
+}
+
+/// How the objects of an association are referred to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ReferencingFile {
+    #[default]
+    LogicalName,
+    ShortName,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -168,6 +179,10 @@ pub(super) struct ObjectFile {
     pub(super) obis: Parsed<ObisPattern>,
     pub(super) class: u16,
     pub(super) access: Spanned<String>,
+    /// Base name where objects are referred to by short names. The further objects of a family follow behind it.
+    pub(super) base_name: Option<Spanned<u16>>,
+    /// Version of the class (class 12); the newest when absent.
+    pub(super) version: Option<u8>,
     /// Where the value comes from (classes 1, 3, 4 and 5).
     pub(super) value: Option<ValueName>,
     /// A value that stays, or that clients write (classes 1 and 3).

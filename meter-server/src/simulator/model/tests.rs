@@ -1,5 +1,9 @@
 //! The built-in model, and what is said about broken ones.
 
+use dlms::apdu::{AttributeDescriptor, MemberDescriptor, MethodDescriptor};
+use dlms::cosem::short_name::NamedObject;
+use dlms::id::{AttributeId, MethodId, ShortName};
+
 use super::*;
 
 /// The built-in file with one text replaced by another.
@@ -21,6 +25,43 @@ fn the_built_in_model_is_whole() {
     for index in 0..model.object_count() {
         let object = model.object(index).unwrap();
         assert_eq!(model.find(object.class(), object.instance()), Some(index));
+    }
+}
+
+#[test]
+fn the_meter_with_short_names_is_whole() {
+    let model = Model::from_toml(SHORT_NAME_MODEL).unwrap();
+    for index in 0..model.object_count() {
+        let object = model.object(index).unwrap();
+        let base = model.base(index).unwrap();
+        let named = NamedObject::new(base, object.class(), object.version(), object.instance());
+        for attribute in (1..=object.attributes()).map(AttributeId) {
+            let descriptor = AttributeDescriptor::new(object.class(), object.instance(), attribute);
+            let name = named.attribute(attribute).unwrap();
+            assert_eq!(model.named(name), Some(MemberDescriptor::Attribute(descriptor)), "{name}");
+        }
+    }
+    // The last register of the family, and its reset.
+    let last = ObisCode::new(1, 0, 2, 8, 2, 255);
+    assert_eq!(model.find(ClassId(3), last).and_then(|index| model.base(index)), Some(ShortName(0x2CF0)));
+    let reset = MethodDescriptor::new(ClassId(3), last, MethodId(1));
+    assert_eq!(model.named(ShortName(0x2D18)), Some(MemberDescriptor::Method(reset)));
+    assert_eq!([0x0000, 0x2C09, 0x2C18, 0x8000, 0xFFF8].map(|name| model.named(ShortName(name))), [None; 5]);
+}
+
+#[test]
+fn misplaced_base_names_are_told() {
+    let cases = [
+        ("base-name = 0x3000", "base-name = 0x3004", "not a multiple of 8"),
+        ("base-name = 0x3000", "base-name = 0x2C10", "overlap with those of the object at 2C30"),
+        ("base-name = 0x2B00", "base-name = 0x2BF8", "overlap with those of the object at 2BF8"),
+        ("base-name = 0x3000", "base-name = 0xFB00", "reserved"),
+        ("base-name = 0xFD00", "base-name = 0x0200", "its base name is FD00"),
+        ("class = 12", "class = 12\nversion = 5", "versions from 0 to 4"),
+    ];
+    for (from, to, message) in cases {
+        let error = Model::from_toml(&SHORT_NAME_MODEL.replacen(from, to, 1)).expect_err(to);
+        assert!(error.to_string().contains(message), "{error}");
     }
 }
 
