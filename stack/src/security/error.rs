@@ -112,6 +112,12 @@ pub enum SecurityError {
     /// The suite or the engine has no public-key cryptography.
     #[error("no public-key cryptography in this suite or engine")]
     NoCurve,
+    /// The message names a key, or a scheme to agree on one, that is not there or not known.
+    #[error("no key for what the key-info names")]
+    NoGeneralKey,
+    /// The message is for somebody else.
+    #[error("the message is for another recipient")]
+    NotRecipient,
     /// A transaction-id is missing, too long, or was used before.
     #[error("the transaction-id is missing, too long, or was used before")]
     TransactionId,
@@ -183,6 +189,8 @@ impl SecurityError {
             | Self::Signature
             | Self::PublicKey
             | Self::TransactionId
+            | Self::NoGeneralKey
+            | Self::NotRecipient
             | Self::Tag => ErrorClass::Deciphering,
             Self::Counter { lowest } => ErrorClass::Counter { lowest },
             Self::ChallengeLength { .. } | Self::ChallengeReflected | Self::Authentication => {

@@ -15,6 +15,8 @@ pub enum KeyId {
     Broadcast,
     /// Dedicated key of one association.
     Dedicated,
+    /// A key that came with a general-ciphering message, wrapped or agreed on.
+    Message,
 }
 
 impl fmt::Display for KeyId {
@@ -23,6 +25,7 @@ impl fmt::Display for KeyId {
             Self::Unicast => "global unicast key",
             Self::Broadcast => "global broadcast key",
             Self::Dedicated => "dedicated key",
+            Self::Message => "key of the message",
         })
     }
 }

@@ -13,6 +13,7 @@
 //! The receiver states the protection it demands ([`Context::set_required`]), the received octets never
 //! do. A floor moves only with a [`VerifiedCounter`], which only a verified tag yields.
 //!
+//! - [`general`] protects with a key that the message names or brings along, and signs APDUs.
 //! - [`public_key`] signs, verifies and agrees on keys in suites 1 and 2, by the [`Curves`] of the engine.
 //!
 //! **Not supported:** compression (V.44).
@@ -21,6 +22,7 @@ mod control;
 mod counter;
 mod crypto;
 mod error;
+pub mod general;
 mod header;
 pub mod hls;
 mod keys;

@@ -121,6 +121,11 @@ impl<C: Crypto> Context<C> {
         self.broadcast_accepted = accepted;
     }
 
+    /// Whether received APDUs may use the broadcast key.
+    pub(super) const fn broadcast_accepted(&self) -> bool {
+        self.broadcast_accepted
+    }
+
     /// Sets the peer's system title, from the AARQ or AARE or from configuration.
     pub fn set_peer_title(&mut self, title: SystemTitle) {
         self.peer_title = Some(title);
@@ -236,11 +241,21 @@ impl<C: Crypto> Context<C> {
         apdu: &mut [u8],
         floor: impl FnOnce(KeyId) -> ReceiveFloor,
     ) -> Result<Unprotected, SecurityError> {
+        self.unprotect_layer(apdu, self.required, floor)
+    }
+
+    /// The same where the APDU is one of several layers, which together satisfy what is required.
+    pub(super) fn unprotect_layer(
+        &self,
+        apdu: &mut [u8],
+        required: Protection,
+        floor: impl FnOnce(KeyId) -> ReceiveFloor,
+    ) -> Result<Unprotected, SecurityError> {
         let header = ProtectedHeader::parse(apdu)?;
         let key_id = self.check_control(header.envelope, header.control)?;
         let protection = header.control.protection();
-        if !protection.covers(self.required) {
-            return Err(SecurityError::PolicyNotMet { required: self.required, found: protection });
+        if !protection.covers(required) {
+            return Err(SecurityError::PolicyNotMet { required, found: protection });
         }
         if key_id == KeyId::Broadcast && !self.broadcast_accepted {
             return Err(SecurityError::NoKey(key_id));
@@ -316,7 +331,7 @@ impl<C: Crypto> Context<C> {
     }
 
     /// Checks what the control octet says by itself, and gives the key it selects.
-    fn check_control(&self, envelope: Envelope, control: SecurityControl) -> Result<KeyId, SecurityError> {
+    pub(super) fn check_control(&self, envelope: Envelope, control: SecurityControl) -> Result<KeyId, SecurityError> {
         if control.is_compressed() {
             return Err(SecurityError::Compressed);
         }
@@ -327,17 +342,18 @@ impl<C: Crypto> Context<C> {
         envelope.key(control)
     }
 
-    fn key(&self, id: KeyId) -> Result<&C::Key, SecurityError> {
+    pub(super) fn key(&self, id: KeyId) -> Result<&C::Key, SecurityError> {
         match id {
             KeyId::Unicast => Some(&self.unicast),
             KeyId::Broadcast => self.broadcast.as_ref(),
             KeyId::Dedicated => self.dedicated.as_ref(),
+            KeyId::Message => None,
         }
         .ok_or(SecurityError::NoKey(id))
     }
 
     /// Control octet and authentication key, with which all authenticated data begins.
-    fn prefix(&self, control: SecurityControl) -> Result<&[u8], SecurityError> {
+    pub(super) fn prefix(&self, control: SecurityControl) -> Result<&[u8], SecurityError> {
         self.authentication.as_ref().map(|prefixes| prefixes.get(control)).ok_or(SecurityError::NoAuthenticationKey)
     }
 
@@ -412,7 +428,7 @@ impl Prefixes {
 }
 
 /// Initialization vector: the system title of the sender, then the counter.
-fn iv(sender: SystemTitle, counter: u32) -> [u8; 12] {
+pub(super) fn iv(sender: SystemTitle, counter: u32) -> [u8; 12] {
     let [a, b, c, d, e, f, g, h] = sender.0;
     let [i, j, k, l] = counter.to_be_bytes();
     [a, b, c, d, e, f, g, h, i, j, k, l]

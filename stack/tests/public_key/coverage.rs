@@ -4,7 +4,7 @@ use dlms::security::RustCrypto;
 use toml::Value;
 
 use crate::vectors::{Ledger, all};
-use crate::{agreement, curves, hls7};
+use crate::{agreement, curves, general, hls7};
 
 /// Vectors that no check matches, each with its reason.
 const EXCEPTIONS: [(&str, &str); 0] = [];
@@ -14,6 +14,9 @@ fn every_vector_is_matched_or_named_with_a_reason() {
     let mut ledger = Ledger::new();
     curves::verify::<RustCrypto>(&mut ledger);
     agreement::derive::<RustCrypto>(&mut ledger);
+    general::ciphering::<RustCrypto>(&mut ledger);
+    general::signing::<RustCrypto>(&mut ledger);
+    general::layered(&mut ledger);
     hls7::passes::<RustCrypto>(&mut ledger);
     let mut missing = Vec::new();
     for (section, vectors) in all() {

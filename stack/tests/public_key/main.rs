@@ -5,5 +5,6 @@
 mod agreement;
 mod coverage;
 mod curves;
+mod general;
 mod hls7;
 mod vectors;
