@@ -112,15 +112,14 @@ impl<'a, T: FromData<'a>> FromData<'a> for Array<'a, T> {
     const EXPECTED: &'static str = "array";
 
     fn from_data(data: Data<'a>) -> Result<Self, TypeError> {
-        data.as_array().map(Self::Received).ok_or(TypeError::new(Self::EXPECTED, &data))
+        // Some meters send a structure for an array.
+        data.as_sequence().map(Self::Received).ok_or(TypeError::new(Self::EXPECTED, &data))
     }
 
     fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-        let array = Self::from_data(data)?;
-        if let Self::Received(elements) = array {
-            elements.iter().try_for_each(|element| T::from_exact(element).map(drop))?;
-        }
-        Ok(array)
+        let elements = data.as_array().ok_or(TypeError::new(Self::EXPECTED, &data))?;
+        elements.iter().try_for_each(|element| T::from_exact(element).map(drop))?;
+        Ok(Self::Received(elements))
     }
 }
 

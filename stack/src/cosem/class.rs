@@ -1,5 +1,7 @@
 //! Classes as data.
 
+use super::TypeError;
+use crate::axdr::Data;
 use crate::id::{AttributeId, ClassId, MethodId};
 
 /// What there is to know about an interface class without an object of it, in all its versions.
@@ -47,6 +49,7 @@ pub struct AttributeInfo {
     pub data_type: &'static str,
     /// What it holds.
     pub about: &'static str,
+    pub(super) check: Check,
 }
 
 /// A method of a [`Class`].
@@ -64,6 +67,30 @@ pub struct MethodInfo {
     pub parameter_type: &'static str,
     /// What it does.
     pub about: &'static str,
+    pub(super) check: Check,
+}
+
+/// Reads data as the type of a member.
+pub(super) type Check = for<'a> fn(Data<'a>) -> Result<(), TypeError>;
+
+impl AttributeInfo {
+    /// Whether `data` is of the very type that the class says, to its last element.
+    ///
+    /// # Errors
+    /// [`TypeError`] when it is not.
+    pub fn check(&self, data: Data<'_>) -> Result<(), TypeError> {
+        (self.check)(data).map_err(|error| error.of(self.name))
+    }
+}
+
+impl MethodInfo {
+    /// Whether `data` is of the very type that the class says for the parameter, to its last element.
+    ///
+    /// # Errors
+    /// [`TypeError`] when it is not.
+    pub fn check(&self, data: Data<'_>) -> Result<(), TypeError> {
+        (self.check)(data).map_err(|error| error.of(self.name))
+    }
 }
 
 /// Whether an attribute changes by itself.

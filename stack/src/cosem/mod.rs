@@ -37,17 +37,36 @@ mod names;
 pub mod server;
 mod typed;
 
+pub mod action;
+pub mod activity_calendar;
 pub mod association_ln;
+pub mod association_sn;
+pub mod auto_answer;
+pub mod auto_connect;
 pub mod clock;
+pub mod common;
 pub mod data;
 pub mod demand_register;
 pub mod disconnect_control;
 pub mod extended_register;
+pub mod hdlc_setup;
+pub mod image_transfer;
+pub mod local_port_setup;
+pub mod mbus_slave_port_setup;
+pub mod modem_configuration;
 pub mod profile_generic;
 pub mod register;
+pub mod register_activation;
+pub mod register_monitor;
 pub mod sap_assignment;
+pub mod schedule;
+pub mod script_table;
 pub mod security_setup;
 pub mod short_name;
+pub mod single_action_schedule;
+pub mod special_days_table;
+pub mod twisted_pair_setup;
+pub mod utility_tables;
 
 #[cfg(test)]
 mod tests;

@@ -141,6 +141,10 @@ macro_rules! interface_class {
                 data_type: <<$attribute as $crate::cosem::Attribute>::Value<'static>
                     as $crate::cosem::FromData<'static>>::EXPECTED,
                 about: concat!($($attribute_doc),*).trim_ascii(),
+                check: |data| {
+                    <<$attribute as $crate::cosem::Attribute>::Value<'_> as $crate::cosem::FromData<'_>>
+                        ::from_exact(data).map(drop)
+                },
             }),*],
             methods: &[$($crate::cosem::MethodInfo {
                 id: $crate::id::MethodId($method_id),
@@ -150,6 +154,10 @@ macro_rules! interface_class {
                 parameter_type: <<$method as $crate::cosem::Method>::Parameter<'static>
                     as $crate::cosem::FromData<'static>>::EXPECTED,
                 about: concat!($($method_doc),*).trim_ascii(),
+                check: |data| {
+                    <<$method as $crate::cosem::Method>::Parameter<'_> as $crate::cosem::FromData<'_>>
+                        ::from_exact(data).map(drop)
+                },
             }),*],
             short_name_methods: &[$((0, $offset) $(, ($next_since, $next_offset))*)?],
         };

@@ -149,3 +149,34 @@ fn context() {
     assert_eq!(written(&context), octets);
     assert_eq!(read(&hex!("16 02")), Ok(AssociationStatus::Associated));
 }
+
+#[test]
+fn short_names_of_objects() {
+    use crate::cosem::association_sn::{self, BaseName, ObjectListElement};
+    // Base names are numbers with a sign on the wire: FD00 looks negative.
+    let octets = hex!(
+        "01 02 02 04 10 0BB8 12 0008 11 00 09 06 0000010000FF
+               02 04 10 FD00 12 0001 11 00 09 06 00002A0000FF"
+    );
+    let list = association_sn::ObjectList::decode(Data::from_slice(&octets).unwrap()).unwrap();
+    let objects: Vec<_> = list.iter().map(Result::unwrap).collect();
+    assert_eq!((objects[0].base_name, objects[1].base_name), (BaseName(0x0BB8), BaseName(0xFD00)));
+    assert_eq!((objects[0].class_id, objects[0].logical_name), (ClassId(8), ObisCode::CLOCK));
+    assert_eq!(written(&Array::from(&objects[..])), octets);
+    // Other implementations send the base name without a sign.
+    let unsigned: ObjectListElement = read(&hex!("02 04 12 FD00 12 0001 11 00 09 06 00002A0000FF")).unwrap();
+    assert_eq!(unsigned, objects[1]);
+}
+
+#[test]
+fn lesson_17_rights_of_short_name_associations_change_in_version_4() {
+    use crate::cosem::association_sn;
+    let octets = hex!("01 01 02 03 10 0BB8 01 01 02 03 0F 02 16 06 00 01 01 02 02 0F 01 16 01");
+    let data = Data::from_slice(&octets).unwrap();
+    let old = association_sn::AccessRightsListV2::decode(data).unwrap().iter().next().unwrap().unwrap();
+    let new = association_sn::AccessRightsList::decode(data).unwrap().iter().next().unwrap().unwrap();
+    let old = old.attributes.iter().next().unwrap().unwrap().mode.rights().unwrap();
+    let new = new.attributes.iter().next().unwrap().unwrap().mode.rights().unwrap();
+    assert!(old.read && old.write && !new.read && new.write);
+    assert_eq!(association_sn::AccessRightsListV2::VERSIONS, 2..=3);
+}
