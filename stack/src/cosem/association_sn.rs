@@ -2,9 +2,9 @@
 
 use super::action::MonitoredValue;
 use super::association_ln::{ObjectId, User, v1, v3};
-use super::{Any, Array, FromData, ToData, TypeError};
-use crate::axdr::{BufferFull, Data, Writer};
-use crate::id::ClassId;
+use super::short_name::NamedObject;
+use super::{Any, Array};
+use crate::id::ShortName;
 use crate::obis::ObisCode;
 
 interface_class! {
@@ -12,7 +12,7 @@ interface_class! {
     "Association SN" = 12, versions 0..=4, methods at 0x20;
     attributes {
         /// The visible objects and their base names.
-        2 ObjectList object_list, static select [1, 2]: Array<'a, ObjectListElement>;
+        2 ObjectList object_list, static select [1, 2]: Array<'a, NamedObject>;
         /// What may be done with each object; modes as in version 1 of the association with logical names.
         3 AccessRightsListV2 access_rights_list_v2 "access_rights_list", static since 2 until 3:
             Array<'a, AccessRightsV2<'a>>;
@@ -27,9 +27,9 @@ interface_class! {
     }
     methods {
         /// The objects of a class.
-        1 GetListByClassId getlist_by_classid until 0: u16 => Array<'a, ObjectListElement>;
+        1 GetListByClassId getlist_by_classid until 0: u16 => Array<'a, NamedObject>;
         /// An object by its name.
-        2 GetObjectByLogicalName getobj_by_logicalname until 0: ObjectId => ObjectListElement;
+        2 GetObjectByLogicalName getobj_by_logicalname until 0: ObjectId => NamedObject;
         /// Reads attributes by logical name.
         3 ReadByLogicalName read_by_logicalname: Array<'a, MonitoredValue> => Any<'a>;
         /// Sets a new password for low level security.
@@ -53,54 +53,11 @@ pub mod object_list_selector {
     pub const OBJECT_ID: u8 = 2;
 }
 
-/// The base name of an object: its attribute n is at `base + 8 (n - 1)`. A number with a sign on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BaseName(pub u16);
-
-impl FromData<'_> for BaseName {
-    const EXPECTED: &'static str = "base name";
-
-    fn from_data(data: Data<'_>) -> Result<Self, TypeError> {
-        match data {
-            Data::Long(name) => Ok(Self(name.cast_unsigned())),
-            _ => data.as_u16().map(Self).ok_or(TypeError::new(Self::EXPECTED, &data)),
-        }
-    }
-
-    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
-        match data {
-            Data::Long(name) => Ok(Self(name.cast_unsigned())),
-            _ => Err(TypeError::new(Self::EXPECTED, &data)),
-        }
-    }
-}
-
-impl ToData for BaseName {
-    fn to_data(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
-        writer.long(self.0.cast_signed())
-    }
-}
-
-structure! {
-    /// A visible object.
-    #[derive(Eq, Hash)]
-    ObjectListElement "structure of object list element" {
-        /// Base name.
-        base_name: BaseName,
-        /// Interface class.
-        class_id: ClassId,
-        /// Version of the class.
-        version: u8,
-        /// Logical name.
-        logical_name: ObisCode,
-    }
-}
-
 structure! {
     /// What may be done with an object, in versions 2 and 3.
     AccessRightsV2<'a> "structure of access rights" {
         /// Base name.
-        base_name: BaseName,
+        base_name: ShortName,
         /// Rights to each attribute.
         attributes: Array<'a, v1::AttributeAccess<'a>>,
         /// Rights to each method.
@@ -112,7 +69,7 @@ structure! {
     /// What may be done with an object, in version 4.
     AccessRights<'a> "structure of access rights" {
         /// Base name.
-        base_name: BaseName,
+        base_name: ShortName,
         /// Rights to each attribute.
         attributes: Array<'a, v3::AttributeAccess<'a>>,
         /// Rights to each method.

@@ -158,24 +158,4 @@ impl ClassVersion {
     pub fn last_method(self) -> MethodId {
         self.methods().map(|info| info.id).max().unwrap_or(MethodId(0))
     }
-
-    /// Short name referencing: the offset of a method from the object's base name. `None` for a class that has no place
-    /// for methods there, and for an index below 1.
-    #[must_use]
-    pub fn short_name_of_method(self, id: MethodId) -> Option<u16> {
-        let (_, first) = self.class.short_name_methods.iter().rev().find(|(since, _)| *since <= self.version)?;
-        eights_from(*first, id.0)
-    }
-}
-
-/// Short name referencing: the offset of an attribute from the object's base name, the same in all classes. `None` for
-/// an index below 1.
-#[must_use]
-pub fn short_name_of_attribute(id: AttributeId) -> Option<u16> {
-    eights_from(0, id.0)
-}
-
-fn eights_from(first: u16, id: i8) -> Option<u16> {
-    let steps = u16::try_from(id).ok()?.checked_sub(1)?;
-    first.checked_add(steps.checked_mul(8)?)
 }

@@ -72,7 +72,7 @@ pub mod utility_tables;
 mod tests;
 
 pub use array::{Array, Items};
-pub use class::{AttributeInfo, Class, ClassVersion, MethodInfo, Nature, short_name_of_attribute};
+pub use class::{AttributeInfo, Class, ClassVersion, MethodInfo, Nature};
 pub use names::{CLASSES, attribute_name, class, class_name, class_version, method_name};
 pub use server::{Answer, Part, Reply};
 pub use typed::{Any, Enumerated, FromData, Text, ToData, TypeError, Utf8, Zero};

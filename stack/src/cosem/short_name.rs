@@ -39,18 +39,21 @@ pub const OBJECT_LIST: ShortName = ShortName(0xFA08);
 
 /// Offset of method 1 from the base name; `None` for a class whose methods, if it has any, no source places.
 #[must_use]
-pub const fn method_offset(class: ClassId, version: u8) -> Option<u16> {
+pub fn method_offset(class: ClassId, version: u8) -> Option<u16> {
+    if let Some(class) = super::class(class) {
+        return class.short_name_methods.iter().rev().find(|(since, _)| *since <= version).map(|(_, offset)| *offset);
+    }
+    // Classes that have no table.
     Some(match (class.0, version) {
-        (11, _) => 0x10,
-        (9 | 10 | 12 | 17 | 70 | 122 | 123, _) | (65, 0) => 0x20,
-        (3 | 61, _) | (64, 0) => 0x28,
-        (6 | 30 | 68 | 115 | 153, _) | (64, 1) => 0x30,
-        (4 | 29 | 100, _) | (40, 0) => 0x38,
-        (18, _) | (65, 1) => 0x40,
-        (5 | 66, _) => 0x48,
-        (20 | 124, _) => 0x50,
-        (7 | 112, _) => 0x58,
-        (8 | 42 | 48, _) | (72, 0) => 0x60,
+        (122 | 123, _) | (65, 0) => 0x20,
+        (61, _) => 0x28,
+        (30 | 68 | 115 | 153, _) => 0x30,
+        (100, _) | (40, 0) => 0x38,
+        (65, 1) => 0x40,
+        (66, _) => 0x48,
+        (124, _) => 0x50,
+        (112, _) => 0x58,
+        (42 | 48, _) | (72, 0) => 0x60,
         (113, _) => 0x68,
         (67, _) => 0x80,
         (111, _) => 0x98,
@@ -86,11 +89,8 @@ impl NamedObject {
 
     /// Name of a method; `None` where [`method_offset`] knows no place for the class's methods.
     #[must_use]
-    pub const fn method(&self, method: MethodId) -> Option<ShortName> {
-        match method_offset(self.class, self.version) {
-            Some(offset) => at(self.base, offset, method.0),
-            None => None,
-        }
+    pub fn method(&self, method: MethodId) -> Option<ShortName> {
+        at(self.base, method_offset(self.class, self.version)?, method.0)
     }
 
     /// What `name` stands for in this object, which has so many attributes and methods; `None` for anything else.
@@ -142,11 +142,10 @@ impl FromData<'_> for NamedObject {
         let refused = TypeError::new(Self::EXPECTED, &data);
         let [base, class, version, instance] = data.as_members().ok_or(refused)?;
         Ok(Self {
-            // The base name is signed: names from 8000 on are negative. Some meters send it without a sign.
-            base: base.as_i16().map(ShortName::from).or(base.as_u16().map(ShortName)).ok_or(refused)?,
-            class: ClassId(class.as_u16().ok_or(refused)?),
-            version: version.as_u8().ok_or(refused)?,
-            instance: instance.as_obis().ok_or(refused)?,
+            base: FromData::from_data(base)?,
+            class: FromData::from_data(class)?,
+            version: FromData::from_data(version)?,
+            instance: FromData::from_data(instance)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::apdu::Conformance;
 use crate::axdr::{BitString, BufferFull, Data, Sequence, Writer};
-use crate::id::{AttributeId, ClassId, MethodId};
+use crate::id::{AttributeId, ClassId, MethodId, ShortName};
 use crate::obis::ObisCode;
 use crate::time::{ClockStatus, Date, DateTime, Time};
 use crate::unit::{ScalerUnit, Unit};
@@ -151,6 +151,11 @@ simple! {
     ClassId, "class identifier", Data::LongUnsigned(_), |data| data.as_u16().map(Self), |value, writer| writer.long_unsigned(value.0);
     AttributeId, "attribute index", Data::Integer(_), |data| data.as_i8().map(Self), |value, writer| writer.integer(value.0);
     MethodId, "method index", Data::Integer(_), |data| data.as_i8().map(Self), |value, writer| writer.integer(value.0);
+    // A number with a sign: names from 8000 on are negative. Some meters send them without.
+    ShortName, "base name", Data::Long(_), |data| match data {
+        Data::Long(name) => Some(Self::from(name)),
+        _ => data.as_u16().map(Self),
+    }, |value, writer| writer.long((*value).into());
     ClockStatus, "clock status", Data::Unsigned(_), |data| data.as_u8().map(Self), |value, writer| writer.unsigned(value.0);
     Unit, "unit", Data::Enum(_), |data| data.as_u8().map(Self), |value, writer| writer.enumerated(value.0);
     Conformance, "conformance", Data::BitString(_), |data| conformance(&data), |value, writer| {

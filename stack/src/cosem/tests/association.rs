@@ -152,7 +152,9 @@ fn context() {
 
 #[test]
 fn short_names_of_objects() {
-    use crate::cosem::association_sn::{self, BaseName, ObjectListElement};
+    use crate::cosem::association_sn;
+    use crate::cosem::short_name::NamedObject;
+    use crate::id::ShortName;
     // Base names are numbers with a sign on the wire: FD00 looks negative.
     let octets = hex!(
         "01 02 02 04 10 0BB8 12 0008 11 00 09 06 0000010000FF
@@ -160,11 +162,11 @@ fn short_names_of_objects() {
     );
     let list = association_sn::ObjectList::decode(Data::from_slice(&octets).unwrap()).unwrap();
     let objects: Vec<_> = list.iter().map(Result::unwrap).collect();
-    assert_eq!((objects[0].base_name, objects[1].base_name), (BaseName(0x0BB8), BaseName(0xFD00)));
-    assert_eq!((objects[0].class_id, objects[0].logical_name), (ClassId(8), ObisCode::CLOCK));
+    assert_eq!((objects[0].base, objects[1].base), (ShortName(0x0BB8), ShortName(0xFD00)));
+    assert_eq!((objects[0].class, objects[0].instance), (ClassId(8), ObisCode::CLOCK));
     assert_eq!(written(&Array::from(&objects[..])), octets);
     // Other implementations send the base name without a sign.
-    let unsigned: ObjectListElement = read(&hex!("02 04 12 FD00 12 0001 11 00 09 06 00002A0000FF")).unwrap();
+    let unsigned: NamedObject = read(&hex!("02 04 12 FD00 12 0001 11 00 09 06 00002A0000FF")).unwrap();
     assert_eq!(unsigned, objects[1]);
 }
 
