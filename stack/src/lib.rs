@@ -9,7 +9,7 @@
 //! | A-XDR | [`axdr`], [`deviation`] |
 //! | application protocol data units | [`acse`], [`apdu`] |
 //! | security | [`security`] |
-//! | links | [`link`], [`hdlc`], [`wrapper`] |
+//! | links | [`link`], [`hdlc`], [`wrapper`], [`gateway`] |
 //! | associations | [`association`] |
 //! | interface classes | [`cosem`] |
 //! | customer ports | [`p1`] |
@@ -116,6 +116,7 @@ pub mod association;
 pub mod axdr;
 pub mod cosem;
 pub mod deviation;
+pub mod gateway;
 pub mod hdlc;
 pub mod id;
 pub mod instant;

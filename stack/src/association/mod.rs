@@ -4,6 +4,7 @@
 //! state machines that negotiate, authenticate, cipher, cut long values into blocks and join them again.
 
 pub mod client;
+pub mod push;
 pub mod server;
 
 mod hls_pass;

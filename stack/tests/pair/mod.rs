@@ -8,7 +8,7 @@ use dlms::acse::Mechanism;
 use dlms::apdu::*;
 use dlms::association::client::{self, Config, Event, Security};
 use dlms::association::server::{
-    Access, Association, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig,
+    Access, Association, AssociationConfig, AuditEvent, Cursor, Device, Progress, Routed, Routing, SecurityConfig,
 };
 use dlms::association::{Referencing, Secret};
 use dlms::axdr::{Data, Value, Writer};
@@ -21,6 +21,8 @@ use dlms::wrapper::client::Wrapper;
 pub const GUEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 pub const GAK: [u8; 16] =
     [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF];
+/// The key of pushes, which no association uses.
+pub const PUSH_KEY: [u8; 16] = [0x77; 16];
 pub const CLIENT_TITLE: SystemTitle = SystemTitle(*b"MMM\0\0\0\0\x01");
 pub const SERVER_TITLE: SystemTitle = SystemTitle(*b"MMM\0\0\xBCaN");
 pub const READER: ClientSap = ClientSap(17);
@@ -53,6 +55,9 @@ pub struct Meter {
     pub invoked: u32,
     pub max_pdu: u16,
     pub policy: Option<Protection>,
+    /// APDUs for the device "slave" of network 0 are taken, those for others refused.
+    pub is_gateway: bool,
+    pub routed: Vec<Vec<u8>>,
 }
 
 pub const REGISTER: AttributeDescriptor =
@@ -165,6 +170,28 @@ impl Device for Meter {
         objects.into_iter().find_map(|(base, class, instance, attributes, methods)| {
             NamedObject::new(ShortName(base), class, 0, instance).member(name, attributes, methods)
         })
+    }
+
+    fn push_security(&self, _: ClientSap, _: ServerSap) -> Option<SecurityConfig<'_>> {
+        Some(SecurityConfig {
+            setup: 1,
+            suite: Suite::Suite0,
+            policy: Protection::AUTHENTICATED_ENCRYPTED,
+            encryption_key: &PUSH_KEY,
+            authentication_key: &GAK,
+            system_title: SERVER_TITLE,
+        })
+    }
+
+    fn route(&mut self, routed: &Routed<'_>) -> Routing {
+        match (routed.network, routed.device) {
+            (_, _) if !self.is_gateway => Routing::NotAGateway,
+            (0, b"slave") => {
+                self.routed.push(routed.apdu.to_vec());
+                Routing::Taken
+            }
+            _ => Routing::Unreachable,
+        }
     }
 
     fn take_counter(&mut self, _: ServerSap, _: u8) -> Option<u32> {
@@ -403,7 +430,7 @@ fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
                 .collect(),
         ),
         Event::Failed(error) => Happened::Failed(error),
-        Event::Notification { .. } | Event::Unreadable(_) => Happened::Notification,
+        Event::Notification { .. } | Event::Unreadable(_) | Event::Foreign(_) => Happened::Notification,
         Event::Released => Happened::Released,
         Event::Closed(error) => Happened::Closed(error),
     })

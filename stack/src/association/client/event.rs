@@ -24,6 +24,9 @@ pub enum Event<'a> {
         /// Protection that it was found to have; check it before believing.
         protection: Protection,
     },
+    /// A ciphered APDU that is no answer and that the keys of the association do not open: a notification under other
+    /// keys, for a [`push::Receiver`](crate::association::push::Receiver).
+    Foreign(&'a [u8]),
     /// Something that the server sent of its own accord, and that cannot be decoded.
     Unreadable(DecodeError),
     /// The association was released and the link closed, as asked for.

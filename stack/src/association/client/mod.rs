@@ -4,11 +4,13 @@ mod access;
 mod config;
 mod error;
 mod event;
+mod notification;
 mod open;
 mod receive;
 mod request;
 mod session;
 mod short_name;
+mod unconfirmed;
 
 pub use access::{AccessItem, AccessOptions};
 pub use config::{CLIENT_CONFORMANCE, Config, SHORT_NAME_CONFORMANCE, Security};
@@ -18,10 +20,12 @@ pub use event::{Event, Negotiated, Response};
 use core::ops::Range;
 
 use crate::Instant;
-use crate::link::{Link, Storage};
+use crate::apdu::LongInvokeIdAndPriority;
+use crate::link::{Events, Link, Storage};
 use crate::security::hls::Challenge;
 use crate::security::{Crypto, InvocationCounter, Protection, Random};
 
+use notification::CONFIRMATIONS;
 use receive::decode_event;
 use request::Pending;
 use session::Session;
@@ -66,6 +70,10 @@ pub struct Connection<L, C: Crypto, R, B> {
     deadline: Option<Instant>,
     now: Instant,
     ready: Ready,
+    /// Notifications that the user has seen and that are to be confirmed, with the protection that they had.
+    confirmations: Events<(LongInvokeIdAndPriority, Protection), CONFIRMATIONS>,
+    /// Answers that came too late or were to nothing.
+    late_answers: u32,
     /// A request that failed, to be told.
     failed: Option<RequestError>,
     /// How the connection will have ended once the link is down.
@@ -106,7 +114,10 @@ enum Ready {
     /// The APDU was given out; its storage is still lent.
     Lent {
         ask_next: Option<u32>,
+        confirm: Option<(LongInvokeIdAndPriority, Protection)>,
     },
+    /// A ciphered APDU in the link's storage that this association has no keys for.
+    Foreign,
 }
 
 /// A plain APDU that the user is to see.
@@ -118,6 +129,8 @@ struct Received {
     list: usize,
     /// The block to be acknowledged once the user has seen this one.
     ask_next: Option<u32>,
+    /// The notification to be confirmed once the user has seen it.
+    confirm: Option<LongInvokeIdAndPriority>,
 }
 
 /// How a connection ended.
@@ -146,6 +159,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             deadline: None,
             now: Instant::from_millis(0),
             ready: Ready::Nothing,
+            confirmations: Events::new(),
+            late_answers: 0,
             failed: None,
             end: None,
             ended: None,
@@ -188,6 +203,12 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             }
             _ => self.config.security.as_ref().map(|security| security.receive_floor),
         }
+    }
+
+    /// How many answers were dropped because they came too late, or to a request that nobody made.
+    #[must_use]
+    pub const fn late_answers(&self) -> u32 {
+        self.late_answers
     }
 
     /// The link below.
@@ -242,20 +263,28 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// The next event. What the event before it lent goes back to the link; the block after a lent block is
     /// asked for now.
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
-        if let Ready::Lent { ask_next } = self.ready {
+        if let Ready::Lent { ask_next, confirm } = self.ready {
             self.ready = Ready::Nothing;
             self.link.release_apdu();
+            if let Some(confirm) = confirm {
+                self.confirmations.push(confirm);
+            }
             if let Some(number) = ask_next {
                 self.ask_next(number);
             }
         }
         self.pump();
+        self.confirm_next();
         if let Some(error) = self.failed.take() {
             return Some(Event::Failed(error));
         }
         match core::mem::replace(&mut self.ready, Ready::Nothing) {
             Ready::Associated(negotiated) => return Some(Event::Associated(negotiated)),
-            Ready::Apdu(Received { plain, protection, list, ask_next }) => {
+            Ready::Foreign => {
+                self.ready = Ready::Lent { ask_next: None, confirm: None };
+                return Some(Event::Foreign(self.link.apdu()));
+            }
+            Ready::Apdu(Received { plain, protection, list, ask_next, confirm }) => {
                 // A block that cannot be decoded ends the request: no further one is asked for.
                 let broken = ask_next.is_some() && {
                     let octets = self.link.apdu().get(plain.clone()).unwrap_or_default();
@@ -264,7 +293,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 if broken {
                     self.pending = None;
                 }
-                self.ready = Ready::Lent { ask_next: ask_next.filter(|_| !broken) };
+                let confirm = confirm.map(|invoke| (invoke, protection));
+                self.ready = Ready::Lent { ask_next: ask_next.filter(|_| !broken), confirm };
                 let octets = self.link.apdu().get(plain).unwrap_or_default();
                 return Some(decode_event(octets, protection, list));
             }

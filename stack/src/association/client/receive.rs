@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::error::{ConnectionError, ProtocolError, RequestError};
 use super::event::{Event, Response};
+use super::notification::{is_ciphered_notification, is_unsolicited, to_confirm};
 use super::request::{Pending, Service};
 use super::{Connection, End, Ready, Received, State};
 use crate::apdu::{
@@ -52,7 +53,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 }
                 Some(LinkEvent::Apdu) => {
                     self.handle_apdu();
-                    if !matches!(self.ready, Ready::Apdu(_)) {
+                    if !matches!(self.ready, Ready::Apdu(_) | Ready::Foreign) {
                         self.link.release_apdu();
                     }
                 }
@@ -64,7 +65,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let tag = self.link.apdu().first().copied().unwrap_or_default();
         match core::mem::replace(&mut self.state, State::LinkClosing) {
             State::AwaitAare { session, challenge } if tag == 0x61 => self.handle_aare(session, challenge),
-            State::AwaitHls { session, challenge } if !is_unsolicited(tag) && !is_refusal(tag) => {
+            State::AwaitHls { session, challenge }
+                if !is_unsolicited(tag) && !is_ciphered_notification(tag) && !is_refusal(tag) =>
+            {
                 self.handle_hls_reply(session, &challenge);
             }
             state @ (State::AwaitAare { .. } | State::AwaitHls { .. }) => {
@@ -95,23 +98,31 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     fn show_unsolicited(&mut self, tag: u8) {
         if is_unsolicited(tag) {
             let plain = 0..self.link.apdu().len();
-            self.ready = Ready::Apdu(Received { plain, protection: Protection::NONE, list: 0, ask_next: None });
+            let protection = Protection::NONE;
+            self.ready = Ready::Apdu(Received { plain, protection, list: 0, ask_next: None, confirm: None });
+        } else if is_ciphered_notification(tag) {
+            self.ready = Ready::Foreign;
         }
     }
 
     fn handle_answer(&mut self, tag: u8) {
         let (plain, protection) = match self.unwrap(tag) {
             Ok(unwrapped) => unwrapped,
+            Err(_) if self.is_foreign() => {
+                self.ready = Ready::Foreign;
+                return;
+            }
             // An answer that cannot be believed fails the request; without one it is noise.
             Err(error) => return self.fail(RequestError::Security(error)),
         };
         let Some(octets) = self.link.apdu().get(plain.clone()) else { return };
         let verdict = judge(octets, self.pending.as_ref());
         match verdict {
-            Verdict::Drop => {}
+            Verdict::Drop => self.count_late(),
             Verdict::Fail(error) => self.fail(error),
             Verdict::Show { ask_next } => {
                 let notification = octets.first().copied().is_some_and(is_unsolicited);
+                let confirm = to_confirm(octets).filter(|_| self.is_protected_enough(protection));
                 let list = self.pending.map_or(0, |pending| pending.list);
                 if !notification {
                     self.deadline = None;
@@ -120,7 +131,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                         None => None,
                     };
                 }
-                self.ready = Ready::Apdu(Received { plain, protection, list, ask_next });
+                self.ready = Ready::Apdu(Received { plain, protection, list, ask_next, confirm });
             }
             Verdict::Acknowledged { number } => self.acknowledged(number),
         }
@@ -346,11 +357,6 @@ fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
             ActionResponse::NextPBlock { .. } => return unexpected("action-response-next-pblock"),
         },
     })
-}
-
-/// DataNotification, EventNotification, InformationReport: nobody asked for them.
-const fn is_unsolicited(tag: u8) -> bool {
-    matches!(tag, 0x0F | 0xC2 | 0x18)
 }
 
 /// ExceptionResponse and ConfirmedServiceError.

@@ -9,8 +9,8 @@ use super::answer::{
 use super::device::{Access, AuditEvent, Device};
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{
-    AccessRequest, ActionRequest, Conformance, ExceptionResponse, GetRequest, InvokeIdAndPriority,
-    LongInvokeIdAndPriority, SetRequest, tag,
+    AccessRequest, ActionRequest, Conformance, DataNotificationConfirm, ExceptionResponse, GetRequest,
+    InvokeIdAndPriority, LongInvokeIdAndPriority, SetRequest, tag,
 };
 use crate::association::Referencing;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
@@ -41,6 +41,8 @@ pub struct Association<C: Crypto, B> {
     pub(super) server: ServerSap,
     pub(super) state: State<C>,
     pub(super) transfers: Transfers<B>,
+    /// A notification that the client confirmed.
+    pub(super) confirmation: Option<(LongInvokeIdAndPriority, Protection)>,
 }
 
 /// What exists in each state, and only then.
@@ -89,7 +91,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     /// An association that is not open yet.
     pub const fn new(client: ClientSap, server: ServerSap, storage: B) -> Self {
         let transfers = Transfers { transfer: Transfer::None, long: storage };
-        Self { client, server, state: State::Idle, transfers }
+        Self { client, server, state: State::Idle, transfers, confirmation: None }
     }
 
     /// Gives a closed association to another pair.
@@ -147,6 +149,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     /// Everything that needs an association.
     fn request<D: Device>(&mut self, apdu: &mut [u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
         let (client, server) = (self.client, self.server);
+        let pending = matches!(self.state, State::Pending(_));
         let session = match &mut self.state {
             State::Idle => {
                 let config = device.association(client, server);
@@ -167,6 +170,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             }
         };
         let plain = apdu.get(plain)?;
+        if plain.first() == Some(&tag::DATA_NOTIFICATION_CONFIRM) && !pending {
+            let protection = wrapping.map_or(Protection::NONE, |wrapping| wrapping.protection);
+            self.confirmation = DataNotificationConfirm::decode(plain).ok().map(|confirm| (confirm.invoke, protection));
+            return None;
+        }
         let mut access = session.access;
         access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.protection);
         // Header and tag at their longest: a few octets less data in a block, never one too many.

@@ -2,7 +2,9 @@
 
 use super::association::Association;
 use super::device::Device;
+use super::outbox::Outbox;
 use crate::Instant;
+use crate::apdu::tag;
 use crate::id::{ClientSap, ServerSap};
 use crate::link::{LinkError, Storage};
 use crate::security::{Crypto, Random};
@@ -44,6 +46,15 @@ pub trait ServerLink {
     /// # Errors
     /// [`LinkError`], when the link is gone, busy or too narrow.
     fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], now: Instant) -> Result<(), LinkError>;
+
+    /// Sends an APDU that nobody asked for: a notification. In sequence with the answers unless the link has a better
+    /// way.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); `Busy` when it has to be tried again after the client has sent something.
+    fn notify(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], now: Instant) -> Result<(), LinkError> {
+        self.send(client, server, apdu, now)
+    }
 }
 
 /// What a server's link has to tell.
@@ -76,13 +87,21 @@ pub enum ServerLinkEvent {
 /// lent for the time of each call.
 #[derive(Debug)]
 pub struct Connection<L, C: Crypto, B, const N: usize> {
-    link: L,
-    associations: [Association<C, B>; N],
+    pub(super) link: L,
+    pub(super) associations: [Association<C, B>; N],
     /// The association that was used last stands at its number's place; the lowest is replaced first.
     used: [u32; N],
     clock: u32,
-    out: B,
-    failed: Option<LinkError>,
+    pub(super) out: B,
+    pub(super) failed: Option<LinkError>,
+    /// Notifications that wait.
+    pub(super) outbox: Option<Outbox<B>>,
+    /// Octets of an APDU may still be on their way.
+    pub(super) sending: bool,
+    /// The link takes no notification before the client has sent something.
+    pub(super) blocked: bool,
+    /// The last moment this machine heard of.
+    pub(super) now: Instant,
 }
 
 impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N> {
@@ -90,7 +109,18 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
     /// holds one response and bounds its length.
     pub fn new(link: L, mut storage: impl FnMut() -> B, out: B) -> Self {
         let associations = core::array::from_fn(|_| Association::new(ClientSap(0), ServerSap(0), storage()));
-        Self { link, associations, used: [0; N], clock: 0, out, failed: None }
+        Self {
+            link,
+            associations,
+            used: [0; N],
+            clock: 0,
+            out,
+            failed: None,
+            outbox: None,
+            sending: false,
+            blocked: false,
+            now: Instant::from_millis(0),
+        }
     }
 
     /// Octets of the line. Returns how many were taken: fewer than all when a response is to be sent first; hand
@@ -106,6 +136,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         random: &mut R,
     ) -> Result<usize, LinkError> {
         let mut taken: usize = 0;
+        self.blocked &= bytes.is_empty();
         loop {
             let rest = bytes.get(taken..).unwrap_or_default();
             let more = self.link.handle_input(rest, now);
@@ -115,6 +146,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
                 return Err(error);
             }
             if answered || more == 0 || taken >= bytes.len() {
+                self.flush(now, device);
                 return Ok(taken);
             }
         }
@@ -132,17 +164,23 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
     ) -> Result<(), LinkError> {
         self.link.handle_timeout(now);
         self.pump(now, device, random);
+        self.flush(now, device);
         self.failed.map_or(Ok(()), Err)
     }
 
     /// Octets for the line, written into `out`; returns how many. `None`: nothing to send.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
-        self.link.poll_transmit(out)
+        let length = self.link.poll_transmit(out);
+        self.sending &= length.is_some();
+        length
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.link.poll_timeout()
+        match (self.link.poll_timeout(), self.notification_due()) {
+            (Some(link), Some(own)) => Some(link.min(own)),
+            (link, own) => link.or(own),
+        }
     }
 
     /// Whether any client is associated.
@@ -186,6 +224,17 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         device: &mut D,
         random: &mut R,
     ) {
+        self.sending = true;
+        let first = self.link.apdu().first().copied();
+        if first == Some(tag::GATEWAY_REQUEST) && self.route(client, server, now, device) {
+            return;
+        }
+        let own = |association: &&Association<C, B>| association.client() == client && association.server() == server;
+        let open = self.associations.iter().find(own).is_some_and(Association::is_open);
+        let unsolicited = first == Some(tag::DATA_NOTIFICATION_CONFIRM) || first == Some(tag::GENERAL_GLO_CIPHERING);
+        if !open && unsolicited && self.confirmed_outside(client, server, device) {
+            return;
+        }
         // A pair that does not exist is not answered: another device on the line may be meant.
         if device.association(client, server).is_none() {
             return;
@@ -200,7 +249,11 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         };
         let Some(association) = self.associations.get_mut(slot) else { return };
         let apdu = self.link.apdu();
-        let Some(place) = association.handle(apdu, device, random, self.out.as_mut()) else { return };
+        let place = association.handle(apdu, device, random, self.out.as_mut());
+        if let Some(confirmation) = association.take_confirmation() {
+            self.confirmed(client, server, confirmation, device);
+        }
+        let Some(place) = place else { return };
         let response = self.out.as_ref().get(place).unwrap_or_default();
         if let Err(error) = self.link.send(client, server, response, now) {
             self.failed = Some(error);

@@ -1,8 +1,10 @@
 //! What the server asks of the application behind it.
 
+use super::route::{Routed, Routing};
 use crate::acse::Mechanism;
 use crate::apdu::{
-    ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection,
+    ActionResult, AttributeDescriptor, Conformance, DataAccessResult, LongInvokeIdAndPriority, MemberDescriptor,
+    MethodDescriptor, Selection,
 };
 use crate::association::Referencing;
 use crate::axdr::{Data, Writer};
@@ -78,6 +80,19 @@ pub trait Device {
 
     /// An APDU of `peer` with this invocation counter was verified: the floor moves above it.
     fn accept_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32);
+
+    /// The keys with which a logical device protects what it pushes to a client outside an association, and the policy
+    /// that they are used with; `None` when there are none.
+    fn push_security(&self, client: ClientSap, server: ServerSap) -> Option<SecurityConfig<'_>> {
+        let _ = (client, server);
+        None
+    }
+
+    /// Takes an APDU for a device behind this server, if it is a gateway.
+    fn route(&mut self, routed: &Routed<'_>) -> Routing {
+        let _ = routed;
+        Routing::NotAGateway
+    }
 
     /// Something that an operator may want to know; refusals included.
     fn audit(&mut self, event: AuditEvent) {
@@ -210,5 +225,23 @@ pub enum AuditEvent {
         client: ClientSap,
         /// The logical device.
         server: ServerSap,
+    },
+    /// A client has confirmed a notification.
+    NotificationConfirmed {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// The notification's long invoke-id.
+        invoke: LongInvokeIdAndPriority,
+    },
+    /// A notification could not be sent, or was not confirmed in any of its attempts.
+    NotificationLost {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// The notification's long invoke-id, if it was to be confirmed.
+        invoke: Option<LongInvokeIdAndPriority>,
     },
 }

@@ -53,4 +53,12 @@ where
         }
         self.send(client, server, apdu)
     }
+
+    /// Outside the sequence (UI). To a client that has set up no link it goes only after
+    /// [`Station::bind`] has given it a session: the address on the line of a logical device is the station's to know.
+    fn notify(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], _: Instant) -> Result<(), LinkError> {
+        let theirs = |session: &Session<B>| session.client() == Some(client) && session.server() == Some(server);
+        let index = self.sessions().iter().position(theirs).ok_or(LinkError::NotOpen)?;
+        self.session(index).ok_or(LinkError::NotOpen)?.send_unnumbered(apdu)
+    }
 }

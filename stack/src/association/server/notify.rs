@@ -1,0 +1,267 @@
+//! Notifications on the server's side: queued, protected, sent between answers, repeated until they are confirmed.
+
+use core::ops::Range;
+
+use thiserror::Error;
+
+use super::association::{Association, State};
+use super::connection::{Connection, ServerLink};
+use super::device::{AuditEvent, Device, SecurityConfig};
+use super::outbox::{Due, Outbox, PushProtection, PushTo};
+use crate::Instant;
+use crate::apdu::{Apdu, DataNotificationConfirm, LongInvokeIdAndPriority};
+use crate::id::{ClientSap, ServerSap};
+use crate::link::{LinkError, Storage};
+use crate::security::{
+    self, Context, Crypto, Envelope, HEADROOM, KeySet, ProtectedHeader, Protection, ReceiveFloor, SecurityError,
+};
+
+/// Why a notification was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NotifyError {
+    /// The connection has no storage for notifications.
+    #[error("this connection sends no notifications")]
+    NoOutbox,
+    /// Too many notifications wait, or they are too long together.
+    #[error("too many notifications wait")]
+    Full,
+    /// Not a DataNotification, EventNotification or InformationReport.
+    #[error("{found} is no notification")]
+    NotANotification {
+        /// The APDU.
+        found: &'static str,
+    },
+    /// The confirmed bit of the DataNotification and the configured confirmation do not go together.
+    #[error("confirmed bit and confirmation do not go together")]
+    Confirmation,
+}
+
+impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N> {
+    /// Gives the connection a queue for notifications; `storage` holds the plain APDUs of all that wait.
+    #[must_use]
+    pub fn with_outbox(mut self, storage: B) -> Self {
+        self.outbox = Some(Outbox::new(storage));
+        self
+    }
+
+    /// Queues a notification: sent as soon as the link is free, between two answers and never within one. What became
+    /// of it is told by [`Device::audit`]. One that asks for a confirmation is sent again with the same long invoke-id,
+    /// and a fresh invocation counter, until it is confirmed or its attempts are used up.
+    ///
+    /// # Errors
+    /// [`NotifyError`]; nothing was queued then.
+    pub fn notify<D: Device>(
+        &mut self,
+        notification: &Apdu<'_>,
+        to: PushTo,
+        now: Instant,
+        device: &mut D,
+    ) -> Result<(), NotifyError> {
+        let awaits = match notification {
+            Apdu::DataNotification(notification) => Some(notification.invoke).filter(|invoke| invoke.is_confirmed()),
+            Apdu::EventNotification(_) | Apdu::InformationReport(_) => None,
+            other => return Err(NotifyError::NotANotification { found: other.name() }),
+        };
+        if awaits.is_some() != to.confirmation.is_some() {
+            return Err(NotifyError::Confirmation);
+        }
+        let outbox = self.outbox.as_mut().ok_or(NotifyError::NoOutbox)?;
+        outbox.push(to, awaits, |out| notification.encode(out)).map_err(|_| NotifyError::Full)?;
+        self.flush(now, device);
+        Ok(())
+    }
+
+    /// When a notification has to be sent or given up; `now` is the last moment this machine heard of.
+    pub(super) fn notification_due(&self) -> Option<Instant> {
+        if self.sending || self.blocked { None } else { self.outbox.as_ref()?.poll_timeout(self.now) }
+    }
+
+    /// Sends what is due, as far as the link takes it.
+    pub(super) fn flush<D: Device>(&mut self, now: Instant, device: &mut D) {
+        self.now = now;
+        // An answer on its way is not interrupted.
+        while !self.sending && !self.blocked {
+            let Some(outbox) = &mut self.outbox else { return };
+            match outbox.due(now) {
+                None => return,
+                Some(Due::GivenUp(index)) => {
+                    if let Some(entry) = outbox.remove(index) {
+                        let PushTo { client, server, .. } = entry.to;
+                        device.audit(AuditEvent::NotificationLost { client, server, invoke: entry.awaits });
+                    }
+                }
+                Some(Due::Send(index)) => {
+                    let Some(entry) = outbox.entry(index) else { return };
+                    let PushTo { client, server, .. } = entry.to;
+                    let sent = self.protect_notification(index, entry.to, device).and_then(|(place, protection)| {
+                        let apdu = self.out.as_ref().get(place).unwrap_or_default();
+                        self.link.notify(client, server, apdu, now).map(|()| protection).map_err(NotSent::Link)
+                    });
+                    let Some(outbox) = &mut self.outbox else { return };
+                    match sent {
+                        Ok(protection) => {
+                            self.sending = true;
+                            outbox.sent(index, protection, now);
+                        }
+                        Err(NotSent::Link(LinkError::Busy)) => {
+                            // On a half-duplex line the client has to hand over the right to send first.
+                            self.blocked = true;
+                            return;
+                        }
+                        Err(_) => {
+                            outbox.remove(index);
+                            device.audit(AuditEvent::NotificationLost { client, server, invoke: entry.awaits });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the APDU of an entry into the connection's buffer, protected.
+    fn protect_notification<D: Device>(
+        &mut self,
+        index: usize,
+        to: PushTo,
+        device: &mut D,
+    ) -> Result<(Range<usize>, Protection), NotSent> {
+        let apdu = self.outbox.as_ref().map(|outbox| outbox.apdu(index)).unwrap_or_default();
+        let plain = HEADROOM..HEADROOM.saturating_add(apdu.len());
+        let room = self.out.as_mut().get_mut(plain.clone()).ok_or(SecurityError::BufferTooSmall)?;
+        room.copy_from_slice(apdu);
+        let tag = apdu.first().copied().unwrap_or_default();
+        match to.protection {
+            PushProtection::Clear => Ok((plain, Protection::NONE)),
+            PushProtection::Association { general } => {
+                let own = |association: &&mut Association<C, B>| {
+                    association.client() == to.client && association.server() == to.server
+                };
+                let association = self.associations.iter_mut().find(own).ok_or(NotSent::NoKeys)?;
+                association.protect_notification(tag, general, device, self.out.as_mut(), plain)
+            }
+            PushProtection::Keys(envelope) => {
+                let (context, setup, protection) = {
+                    let security = device.push_security(to.client, to.server).ok_or(NotSent::NoKeys)?;
+                    (push_context::<C>(&security)?, security.setup, security.policy)
+                };
+                let counter = device.take_counter(to.server, setup).ok_or(NotSent::NoKeys)?;
+                let control = context.control(protection);
+                let place = context.protect(envelope, control, counter, self.out.as_mut(), plain)?;
+                Ok((place, protection))
+            }
+        }
+    }
+
+    /// A confirmation from within an association: verified by it already.
+    pub(super) fn confirmed<D: Device>(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        (invoke, protection): (LongInvokeIdAndPriority, Protection),
+        device: &mut D,
+    ) {
+        let Some(outbox) = &mut self.outbox else { return };
+        if outbox.confirm(client, server, invoke, protection).is_some() {
+            device.audit(AuditEvent::NotificationConfirmed { client, server, invoke });
+        }
+    }
+
+    /// A confirmation from a client without an association: in clear, or with the keys of pushes. Whether it was one.
+    pub(super) fn confirmed_outside<D: Device>(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        device: &mut D,
+    ) -> bool {
+        if self.outbox.is_none() {
+            return false;
+        }
+        let apdu = self.link.apdu();
+        let (plain, protection) = if security::is_protected(apdu) {
+            let Some(opened) = open_confirmation::<C, D>(client, server, apdu, device) else { return false };
+            opened
+        } else {
+            (0..apdu.len(), Protection::NONE)
+        };
+        let Ok(confirm) = DataNotificationConfirm::decode(apdu.get(plain).unwrap_or_default()) else { return false };
+        self.confirmed(client, server, (confirm.invoke, protection), device);
+        true
+    }
+}
+
+impl<C: Crypto, B: Storage> Association<C, B> {
+    /// Protects a notification of this association in place.
+    fn protect_notification<D: Device>(
+        &mut self,
+        tag: u8,
+        general: bool,
+        device: &mut D,
+        buffer: &mut [u8],
+        plain: Range<usize>,
+    ) -> Result<(Range<usize>, Protection), NotSent> {
+        let server = self.server();
+        let State::Associated(session) = &mut self.state else { return Err(NotSent::NoKeys) };
+        let secured = session.security.as_mut().ok_or(NotSent::NoKeys)?;
+        let protection = secured.context.required();
+        if protection.is_none() {
+            return Ok((plain, protection));
+        }
+        let general = general || security::global_tag(tag).is_none();
+        let envelope = match (secured.context.has_dedicated_key(), general) {
+            (false, false) => Envelope::Global,
+            (false, true) => Envelope::GeneralGlobal,
+            (true, false) => Envelope::Dedicated,
+            (true, true) => Envelope::GeneralDedicated,
+        };
+        let counter = secured.take_counter(envelope, server, device).ok_or(NotSent::NoKeys)?;
+        let control = secured.context.control(protection);
+        Ok((secured.context.protect(envelope, control, counter, buffer, plain)?, protection))
+    }
+
+    /// The confirmation of a notification that the APDU handled last was.
+    pub(super) fn take_confirmation(&mut self) -> Option<(LongInvokeIdAndPriority, Protection)> {
+        self.confirmation.take()
+    }
+}
+
+/// Opens a confirmation that is protected with the keys of pushes.
+fn open_confirmation<C: Crypto, D: Device>(
+    client: ClientSap,
+    server: ServerSap,
+    apdu: &mut [u8],
+    device: &mut D,
+) -> Option<(Range<usize>, Protection)> {
+    let peer = ProtectedHeader::parse(apdu).ok()?.title?;
+    let (context, setup) = {
+        let security = device.push_security(client, server)?;
+        let mut context = push_context::<C>(&security).ok()?;
+        context.set_peer_title(peer);
+        context.set_required(security.policy);
+        (context, security.setup)
+    };
+    let floor = ReceiveFloor::new(device.floor(server, setup, peer));
+    let opened = context.unprotect(apdu, |_| floor).ok()?;
+    let verified = opened.verified?;
+    device.accept_counter(server, setup, peer, verified.counter());
+    Some((opened.plain, opened.protection))
+}
+
+fn push_context<C: Crypto>(security: &SecurityConfig<'_>) -> Result<Context<C>, SecurityError> {
+    let keys = KeySet::new(security.suite, security.encryption_key, security.authentication_key)?;
+    Context::new(security.system_title, &keys)
+}
+
+/// Why a notification could not be handed to the link.
+pub(super) enum NotSent {
+    /// There are no keys for it, or no counter is left.
+    NoKeys,
+    Security,
+    Link(LinkError),
+}
+
+impl From<SecurityError> for NotSent {
+    fn from(_: SecurityError) -> Self {
+        Self::Security
+    }
+}

@@ -1,0 +1,192 @@
+//! Notifications that wait to be sent, and those that wait to be confirmed.
+
+use crate::Instant;
+use crate::apdu::LongInvokeIdAndPriority;
+use crate::axdr::{BufferFull, Writer};
+use crate::id::{ClientSap, ServerSap};
+use crate::link::Storage;
+use crate::security::{Envelope, Protection};
+
+/// Notifications that can wait at once.
+const ENTRIES: usize = 8;
+
+/// How a notification is to be protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PushProtection {
+    /// In clear.
+    #[default]
+    Clear,
+    /// With the keys of the association that the client has: the dedicated one if there is one, wrapped in the service's
+    /// own ciphered form, or in a general one where there is none or `general` asks for it.
+    Association {
+        /// In general-glo- or general-ded-ciphering in any case.
+        general: bool,
+    },
+    /// With the keys that [`Device::push_security`](super::Device::push_security) gives, also without an association.
+    /// [`Envelope::Global`] and [`Envelope::GeneralGlobal`] are possible; only the latter tells who sends.
+    Keys(Envelope),
+}
+
+/// How long a confirmation is waited for, and how often a notification is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Wait for a confirmation, in milliseconds.
+    pub timeout_ms: u32,
+    /// How often the notification is sent at most, the first time included.
+    pub attempts: u8,
+}
+
+/// To whom a notification goes, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushTo {
+    /// The client.
+    pub client: ClientSap,
+    /// The logical device that sends.
+    pub server: ServerSap,
+    /// How it is protected.
+    pub protection: PushProtection,
+    /// For a DataNotification whose confirmed bit is set; it stays in the queue until it is confirmed.
+    pub confirmation: Option<Confirmation>,
+}
+
+/// One notification in the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) to: PushTo,
+    /// Octets of the plain APDU in the storage, behind those of the entries before.
+    length: usize,
+    /// The id that a confirmation must have.
+    pub(super) awaits: Option<LongInvokeIdAndPriority>,
+    /// How often it was sent.
+    sent: u8,
+    /// When the confirmation must have come; `None` while it is to be sent.
+    due: Option<Instant>,
+    /// Protection that it was sent with: its confirmation must have at least that.
+    protection: Protection,
+}
+
+/// A bounded queue: at most [`ENTRIES`] notifications whose plain APDUs fit into the storage together.
+#[derive(Debug)]
+pub(super) struct Outbox<B> {
+    entries: [Option<Entry>; ENTRIES],
+    storage: B,
+    used: usize,
+}
+
+/// What became of a notification that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It is to be sent, first or again.
+    Send(usize),
+    /// No confirmation came to the last attempt.
+    GivenUp(usize),
+}
+
+impl<B: Storage> Outbox<B> {
+    pub(super) const fn new(storage: B) -> Self {
+        Self { entries: [None; ENTRIES], storage, used: 0 }
+    }
+
+    /// Queues the APDU that `encode` writes.
+    pub(super) fn push(
+        &mut self,
+        to: PushTo,
+        awaits: Option<LongInvokeIdAndPriority>,
+        encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>,
+    ) -> Result<(), BufferFull> {
+        let slot = self.entries.iter_mut().find(|entry| entry.is_none()).ok_or(BufferFull)?;
+        let mut out = Writer::new(self.storage.as_mut().get_mut(self.used..).unwrap_or_default());
+        encode(&mut out)?;
+        let length = out.len();
+        *slot = Some(Entry { to, length, awaits, sent: 0, due: None, protection: Protection::NONE });
+        self.used = self.used.saturating_add(length);
+        Ok(())
+    }
+
+    /// The first notification that something has to be done for at `now`.
+    pub(super) fn due(&self, now: Instant) -> Option<Due> {
+        self.entries.iter().enumerate().find_map(|(index, entry)| {
+            let entry = entry.as_ref()?;
+            match entry.due {
+                None => Some(Due::Send(index)),
+                Some(due) if now < due => None,
+                Some(_) if entry.sent < attempts(entry) => Some(Due::Send(index)),
+                Some(_) => Some(Due::GivenUp(index)),
+            }
+        })
+    }
+
+    /// When something has to be done next, `now` if that is at once.
+    pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        self.entries.iter().flatten().map(|entry| entry.due.unwrap_or(now)).min()
+    }
+
+    pub(super) fn entry(&self, index: usize) -> Option<Entry> {
+        self.entries.get(index).copied().flatten()
+    }
+
+    /// The plain APDU of an entry.
+    pub(super) fn apdu(&self, index: usize) -> &[u8] {
+        let start = self.start(index);
+        let end = start.saturating_add(self.entry(index).map_or(0, |entry| entry.length));
+        self.storage.as_ref().get(start..end).unwrap_or_default()
+    }
+
+    fn start(&self, index: usize) -> usize {
+        self.entries.iter().take(index).flatten().fold(0, |start, entry| start.saturating_add(entry.length))
+    }
+
+    /// An entry was sent: it leaves the queue, or waits for its confirmation.
+    pub(super) fn sent(&mut self, index: usize, protection: Protection, now: Instant) {
+        match self.entries.get_mut(index).and_then(Option::as_mut) {
+            Some(entry) if entry.awaits.is_some() => {
+                let wait = entry.to.confirmation.map_or(0, |confirmation| confirmation.timeout_ms);
+                entry.sent = entry.sent.saturating_add(1);
+                entry.due = Some(now.after_ms(u64::from(wait)));
+                entry.protection = protection;
+            }
+            _ => {
+                self.remove(index);
+            }
+        }
+    }
+
+    /// Takes an entry out of the queue.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Entry> {
+        let start = self.start(index);
+        let entry = self.entries.get_mut(index)?.take()?;
+        let end = start.saturating_add(entry.length);
+        if let Some(behind) = self.storage.as_mut().get_mut(..self.used).filter(|used| end <= used.len()) {
+            behind.copy_within(end.., start);
+        }
+        self.used = self.used.saturating_sub(entry.length);
+        // Order is kept: the free place goes to the end.
+        if let Some(rest) = self.entries.get_mut(index..) {
+            rest.rotate_left(1);
+        }
+        Some(entry)
+    }
+
+    /// Takes the notification out that a confirmation with this protection is for.
+    pub(super) fn confirm(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        id: LongInvokeIdAndPriority,
+        protection: Protection,
+    ) -> Option<Entry> {
+        let index = self.entries.iter().position(|entry| {
+            entry.as_ref().is_some_and(|entry| {
+                let same = entry.awaits.is_some_and(|awaited| awaited.matches(id)) && entry.due.is_some();
+                let theirs = entry.to.client == client && entry.to.server == server;
+                // Whoever could confirm in clear what was ciphered could suppress it.
+                same && theirs && protection.covers(entry.protection)
+            })
+        })?;
+        self.remove(index)
+    }
+}
+
+fn attempts(entry: &Entry) -> u8 {
+    entry.to.confirmation.map_or(1, |confirmation| confirmation.attempts.max(1))
+}
