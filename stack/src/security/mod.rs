@@ -14,10 +14,13 @@
 //! do. A floor moves only with a [`VerifiedCounter`], which only a verified tag yields.
 //!
 //! - [`general`] protects with a key that the message names or brings along, and signs APDUs.
+//! - `certificate` reads certificates, leads them to a trust anchor, keeps them, and writes requests for them.
 //! - [`public_key`] signs, verifies and agrees on keys in suites 1 and 2, by the [`Curves`] of the engine.
 //!
 //! **Not supported:** compression (V.44).
 
+#[cfg(feature = "public-key")]
+pub mod certificate;
 mod control;
 mod counter;
 mod crypto;

@@ -4,7 +4,7 @@ use dlms::security::RustCrypto;
 use toml::Value;
 
 use crate::vectors::{Ledger, all};
-use crate::{agreement, curves, general, hls7};
+use crate::{agreement, certificates, curves, general, hls7, setup};
 
 /// Vectors that no check matches, each with its reason.
 const EXCEPTIONS: [(&str, &str); 0] = [];
@@ -17,6 +17,9 @@ fn every_vector_is_matched_or_named_with_a_reason() {
     general::ciphering::<RustCrypto>(&mut ledger);
     general::signing::<RustCrypto>(&mut ledger);
     general::layered(&mut ledger);
+    certificates::vectors::<RustCrypto>(&mut ledger);
+    setup::methods(&mut ledger);
+    setup::apdus(&mut ledger);
     hls7::passes::<RustCrypto>(&mut ledger);
     let mut missing = Vec::new();
     for (section, vectors) in all() {

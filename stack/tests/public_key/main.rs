@@ -3,8 +3,11 @@
 #![cfg(feature = "public-key")]
 
 mod agreement;
+mod certificates;
 mod coverage;
 mod curves;
+mod der;
 mod general;
 mod hls7;
+mod setup;
 mod vectors;
