@@ -49,6 +49,8 @@ fn lesson_30_no_input_allocates_more_than_one_value_per_octet() {
         vec![0x13, 0x02, 0x02, 0x01, 0xFF, 0xFF, 0x01, 0xFF, 0xFF, 0x00, 0x11, 0x01, 0x00],
         // Compact arrays of strings without content.
         [&[0x13, 0x09, 0x82, 0xEA, 0x60][..], &[0; 60_000]].concat(),
+        // Short structures inside each other, found by fuzzing.
+        vec![0x02, 0x01, 0x02, 0x03, 0x00, 0x00, 0x00],
     ];
     // The same again, cut short.
     inputs.extend(inputs.clone().into_iter().map(|mut input| {

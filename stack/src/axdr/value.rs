@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::tag;
-use super::{BitString, BufferFull, CompactArray, Data, DecodeError, Reader, Writer};
+use super::{BitString, BufferFull, CompactArray, Data, DecodeError, Reader, Sequence, Writer};
 use crate::time::{Date, DateTime, Time};
 
 /// A COSEM value that owns its strings and elements: the mirror of [`Data`], variant by variant.
@@ -143,14 +143,22 @@ impl From<Data<'_>> for Value {
             Boolean DoubleLong DoubleLongUnsigned Bcd Integer Long Unsigned LongUnsigned Long64 Long64Unsigned Enum
             Float32 Float64 DateTime Date Time DeltaInteger DeltaLong DeltaDoubleLong DeltaUnsigned
             DeltaLongUnsigned DeltaDoubleLongUnsigned;
-            Data::Array(elements) => Self::Array(elements.iter().map(Self::from).collect()),
-            Data::Structure(elements) => Self::Structure(elements.iter().map(Self::from).collect()),
+            Data::Array(elements) => Self::Array(owned(elements)),
+            Data::Structure(elements) => Self::Structure(owned(elements)),
             Data::BitString(bits) => Self::BitString(bits.into()),
             Data::OctetString(octets) => Self::OctetString(octets.into()),
             Data::VisibleString(octets) => Self::VisibleString(octets.into()),
             Data::Utf8String(octets) => Self::Utf8String(octets.into()),
             Data::CompactArray(array) => Self::CompactArray(Box::new(array.into())))
     }
+}
+
+/// The elements in a vector of just their number: one that grows has room for four at first, which is out of
+/// proportion to the octets of short structures.
+fn owned(elements: Sequence<'_>) -> Vec<Value> {
+    let mut values = Vec::with_capacity(elements.len());
+    values.extend(elements.iter().map(Value::from));
+    values
 }
 
 impl Value {

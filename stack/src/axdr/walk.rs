@@ -96,6 +96,10 @@ pub fn walk_values<'a, V: Visitor<'a>>(
             Types::Tags => match reader.u8()? {
                 found @ (tag::ARRAY | tag::STRUCTURE) => {
                     let count = check::container_count(reader, found, 0)?;
+                    // Before it is shown: a visitor may rely on the limit.
+                    if depth >= MAX_DEPTH {
+                        return Err(start.error(DecodeErrorKind::TooDeep));
+                    }
                     visitor.enter(container(found), count);
                     Open { missing: count, types: Types::Tags }
                 }

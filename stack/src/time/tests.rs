@@ -103,6 +103,9 @@ fn what_is_not_a_date_is_refused() {
         "2025-05-29T10:60:00Z",
         "2025-05-29T10:15:30+2:00",
         "2025-05-29T10:15:30+15:00",
+        // What the octets cannot hold: more than 14 hours, and the minute that stands for "not specified".
+        "2025-05-29T10:15:30-14:01",
+        "2025-05-29T10:15:30+00:01",
         "2025-05-29T10:15:30.Z",
         "0000-05-29T10:15:30Z",
         "65535-05-29T10:15:30Z",

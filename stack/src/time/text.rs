@@ -182,7 +182,12 @@ impl FromStr for DateTime {
                     let minutes = hours.wrapping_mul(60).wrapping_add(minutes);
                     let minutes = i16::try_from(minutes).map_err(|_| ParseTimeError)?;
                     let east = rest.as_bytes().get(time.len()) == Some(&b'+');
-                    (time, Some(if east { minutes.wrapping_neg() } else { minutes }))
+                    let deviation = if east { minutes.wrapping_neg() } else { minutes };
+                    // More than 14 hours, and the one minute whose octets say "not specified".
+                    if minutes > 840 || deviation == -1 {
+                        return Err(ParseTimeError);
+                    }
+                    (time, Some(deviation))
                 }
                 None => (rest, None),
             },

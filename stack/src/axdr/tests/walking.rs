@@ -53,6 +53,15 @@ fn what_came_before_an_error_was_shown() {
     assert_eq!(result.unwrap_err().offset, 7);
 }
 
+/// Found by fuzzing: a container below the limit was shown before it was refused.
+#[test]
+fn nothing_below_the_limit_is_shown() {
+    let deep = [&[0x01, 0x01].repeat(MAX_DEPTH + 1)[..], &[0x00]].concat();
+    let (protocol, result) = walked(&deep);
+    assert_eq!(protocol, "Array1[ ".repeat(MAX_DEPTH));
+    assert_eq!(result.unwrap_err().kind, DecodeErrorKind::TooDeep);
+}
+
 #[test]
 fn several_values_in_a_row() {
     let mut protocol = Protocol::default();

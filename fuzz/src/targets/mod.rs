@@ -1,0 +1,61 @@
+//! One file per target.
+
+mod acse;
+mod apdu;
+mod axdr;
+mod client;
+mod cosem;
+mod hdlc;
+#[path = "../../../stack/tests/pair/mod.rs"]
+mod pair;
+mod rows;
+mod sealed;
+mod security;
+mod server;
+mod stations;
+mod text;
+mod wrapper;
+
+use dlms::axdr::{BufferFull, Writer};
+
+use crate::Target;
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "axdr", longest: 4096, run: axdr::run },
+    Target { name: "apdu", longest: 2048, run: apdu::run },
+    Target { name: "acse", longest: 512, run: acse::run },
+    Target { name: "hdlc", longest: 4096, run: hdlc::run },
+    Target { name: "wrapper", longest: 1024, run: wrapper::run },
+    Target { name: "security", longest: 1024, run: security::run },
+    Target { name: "cosem", longest: 1024, run: cosem::run },
+    Target { name: "rows", longest: 2048, run: rows::run },
+    Target { name: "text", longest: 128, run: text::run },
+    Target { name: "stations", longest: 512, run: stations::run },
+    Target { name: "client", longest: 1024, run: client::run },
+    Target { name: "server", longest: 1024, run: server::run },
+    Target { name: "meter", longest: 1024, run: server::run_meter },
+];
+
+/// The octets that `write` writes. What was decoded from a few thousand octets fits.
+fn encoded(write: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>) -> Vec<u8> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut writer = Writer::new(&mut buffer);
+    write(&mut writer).expect("what was decoded can be encoded");
+    let length = writer.len();
+    buffer.truncate(length);
+    buffer
+}
+
+/// Cuts `octets` into pieces whose lengths follow from `seed`: no machine may care how a stream is cut.
+fn pieces(octets: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = octets;
+    let mut state = u32::from(seed) | 0x100;
+    std::iter::from_fn(move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let length = (1 + (state >> 24) as usize % 29).min(rest.len());
+        let (piece, after) = rest.split_at(length);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
