@@ -7,7 +7,6 @@
 #![no_std]
 #![no_main]
 
-mod meter;
 mod system;
 
 use dlms::Instant;
@@ -15,11 +14,9 @@ use dlms::association::server::Connection;
 use dlms::security::{HEADROOM, RustCrypto, TAG_LENGTH};
 use dlms::wrapper::server::Wrapper;
 
-use meter::Meter;
-use system::{Entropy, monotonic_ms, read, write};
+use firmware_meter::{Meter, PDU_OCTETS};
+use system::{Entropy, monotonic_ms, read, unix_seconds, write};
 
-/// Longest APDU, in octets.
-const PDU_OCTETS: u16 = 256;
 /// Associations at a time.
 const ASSOCIATIONS: usize = 2;
 /// Storage of one association: a request whose answer leaves in blocks.
@@ -62,6 +59,7 @@ fn serve(line: &mut Connection<Wrapper<&mut [u8]>, RustCrypto, &mut [u8], ASSOCI
         let mut rest = &octets[..count];
         loop {
             let now = Instant::from_millis(monotonic_ms());
+            meter.set_time(unix_seconds());
             match line.handle_input(rest, now, meter, &mut entropy) {
                 Ok(taken) => rest = &rest[taken..],
                 Err(_) => return 1,

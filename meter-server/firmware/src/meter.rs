@@ -17,8 +17,6 @@ use dlms_meter_server::objects::{
 };
 use dlms_meter_server::{Context, Entry, LogicalDevice, Moment};
 
-use crate::system::unix_seconds;
-
 const ENCRYPTION_KEY: [u8; 16] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C\x0D\x0E\x0F";
 const AUTHENTICATION_KEY: [u8; 16] = *b"\xD0\xD1\xD2\xD3\xD4\xD5\xD6\xD7\xD8\xD9\xDA\xDB\xDC\xDD\xDE\xDF";
 const SYSTEM_TITLE: SystemTitle = SystemTitle(*b"DLM\0\0\0\0\x01");
@@ -35,12 +33,21 @@ const SERVICES: Conformance = Conformance::GET
 
 /// All that changes in this meter. A product keeps counters and floors in flash.
 pub struct Meter {
+    /// Seconds since 1970, UTC, as the board's clock shows them.
+    now: i64,
     clock: ClockSettings,
     transmit_counter: u32,
     floor: Option<(SystemTitle, u32)>,
 }
 
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Meter {
+    /// A meter as it leaves the factory.
     pub fn new() -> Self {
         let clock = ClockSettings {
             time_zone_min: -60,
@@ -52,7 +59,12 @@ impl Meter {
             measuring_period_seconds: PERIOD_SECONDS,
             preset: None,
         };
-        Self { clock, transmit_counter: 0, floor: None }
+        Self { now: 0, clock, transmit_counter: 0, floor: None }
+    }
+
+    /// Says what the time is, in seconds since 1970, UTC.
+    pub fn set_time(&mut self, seconds: i64) {
+        self.now = seconds;
     }
 
     /// The octets of this meter's identity, as its logical device name.
@@ -195,7 +207,7 @@ fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Met
         Entry { object: &register, rights: &MANAGEMENT },
         Entry { object: &profile, rights: &MANAGEMENT },
     ];
-    let at = Moment::from_seconds(unix_seconds());
+    let at = Moment::from_seconds(meter.now);
     ask(&mut LogicalDevice { table: &table, state: meter, at })
 }
 
