@@ -39,7 +39,7 @@ fn context(suite: Suite, own: SystemTitle, peer: SystemTitle) -> Context<RustCry
 }
 
 fn protection(octet: u8) -> Protection {
-    Protection { authenticated: octet & 1 != 0, encrypted: octet & 2 != 0 }
+    Protection { authenticated: octet & 1 != 0, encrypted: octet & 2 != 0, ..Protection::NONE }
 }
 
 pub(super) fn run(octets: &[u8]) {
