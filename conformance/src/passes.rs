@@ -1,5 +1,6 @@
 //! Passes 3 and 4 of high level security: whether each side's answer fits the challenge it was sent.
 
+use dlms::acse::Mechanism;
 use dlms::id::SystemTitle;
 use dlms::security::{Context, KeySet, Protection, ReceiveFloor, RustCrypto, SecurityControl, hls};
 use serde_json::Value;
@@ -37,24 +38,25 @@ impl Passes {
             "action-request-normal" if apdu["class"] == 15 && apdu["method"] == 1 => {
                 self.answered = true;
                 let answer = octets(&apdu["data"]["octet-string"]);
-                self.verify(answer, self.to_client.as_deref(), keys.client(), keys)
+                self.verify(answer, [&self.to_client, &self.to_server], [keys.client(), keys.server()], keys)
             }
             "action-response-normal" if std::mem::take(&mut self.answered) => {
                 let answer = octets(&apdu["return"]["data"]["octet-string"]);
-                self.verify(answer, self.to_server.as_deref(), keys.server(), keys)
+                self.verify(answer, [&self.to_server, &self.to_client], [keys.server(), keys.client()], keys)
             }
             _ => Ok(false),
         }
     }
 
+    /// `challenge` is the one that is answered, `own` that of the side that answers; `signer` is this side.
     fn verify(
         &self,
         answer: Option<Vec<u8>>,
-        challenge: Option<&[u8]>,
-        signer: Option<SystemTitle>,
+        [challenge, own]: [&Option<Vec<u8>>; 2],
+        [signer, verifier]: [Option<SystemTitle>; 2],
         keys: &Keys,
     ) -> Result<bool, Complaint> {
-        let (Some(answer), Some(challenge)) = (answer, challenge) else { return Ok(false) };
+        let (Some(answer), Some(challenge), Some(own)) = (answer, challenge, own) else { return Ok(false) };
         let refuse = |error| Complaint::new(Layer::Security, format_args!("answer to the HLS challenge: {error}"));
         let challenge = hls::Challenge::from_peer(challenge).map_err(refuse)?;
         match (self.mechanism, keys.unicast(), keys.authentication(), keys.secret()) {
@@ -71,8 +73,10 @@ impl Passes {
                     hls::verify_gmac(&context, ReceiveFloor::new(0), &challenge, &answer).map_err(refuse)?;
                 Ok(true)
             }
-            (Some(2), _, _, Some(secret)) => {
-                hls::verify_blocks::<RustCrypto>(secret, &challenge, &answer).map_err(refuse)?;
+            (Some(id @ (2 | 3 | 4 | 6)), _, _, Some(secret)) => {
+                let own = hls::Challenge::from_peer(own).map_err(refuse)?;
+                let exchange = hls::Exchange { secret, signer, verifier, challenge: &challenge, own: &own };
+                hls::verify::<RustCrypto>(Mechanism::from_id(id), &exchange, &answer).map_err(refuse)?;
                 Ok(true)
             }
             _ => Ok(false),

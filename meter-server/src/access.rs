@@ -18,11 +18,7 @@ const ENCRYPTED: u8 = 0x08;
 const SIGNED: u8 = 0x10;
 
 const fn required(bits: u8) -> Protection {
-    Protection {
-        authenticated: bits & AUTHENTICATED != 0,
-        encrypted: bits & ENCRYPTED != 0,
-        signed: bits & SIGNED != 0,
-    }
+    Protection::from_bits(bits >> 2)
 }
 
 const fn requiring(bits: u8, protection: Protection) -> u8 {

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant as Clock, SystemTime};
 use dlms::Instant;
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
-use dlms::association::Referencing;
 use dlms::association::server::{Access, AssociationConfig, Connection, Cursor, Device, Progress};
 use dlms::axdr::{Data, Writer};
 use dlms::cosem::profile_generic::{self, CaptureObject, SortMethod};
@@ -59,8 +58,7 @@ impl Device for Meter {
             _ => return None,
         };
         let conformance = Conformance::GET.union(Conformance::BLOCK_TRANSFER_WITH_GET);
-        let referencing = Referencing::LogicalName;
-        Some(AssociationConfig { referencing, mechanism, secret, security: None, conformance, max_pdu: 1_024 })
+        Some(AssociationConfig { mechanism, secret, ..AssociationConfig::public(conformance, 1_024) })
     }
 
     fn read(

@@ -86,6 +86,9 @@ pub enum LinkError {
         /// Reason octet of the FRMR, 0 when it carried none.
         reason: u8,
     },
+    /// The peer has sent too much that could not be deciphered.
+    #[error("too many apdus could not be deciphered")]
+    Expelled,
     /// The buffer handed to `poll_transmit` cannot hold one frame.
     #[error("a frame of {needed} octet(s) does not fit into the transmit buffer")]
     TransmitBufferTooSmall {

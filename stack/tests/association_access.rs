@@ -5,9 +5,8 @@ mod pair;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use dlms::acse::Mechanism;
+use dlms::Instant;
 use dlms::apdu::*;
-use dlms::association::Referencing;
 use dlms::association::client::{AccessItem, AccessOptions, Config, UsageError};
 use dlms::association::server::{Access, Association, AssociationConfig, Cursor, Device, Progress};
 use dlms::axdr::{Data, Value, Writer};
@@ -47,14 +46,7 @@ fn outcome(result: AccessResult) -> Result<(), DataAccessResult> {
 
 impl Device for Recorded {
     fn association(&self, _: ClientSap, _: ServerSap) -> Option<AssociationConfig<'_>> {
-        Some(AssociationConfig {
-            mechanism: Mechanism::Lowest,
-            secret: &[],
-            security: None,
-            referencing: Referencing::LogicalName,
-            conformance: Conformance::ACCESS,
-            max_pdu: 0xFFFF,
-        })
+        Some(AssociationConfig::public(Conformance::ACCESS, 0xFFFF))
     }
 
     fn read(
@@ -134,7 +126,7 @@ fn replay(id: &str, request: &[u8], response: &[u8]) {
     let mut server = Association::<RustCrypto, _>::new(ClientSap(16), ServerSap(1), vec![0; 4_096]);
     let mut out = vec![0; 4_096];
     let mut aarq = hex!("601DA109060760857405080101BE10040E01000000065F1F0400000040FFFF").to_vec();
-    server.handle(&mut aarq, &mut device, &mut Counting(0), &mut out).expect("an AARE");
+    server.handle(&mut aarq, Instant::from_millis(0), &mut device, &mut Counting(0), &mut out).expect("an AARE");
 
     // Deployed systems answer requests whose service class is unconfirmed; here only a confirmed one is answered.
     request[1] |= 0x40;
@@ -144,7 +136,9 @@ fn replay(id: &str, request: &[u8], response: &[u8]) {
     let time = usize::from(expected[5]);
     expected.splice(5..6 + time, [0]);
     let asked = noted(&AccessRequest::decode(&request).expect("a request"));
-    let place = server.handle(&mut request, &mut device, &mut Counting(0), &mut out).expect("an answer");
+    let place = server
+        .handle(&mut request, Instant::from_millis(0), &mut device, &mut Counting(0), &mut out)
+        .expect("an answer");
     assert_eq!(hex::encode(&out[place]), hex::encode(&expected), "{id}");
     assert_eq!(device.asked, asked, "{id}");
     assert!(device.values.is_empty(), "{id}");
@@ -311,7 +305,7 @@ fn a_self_descriptive_answer_repeats_the_items() {
 
 fn ask(pair: &mut Pair, apdu: &[u8]) -> Vec<u8> {
     let mut out = [0; 1_024];
-    let place = pair.server.handle(&mut apdu.to_vec(), &mut pair.meter, &mut pair.random, &mut out);
+    let place = pair.server.handle(&mut apdu.to_vec(), pair.now, &mut pair.meter, &mut pair.random, &mut out);
     place.map(|place| out[place].to_vec()).unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@ use pair::*;
 
 fn ask(pair: &mut Pair, apdu: &[u8]) -> Vec<u8> {
     let mut out = [0; 1_024];
-    let place = pair.server.handle(&mut apdu.to_vec(), &mut pair.meter, &mut pair.random, &mut out);
+    let place = pair.server.handle(&mut apdu.to_vec(), pair.now, &mut pair.meter, &mut pair.random, &mut out);
     place.map(|place| out[place].to_vec()).unwrap_or_default()
 }
 

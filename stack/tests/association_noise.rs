@@ -78,7 +78,7 @@ fn drive(pair: &mut Pair, to_server: &mut Vec<Fault>, to_client: &mut Vec<Fault>
                 apply(&fault, &mut apdu);
             }
             let mut out = vec![0; 4_096];
-            let place = pair.server.handle(&mut apdu, &mut pair.meter, &mut pair.random, &mut out);
+            let place = pair.server.handle(&mut apdu, pair.now, &mut pair.meter, &mut pair.random, &mut out);
             let mut answer = place.map(|place| out[place].to_vec()).unwrap_or_default();
             let mut wpdu = vec![0, 1, line[4], line[5], line[2], line[3]];
             wpdu.extend((answer.len() as u16).to_be_bytes());
@@ -155,7 +155,7 @@ proptest! {
             if let Some(first) = apdu.first_mut() {
                 *first = TAGS[tag.index(TAGS.len())];
             }
-            if let Some(place) = pair.server.handle(&mut apdu, &mut pair.meter, &mut pair.random, &mut out) {
+            if let Some(place) = pair.server.handle(&mut apdu, pair.now, &mut pair.meter, &mut pair.random, &mut out) {
                 prop_assert!(place.end <= out.len() && !place.is_empty());
             }
         }

@@ -88,7 +88,7 @@ fn the_server_opens_the_published_aarq() {
         "BE230421211F30000000019945AB0E570975CCDF51E3C79C10080119B67B67D18FBDEAB79E"
     );
     let mut out = [0; 512];
-    let place = pair.server.handle(&mut aarq, &mut pair.meter, &mut pair.random, &mut out).unwrap();
+    let place = pair.server.handle(&mut aarq, pair.now, &mut pair.meter, &mut pair.random, &mut out).unwrap();
     let aare = dlms::acse::Aare::decode(&out[place]).unwrap();
     assert!(aare.is_hls_pending());
     assert_eq!(aare.responding_ap_title, Some(&hex!("4D4D4D0000BC614E")[..]));
@@ -97,7 +97,7 @@ fn the_server_opens_the_published_aarq() {
 
     let mut reply =
         hex!("CB313000000003603876AB2931261F682CAB4C405FAA04ED038F352A9E2056A40AFA3E365D1B94F2C7AD4E7BAF24AC03EA34E1");
-    let place = pair.server.handle(&mut reply, &mut pair.meter, &mut pair.random, &mut out).unwrap();
+    let place = pair.server.handle(&mut reply, pair.now, &mut pair.meter, &mut pair.random, &mut out).unwrap();
     assert_eq!(out[place][0], 0xCF);
     assert!(!pair.server.is_open());
 }
@@ -126,7 +126,7 @@ fn aarq_and_aare_in_clear() {
         let offset = aarq.windows(3).position(|window| window == hex!("007E1F")).unwrap();
         aarq[offset..offset + 3].copy_from_slice(&hex!("001E1D"));
         let mut out = [0; 512];
-        let place = pair.server.handle(&mut aarq, &mut pair.meter, &mut pair.random, &mut out).unwrap();
+        let place = pair.server.handle(&mut aarq, pair.now, &mut pair.meter, &mut pair.random, &mut out).unwrap();
         assert_eq!(hex::encode(&out[place]), hex::encode(aare), "{name}");
     }
 }
@@ -139,7 +139,7 @@ fn a_wrong_password_is_answered_as_published() {
     );
     let mut pair = Pair::new(pair::reader(pair::PASSWORD), Meter::default());
     let mut out = [0; 512];
-    let place = pair.server.handle(&mut aarq, &mut pair.meter, &mut pair.random, &mut out).unwrap();
+    let place = pair.server.handle(&mut aarq, pair.now, &mut pair.meter, &mut pair.random, &mut out).unwrap();
     assert_eq!(hex::encode_upper(&out[place]), "611FA109060760857405080101A203020101A305A10302010DBE0604040E010600");
     assert!(!pair.server.is_open());
 }
@@ -159,7 +159,7 @@ fn published_requests_and_answers() {
     for (request, expected) in asked {
         let mut request = request.to_vec();
         let mut out = [0; 512];
-        let place = pair.server.handle(&mut request, &mut pair.meter, &mut pair.random, &mut out).unwrap();
+        let place = pair.server.handle(&mut request, pair.now, &mut pair.meter, &mut pair.random, &mut out).unwrap();
         assert_eq!(hex::encode(&out[place]), hex::encode(expected));
     }
 }

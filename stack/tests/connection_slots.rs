@@ -57,6 +57,7 @@ fn only_a_proposal_takes_the_place_of_an_open_association() {
     assert_eq!(line.ask(17, &register), hex!("C401C1000600000391"));
     assert_eq!(line.ask(16, &register), hex!("D80101"));
     assert_eq!(line.ask(17, &register), hex!("C401C1000600000391"));
-    // A client that the meter does not know is not answered.
-    assert!(line.ask(99, &public).is_empty());
+    // A client that the meter does not know is told so when it proposes, and else nothing.
+    assert_eq!(line.ask(99, &public), hex!("611FA109060760857405080101A203020101A305A103020101BE0604040E010600"));
+    assert!(line.ask(99, &register).is_empty());
 }

@@ -76,7 +76,7 @@ impl Network {
             }
             for mut apdu in std::mem::take(&mut self.gateway_device.routed) {
                 let mut out = vec![0; 2_048];
-                let Some(place) = self.slave.handle(&mut apdu, &mut self.meter, &mut self.random, &mut out) else {
+                let Some(place) = self.slave.handle(&mut apdu, NOW, &mut self.meter, &mut self.random, &mut out) else {
                     continue;
                 };
                 let (client, server) = (self.slave.client(), self.slave.server());

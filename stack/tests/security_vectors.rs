@@ -1,11 +1,12 @@
 //! Published and independently computed vectors of `tests/vectors/security.toml`, all of them.
 //!
 //! Not carried, as the services are not supported: general-ciphering, general-signing, ECDSA, key
-//! agreement, certificates, HLS mechanisms 3, 4, 6 and 7.
+//! agreement, certificates, HLS mechanism 7.
 #![cfg(feature = "rustcrypto")]
 
+use dlms::acse::Mechanism;
 use dlms::id::SystemTitle;
-use dlms::security::hls::{self, Challenge};
+use dlms::security::hls::{self, Challenge, Exchange};
 use dlms::security::{
     Context, Crypto, Envelope, ErrorClass, HEADROOM, KeyEncryptionKey, KeyId, KeySet, ProtectedHeader, Protection,
     ReceiveFloor, RustCrypto, SecurityControl, SecurityError, Suite, TAG_LENGTH, unwrap_key, wrap_key,
@@ -56,7 +57,18 @@ struct Hls {
     ek: Hex,
     #[serde(default)]
     ak: Hex,
+    #[serde(default)]
     challenge: Hex,
+    #[serde(default)]
+    pass: u8,
+    #[serde(default)]
+    client_system_title: Hex,
+    #[serde(default)]
+    server_system_title: Hex,
+    #[serde(default)]
+    ctos: Hex,
+    #[serde(default)]
+    stoc: Hex,
     output: Hex,
 }
 
@@ -293,21 +305,74 @@ fn every_pass_of_hls_2_is_computed_and_verified() {
     for vector in vectors().hls.iter().filter(|vector| vector.mechanism == 2) {
         seen += 1;
         let challenge = Challenge::from_peer(&vector.challenge.0).unwrap();
-        let response = hls::block_response::<RustCrypto>(&vector.secret.0, &challenge).unwrap();
-        assert_eq!(hex::encode(response.as_bytes()), hex::encode(&vector.output.0), "{}", vector.id);
-        let verify = |octets: &[u8]| hls::verify_blocks::<RustCrypto>(&vector.secret.0, &challenge, octets);
-        assert_eq!(verify(&vector.output.0), Ok(()));
-        let mut wrong = vector.output.0.clone();
-        *wrong.last_mut().unwrap() ^= 1;
-        assert_eq!(verify(&wrong), Err(SecurityError::Authentication));
-        assert_eq!(verify(&vector.output.0[..15]), Err(SecurityError::Authentication));
+        let exchange = Exchange {
+            secret: &vector.secret.0,
+            signer: None,
+            verifier: None,
+            challenge: &challenge,
+            own: &Challenge::from_peer(&[1; 8]).unwrap(),
+        };
+        check_both_sides(Mechanism::Hls2, &exchange, vector);
     }
     assert_eq!(seen, 2);
-    let challenge = Challenge::from_peer(&[1; 8]).unwrap();
     for length in [0, 17] {
-        let error = hls::block_response::<RustCrypto>(&vec![1; length], &challenge).unwrap_err();
+        let error = hls::check_configuration::<RustCrypto>(Mechanism::Hls2, &vec![1; length], None).unwrap_err();
         assert_eq!(error, SecurityError::SecretLength { length });
     }
+}
+
+/// Computes a vector's answer, verifies it, and verifies nothing that differs from it.
+fn check_both_sides(mechanism: Mechanism, exchange: &Exchange<'_>, vector: &Hls) {
+    let response = hls::respond::<RustCrypto>(mechanism, exchange).unwrap();
+    assert_eq!(hex::encode(response.as_bytes()), hex::encode(&vector.output.0), "{}", vector.id);
+    let verify = |octets: &[u8]| hls::verify::<RustCrypto>(mechanism, exchange, octets);
+    assert_eq!(verify(&vector.output.0), Ok(()));
+    for bit in 0..vector.output.0.len() * 8 {
+        let mut wrong = vector.output.0.clone();
+        wrong[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(verify(&wrong), Err(SecurityError::Authentication), "{}: bit {bit}", vector.id);
+    }
+    assert_eq!(verify(&vector.output.0[..15]), Err(SecurityError::Authentication));
+    assert_eq!(verify(&[]), Err(SecurityError::Authentication));
+    let nothing = Exchange { secret: &[], ..*exchange };
+    assert_eq!(
+        hls::verify::<RustCrypto>(mechanism, &nothing, &vector.output.0),
+        Err(SecurityError::SecretLength { length: 0 })
+    );
+}
+
+#[test]
+fn every_pass_of_hls_3_4_and_6_is_computed_and_verified() {
+    let mut seen = 0;
+    for vector in vectors().hls.iter().filter(|vector| matches!(vector.mechanism, 3 | 4 | 6)) {
+        seen += 1;
+        let client_to_server = vector.pass == 3;
+        fn order<T>(pass_3: bool, a: T, b: T) -> (T, T) {
+            if pass_3 { (a, b) } else { (b, a) }
+        }
+        let titles = |of: &Hex| SystemTitle::from_slice(&of.0);
+        let (signer, verifier) =
+            order(client_to_server, titles(&vector.client_system_title), titles(&vector.server_system_title));
+        let (challenge, own) = match vector.mechanism {
+            6 => order(client_to_server, &vector.stoc.0, &vector.ctos.0),
+            // The signer's own challenge has no part in these.
+            _ => (&vector.challenge.0, &vector.output.0),
+        };
+        let (challenge, own) = (Challenge::from_peer(challenge).unwrap(), Challenge::from_peer(own).unwrap());
+        let exchange = Exchange { secret: &vector.secret.0, signer, verifier, challenge: &challenge, own: &own };
+        let mechanism = Mechanism::from_id(vector.mechanism);
+        check_both_sides(mechanism, &exchange, vector);
+        assert_eq!(hls::check_configuration::<RustCrypto>(mechanism, &vector.secret.0, signer), Ok(()));
+        if vector.mechanism == 6 {
+            // Neither title may be missing, and the roles cannot be exchanged: that is what keeps reflection out.
+            let swapped = Exchange { signer: verifier, verifier: signer, ..exchange };
+            let verify = |exchange: &Exchange<'_>| hls::verify::<RustCrypto>(mechanism, exchange, &vector.output.0);
+            assert_eq!(verify(&swapped), Err(SecurityError::Authentication));
+            assert_eq!(verify(&Exchange { signer: None, ..exchange }), Err(SecurityError::NoOwnTitle));
+            assert_eq!(verify(&Exchange { verifier: None, ..exchange }), Err(SecurityError::NoPeerTitle));
+        }
+    }
+    assert_eq!(seen, 8);
 }
 
 /// The answer inside was computed before the APDU around it, so that it has the lower counter: it is compared with the

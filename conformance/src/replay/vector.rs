@@ -86,7 +86,10 @@ fn gmac_response(input: &Input<'_>) -> Figures {
 fn block_response(input: &Input<'_>) -> Figures {
     let challenge = hls::Challenge::from_peer(&input.octets("challenge")?).map_err(|error| error.to_string())?;
     let secret = input.octets("secret")?;
-    let response = hls::block_response::<RustCrypto>(&secret, &challenge).map_err(|error| error.to_string())?;
+    let own = hls::Challenge::from_peer(&[0; 8]).map_err(|error| error.to_string())?;
+    let exchange = hls::Exchange { secret: &secret, signer: None, verifier: None, challenge: &challenge, own: &own };
+    let response =
+        hls::respond::<RustCrypto>(dlms::acse::Mechanism::Hls2, &exchange).map_err(|error| error.to_string())?;
     figures(&[("f", response.as_bytes())])
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant as Clock};
 use dlms::Instant;
 use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeRequest, GetDataResult, MethodDescriptor};
-use dlms::association::client::{CLIENT_CONFORMANCE, Config, Connection, Event, Response, Security};
-use dlms::association::{Referencing, Secret};
+use dlms::association::Secret;
+use dlms::association::client::{Config, Connection, Event, Response, Security};
 use dlms::axdr::Data;
 use dlms::hdlc;
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
@@ -90,15 +90,12 @@ impl<L: Link> Ours<L> {
         };
         let config = Config {
             client: ClientSap(client),
-            server: ServerSap(1),
-            referencing: Referencing::LogicalName,
             mechanism,
             secret,
-            challenge_length: 16,
             security,
-            conformance: CLIENT_CONFORMANCE,
             max_pdu,
             response_timeout_ms: 5_000,
+            ..Config::public(ServerSap(1))
         };
         let counter = InvocationCounter::new(1, 1_000);
         let connection = Connection::new(link, config, SystemRandom, counter, vec![0; 0x1_0000], vec![0; 0x1_0000]);

@@ -127,6 +127,7 @@ impl Truth {
             },
             ciphered_context: ciphered,
             request: if ciphered { Protection::AUTHENTICATED_ENCRYPTED } else { Protection::NONE },
+            broadcast: false,
             conformance: conformance.expect("an association"),
             client_max_pdu: view.max_pdu,
             server_max_pdu: 1024,

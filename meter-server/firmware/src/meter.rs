@@ -2,12 +2,10 @@
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
-use dlms::association::Referencing;
 use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
-use dlms::security::{Protection, Suite};
 use dlms::time::DateTime;
 use dlms::unit::{ScalerUnit, Unit};
 use dlms_meter_server::access::{AttributeAccess, Rights};
@@ -213,20 +211,13 @@ fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Met
 
 impl Device for Meter {
     fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>> {
-        let security = SecurityConfig {
-            setup: 0,
-            suite: Suite::Suite0,
-            policy: Protection::AUTHENTICATED_ENCRYPTED,
-            encryption_key: &ENCRYPTION_KEY,
-            authentication_key: &AUTHENTICATION_KEY,
-            system_title: SYSTEM_TITLE,
-        };
+        let security = SecurityConfig::new(&ENCRYPTION_KEY, &AUTHENTICATION_KEY, SYSTEM_TITLE);
         let (mechanism, security) = match (client, server) {
             (ClientSap::PUBLIC, ServerSap::MANAGEMENT) => (Mechanism::Lowest, None),
             (ClientSap::MANAGEMENT, ServerSap::MANAGEMENT) => (Mechanism::Gmac, Some(security)),
             _ => return None,
         };
-        Some(AssociationConfig { referencing: Referencing::LogicalName, mechanism, secret: &[], security, conformance: SERVICES, max_pdu: crate::PDU_OCTETS })
+        Some(AssociationConfig { mechanism, security, ..AssociationConfig::public(SERVICES, crate::PDU_OCTETS) })
     }
 
     fn read(

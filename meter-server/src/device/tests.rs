@@ -107,6 +107,7 @@ fn access(client: ClientSap, request: Protection) -> Access {
         mechanism: Mechanism::Lowest,
         ciphered_context: false,
         request,
+        broadcast: false,
         conformance: Conformance::GET,
         client_max_pdu: 128,
         server_max_pdu: 128,

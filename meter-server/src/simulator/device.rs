@@ -75,10 +75,12 @@ impl Device for PhysicalDevice {
             Some(setup) => Some(SecurityConfig {
                 setup,
                 suite: Suite::Suite0,
-                policy: meter.policy(setup)?.request,
-                encryption_key: self.keys.encryption.as_bytes(),
-                authentication_key: self.keys.authentication.as_bytes(),
-                system_title: meter.identity().system_title,
+                policy: meter.policy(setup)?,
+                ..SecurityConfig::new(
+                    self.keys.encryption.as_bytes(),
+                    self.keys.authentication.as_bytes(),
+                    meter.identity().system_title,
+                )
             }),
         };
         Some(AssociationConfig {
@@ -86,8 +88,7 @@ impl Device for PhysicalDevice {
             mechanism: association.mechanism,
             secret,
             security,
-            conformance: association.conformance,
-            max_pdu: association.max_pdu,
+            ..AssociationConfig::public(association.conformance, association.max_pdu)
         })
     }
 

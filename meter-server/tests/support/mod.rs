@@ -72,6 +72,7 @@ impl Client {
             mechanism,
             ciphered_context: request != Protection::NONE,
             request,
+            broadcast: false,
             conformance: Conformance::GET | Conformance::SET,
             client_max_pdu: 500,
             server_max_pdu: 1024,

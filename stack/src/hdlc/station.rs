@@ -180,6 +180,13 @@ where
         }
     }
 
+    /// Drops the link whose APDU was reported last; see [`Session::disconnect`].
+    pub fn disconnect_current(&mut self) {
+        if let Some(session) = self.sessions.as_mut().get_mut(self.current.0) {
+            session.disconnect();
+        }
+    }
+
     /// Sends an APDU of logical device `server` to `client` in sequence: on the link whose APDU was reported last if it is
     /// theirs, else on any that is.
     ///

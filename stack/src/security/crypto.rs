@@ -34,9 +34,32 @@ pub enum CryptoError {
     /// The private key is 0, or not below the order of its curve.
     #[error("the private key is not valid")]
     PrivateKey,
-    /// The engine has no public-key cryptography.
-    #[error("the engine has no public-key cryptography")]
+    /// The engine does not have this algorithm.
+    #[error("the cryptographic engine does not have this algorithm")]
     Unsupported,
+}
+
+/// Hash functions of HLS mechanisms 3, 4 and 6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Digest {
+    /// MD5, mechanism 3: broken, for meters that know nothing better.
+    Md5,
+    /// SHA-1, mechanism 4: broken, for meters that know nothing better.
+    Sha1,
+    /// SHA-256, mechanism 6.
+    Sha256,
+}
+
+impl Digest {
+    /// Octets of the result.
+    #[must_use]
+    pub const fn length(self) -> usize {
+        match self {
+            Self::Md5 => 16,
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+        }
+    }
 }
 
 /// AES-GCM with 96-bit initialization vectors and tags, as the suites use it.
@@ -93,6 +116,17 @@ pub trait Crypto {
     /// [`CryptoError::Tag`] when the integrity check fails; `key` then holds nothing of use.
     /// [`CryptoError::KeyLength`], [`CryptoError::Engine`], also when the lengths do not fit.
     fn unwrap(kek: &[u8], wrapped: &[u8], key: &mut [u8]) -> Result<(), CryptoError>;
+
+    /// Hashes `pieces`, one after the other, into `out`, which has [`Digest::length`] octets.
+    ///
+    /// An engine without hash functions leaves this out: it then lacks HLS mechanisms 3, 4 and 6.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`]; [`CryptoError::Engine`], also when `out` has another length.
+    fn hash(digest: Digest, pieces: &[&[u8]], out: &mut [u8]) -> Result<(), CryptoError> {
+        let _ = (digest, pieces, out);
+        Err(CryptoError::Unsupported)
+    }
 }
 
 /// A cryptographic random generator, handed in: the crate has none of its own.

@@ -145,6 +145,12 @@ pub enum SecurityError {
     /// The cryptographic engine failed.
     #[error("the cryptographic engine failed")]
     Engine,
+    /// The cryptographic engine, or this stack, lacks the algorithm or mechanism.
+    #[error("the algorithm or mechanism is not supported")]
+    Unsupported,
+    /// A mechanism whose answers hold the own system title, and none is configured.
+    #[error("no own system title")]
+    NoOwnTitle,
 }
 
 /// What a refusal means to the peer. Details stay inside: one answer for every kind of deciphering failure, so that
@@ -203,7 +209,9 @@ impl SecurityError {
             | Self::BufferTooSmall
             | Self::PrivateKey
             | Self::NoCurve
-            | Self::Engine => ErrorClass::Local,
+            | Self::Engine
+            | Self::Unsupported
+            | Self::NoOwnTitle => ErrorClass::Local,
         }
     }
 }
@@ -217,7 +225,7 @@ impl From<CryptoError> for SecurityError {
             CryptoError::Signature => Self::Signature,
             CryptoError::PublicKey => Self::PublicKey,
             CryptoError::PrivateKey => Self::PrivateKey,
-            CryptoError::Unsupported => Self::NoCurve,
+            CryptoError::Unsupported => Self::Unsupported,
         }
     }
 }

@@ -8,12 +8,18 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Context, Crypto, Random, ReceiveFloor, SecurityControl, SecurityError, TAG_LENGTH, VerifiedCounter};
+use super::{
+    Context, Crypto, Digest, Random, ReceiveFloor, SecurityControl, SecurityError, TAG_LENGTH, VerifiedCounter,
+};
+use crate::acse::Mechanism;
+use crate::id::SystemTitle;
 
 /// Fewest octets of a challenge.
 pub const CHALLENGE_MIN: usize = 8;
 /// Most octets of a challenge.
 pub const CHALLENGE_MAX: usize = 64;
+/// Most octets of an answer to a challenge: a signature of suite 2.
+pub const RESPONSE_MAX: usize = 96;
 /// Octets of a mechanism 5 response: control octet, counter, tag.
 pub const GMAC_RESPONSE_LENGTH: usize = 1 + 4 + TAG_LENGTH;
 
@@ -136,50 +142,176 @@ pub fn verify_gmac<C: Crypto>(
     context.verify_gmac(signer, counter, challenge.as_bytes(), tag)
 }
 
-/// A mechanism 2 answer: as many whole AES blocks as the challenge needs.
-pub struct BlockResponse {
-    blocks: [[u8; 16]; 4],
-    count: usize,
+/// What enters the answer to a challenge, in the mechanisms without a counter.
+///
+/// Both passes are the same function with the roles exchanged: in pass 3 the client is the signer and the server's
+/// challenge is answered, in pass 4 the server and the client's.
+#[derive(Clone, Copy)]
+pub struct Exchange<'a> {
+    /// The secret that both sides share.
+    pub secret: &'a [u8],
+    /// System title of the side that answers.
+    pub signer: Option<SystemTitle>,
+    /// System title of the side whose challenge is answered.
+    pub verifier: Option<SystemTitle>,
+    /// The challenge that is answered.
+    pub challenge: &'a Challenge,
+    /// The answering side's own challenge.
+    pub own: &'a Challenge,
 }
 
-impl BlockResponse {
+impl Exchange<'_> {
+    /// The other pass: signer and verifier exchanged, and with them the challenges.
+    #[must_use]
+    pub const fn reversed(&self) -> Self {
+        Self { signer: self.verifier, verifier: self.signer, challenge: self.own, own: self.challenge, ..*self }
+    }
+}
+
+impl fmt::Debug for Exchange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("signer", &self.signer)
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a challenge.
+#[derive(Clone)]
+pub struct Response {
+    octets: [u8; RESPONSE_MAX],
+    length: usize,
+}
+
+impl Response {
+    /// Keeps an answer; `None` when it has more than [`RESPONSE_MAX`] octets.
+    #[must_use]
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        let mut response = Self::empty(octets.len())?;
+        response.as_bytes_mut().copy_from_slice(octets);
+        Some(response)
+    }
+
+    const fn empty(length: usize) -> Option<Self> {
+        if length > RESPONSE_MAX { None } else { Some(Self { octets: [0; RESPONSE_MAX], length }) }
+    }
+
     /// The octets, for the wire.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.blocks.get(..self.count).unwrap_or_default().as_flattened()
+        self.octets.get(..self.length).unwrap_or_default()
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        self.octets.get_mut(..self.length).unwrap_or_default()
     }
 }
 
-impl fmt::Debug for BlockResponse {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BlockResponse({} blocks)", self.count)
+        write!(f, "Response({} octets)", self.length)
     }
 }
 
-/// Mechanism 2: AES-128 in single blocks over the challenge, both key and challenge padded with zeros.
-///
-/// The standard leaves mechanism 2 to the manufacturer; this is the convention seen in the field.
+/// Whether a side with this secret and own title can take part in `mechanism` at all: what would fail in pass 3 is
+/// known before the first octet leaves. Of mechanism 5 it is the keys that decide.
 ///
 /// # Errors
-/// [`SecurityError::SecretLength`] unless the secret has 1 to 16 octets, [`SecurityError::Engine`].
-pub fn block_response<C: Crypto>(secret: &[u8], challenge: &Challenge) -> Result<BlockResponse, SecurityError> {
+/// [`SecurityError::Unsupported`], [`SecurityError::SecretLength`], [`SecurityError::NoOwnTitle`].
+pub fn check_configuration<C: Crypto>(
+    mechanism: Mechanism,
+    secret: &[u8],
+    own_title: Option<SystemTitle>,
+) -> Result<(), SecurityError> {
+    match mechanism {
+        Mechanism::Lowest | Mechanism::Lls | Mechanism::Gmac => return Ok(()),
+        Mechanism::Hls2 => return block_key(secret).map(|_| ()),
+        _ => {}
+    }
+    let digest = digest_of(mechanism).ok_or(SecurityError::Unsupported)?;
+    if secret.is_empty() {
+        return Err(SecurityError::SecretLength { length: 0 });
+    }
+    if needs_titles(mechanism) && own_title.is_none() {
+        return Err(SecurityError::NoOwnTitle);
+    }
+    let mut out = [0; RESPONSE_MAX];
+    Ok(C::hash(digest, &[], out.get_mut(..digest.length()).unwrap_or_default())?)
+}
+
+/// Whether the system titles of both sides enter the answers: they are then exchanged without ciphering, too.
+#[must_use]
+pub const fn needs_titles(mechanism: Mechanism) -> bool {
+    matches!(mechanism, Mechanism::Gmac | Mechanism::Sha256 | Mechanism::Ecdsa)
+}
+
+/// Answers a challenge by mechanism 2, 3, 4 or 6.
+///
+/// # Errors
+/// [`SecurityError::Unsupported`] for any other mechanism, and for one that the engine lacks;
+/// [`SecurityError::SecretLength`] for no secret, or one that mechanism 2 cannot use as a key;
+/// [`SecurityError::NoOwnTitle`], [`SecurityError::NoPeerTitle`], [`SecurityError::Engine`].
+pub fn respond<C: Crypto>(mechanism: Mechanism, exchange: &Exchange<'_>) -> Result<Response, SecurityError> {
+    let Exchange { secret, signer, verifier, challenge, own } = *exchange;
+    if mechanism == Mechanism::Hls2 {
+        return blocks::<C>(secret, challenge);
+    }
+    let digest = digest_of(mechanism).ok_or(SecurityError::Unsupported)?;
+    if secret.is_empty() {
+        return Err(SecurityError::SecretLength { length: 0 });
+    }
+    let mut response = Response::empty(digest.length()).ok_or(SecurityError::Unsupported)?;
+    let (challenge, own) = (challenge.as_bytes(), own.as_bytes());
+    if mechanism == Mechanism::Sha256 {
+        let signer = signer.ok_or(SecurityError::NoOwnTitle)?;
+        let verifier = verifier.ok_or(SecurityError::NoPeerTitle)?;
+        let pieces = [secret, signer.as_bytes(), verifier.as_bytes(), challenge, own];
+        C::hash(digest, &pieces, response.as_bytes_mut())?;
+    } else {
+        C::hash(digest, &[challenge, secret], response.as_bytes_mut())?;
+    }
+    Ok(response)
+}
+
+/// Verifies the peer's answer to our challenge by mechanism 2, 3, 4 or 6; the peer is the signer.
+///
+/// # Errors
+/// [`SecurityError::Authentication`], and those of [`respond`].
+pub fn verify<C: Crypto>(mechanism: Mechanism, exchange: &Exchange<'_>, response: &[u8]) -> Result<(), SecurityError> {
+    equal(respond::<C>(mechanism, exchange)?.as_bytes(), response)
+}
+
+const fn digest_of(mechanism: Mechanism) -> Option<Digest> {
+    match mechanism {
+        Mechanism::Md5 => Some(Digest::Md5),
+        Mechanism::Sha1 => Some(Digest::Sha1),
+        Mechanism::Sha256 => Some(Digest::Sha256),
+        _ => None,
+    }
+}
+
+/// Mechanism 2's key: the secret, padded with zeros.
+fn block_key(secret: &[u8]) -> Result<Zeroizing<[u8; 16]>, SecurityError> {
     if secret.is_empty() || secret.len() > 16 {
         return Err(SecurityError::SecretLength { length: secret.len() });
     }
     let mut key = Zeroizing::new([0; 16]);
     key.iter_mut().zip(secret).for_each(|(to, from)| *to = *from);
-    let mut response = BlockResponse { blocks: [[0; 16]; 4], count: challenge.length.div_ceil(16) };
-    response.blocks.as_flattened_mut().iter_mut().zip(challenge.as_bytes()).for_each(|(to, from)| *to = *from);
-    C::encrypt_blocks(key.as_slice(), response.blocks.get_mut(..response.count).unwrap_or_default())?;
-    Ok(response)
+    Ok(key)
 }
 
-/// Mechanism 2: verifies the peer's answer to our challenge.
+/// Mechanism 2: AES-128 in single blocks over the challenge, both key and challenge padded with zeros.
 ///
-/// # Errors
-/// [`SecurityError::Authentication`], and those of [`block_response`].
-pub fn verify_blocks<C: Crypto>(secret: &[u8], challenge: &Challenge, response: &[u8]) -> Result<(), SecurityError> {
-    equal(block_response::<C>(secret, challenge)?.as_bytes(), response)
+/// The standard leaves mechanism 2 to the manufacturer; this is the convention seen in the field.
+fn blocks<C: Crypto>(secret: &[u8], challenge: &Challenge) -> Result<Response, SecurityError> {
+    let key = block_key(secret)?;
+    let mut blocks = [[0; 16]; CHALLENGE_MAX / 16];
+    let count = challenge.length.div_ceil(16);
+    blocks.as_flattened_mut().iter_mut().zip(challenge.as_bytes()).for_each(|(to, from)| *to = *from);
+    let used = blocks.get_mut(..count).unwrap_or_default();
+    C::encrypt_blocks(key.as_slice(), used)?;
+    Response::new(used.as_flattened()).ok_or(SecurityError::BufferTooSmall)
 }
 
 /// Constant-time but for the length, which is no secret.

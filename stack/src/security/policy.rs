@@ -22,6 +22,8 @@ impl Protection {
     pub const ENCRYPTED: Self = Self { authenticated: false, encrypted: true, signed: false };
     /// Enciphered with a tag.
     pub const AUTHENTICATED_ENCRYPTED: Self = Self { authenticated: true, encrypted: true, signed: false };
+    /// Signed, and nothing else.
+    pub const SIGNED: Self = Self { authenticated: false, encrypted: false, signed: true };
 
     /// The same, and signed.
     #[must_use]
@@ -53,19 +55,22 @@ impl Protection {
         }
     }
 
-    /// From the three bits that policies and access rights use: 0 authenticated, 1 encrypted, 2 signed.
-    const fn from_bits(bits: u8) -> Self {
-        Self { authenticated: bits & 1 != 0, encrypted: bits & 2 != 0, signed: bits & 4 != 0 }
-    }
-
-    const fn to_bits(self) -> u8 {
-        (self.authenticated as u8) | ((self.encrypted as u8) << 1) | ((self.signed as u8) << 2)
-    }
-
     /// Whether nothing is protected.
     #[must_use]
     pub const fn is_none(self) -> bool {
         !self.authenticated && !self.encrypted && !self.signed
+    }
+
+    /// The three bits of access rights and policies, lowest first: authenticated, encrypted, signed.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        (self.authenticated as u8) | ((self.encrypted as u8) << 1) | ((self.signed as u8) << 2)
+    }
+
+    /// From the three bits; those above are ignored.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self { authenticated: bits & 1 != 0, encrypted: bits & 2 != 0, signed: bits & 4 != 0 }
     }
 }
 
@@ -97,6 +102,9 @@ pub struct SecurityPolicy {
 }
 
 impl SecurityPolicy {
+    /// Nothing is demanded.
+    pub const NONE: Self = Self::both(Protection::NONE);
+
     /// The same protection in both directions.
     #[must_use]
     pub const fn both(protection: Protection) -> Self {
@@ -106,21 +114,14 @@ impl SecurityPolicy {
     /// From the enum of version 0; `None` for values over 3.
     #[must_use]
     pub const fn from_v0(value: u8) -> Option<Self> {
-        match value {
-            0 => Some(Self::both(Protection::NONE)),
-            1 => Some(Self::both(Protection::AUTHENTICATED)),
-            2 => Some(Self::both(Protection::ENCRYPTED)),
-            3 => Some(Self::both(Protection::AUTHENTICATED_ENCRYPTED)),
-            _ => None,
-        }
+        if value > 3 { None } else { Some(Self::both(Protection::from_bits(value))) }
     }
 
     /// The enum of version 0; `None` when the directions differ or signatures are demanded.
     #[must_use]
     pub const fn to_v0(self) -> Option<u8> {
-        let bits = self.to_v1();
-        // Requests in bits 2 to 4, responses in bits 5 to 7.
-        if bits >> 5 == (bits >> 2) & 0x07 && bits & 0x90 == 0 { Some(bits >> 5) } else { None }
+        let bits = self.request.bits();
+        if bits == self.response.bits() && bits <= 3 { Some(bits) } else { None }
     }
 
     /// From the bit set of version 1; `None` with one of the reserved bits 0 and 1.
@@ -135,7 +136,13 @@ impl SecurityPolicy {
     /// The bit set of version 1.
     #[must_use]
     pub const fn to_v1(self) -> u8 {
-        (self.request.to_bits() << 2) | (self.response.to_bits() << 5)
+        (self.request.bits() << 2) | (self.response.bits() << 5)
+    }
+
+    /// What satisfies both: the policy joined with what an object's access rights (Association LN version 3) demand.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self { request: self.request.union(other.request), response: self.response.union(other.response) }
     }
 
     /// Whether `security_activate` may replace this policy by `new`: only by one that demands at least as much.
@@ -180,6 +187,25 @@ mod tests {
         let requests_only = SecurityPolicy::from_v1(0x0C).unwrap();
         assert_eq!(requests_only.to_v0(), None);
         assert_eq!(requests_only.to_v1(), 0x0C);
+    }
+
+    #[test]
+    fn version_1_bits_lead_there_and_back() {
+        for bits in 0..=u8::MAX {
+            match SecurityPolicy::from_v1(bits) {
+                Some(policy) => assert_eq!(policy.to_v1(), bits),
+                None => assert_ne!(bits & 3, 0),
+            }
+        }
+        let (read, write) = (SecurityPolicy::from_v1(0x20).unwrap(), SecurityPolicy::from_v1(0x0C).unwrap());
+        assert_eq!(read.union(write).to_v1(), 0x2C);
+        // `new & old == old`, as the rule is put for version 1.
+        for old in (0..=u8::MAX).step_by(4) {
+            for new in (0..=u8::MAX).step_by(4) {
+                let may = SecurityPolicy::from_v1(old).unwrap().may_become(SecurityPolicy::from_v1(new).unwrap());
+                assert_eq!(may, new & old == old, "{old:02X} to {new:02X}");
+            }
+        }
     }
 
     #[test]

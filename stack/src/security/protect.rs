@@ -103,6 +103,24 @@ impl<C: Crypto> Context<C> {
         })
     }
 
+    /// Puts other global keys of the same suite in force; titles, demands and the dedicated key stay.
+    ///
+    /// # Errors
+    /// [`SecurityError::SuiteMismatch`], [`SecurityError::Engine`]; the keys are unchanged then.
+    pub fn replace_keys(&mut self, keys: &KeySet) -> Result<(), SecurityError> {
+        if keys.suite != self.suite {
+            return Err(SecurityError::SuiteMismatch { found: keys.suite.id() });
+        }
+        let broadcast = match &keys.broadcast {
+            Some(key) => Some(C::expand(key.as_bytes())?),
+            None => None,
+        };
+        self.unicast = C::expand(keys.encryption.as_bytes())?;
+        self.broadcast = broadcast;
+        self.authentication = keys.authentication.as_ref().map(|key| Prefixes::new(keys.suite, key));
+        Ok(())
+    }
+
     /// States the least protection that received APDUs must have.
     pub fn set_required(&mut self, required: Protection) {
         self.required = required;

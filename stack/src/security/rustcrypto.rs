@@ -10,7 +10,7 @@ use ghash::universal_hash::UniversalHash;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Crypto, CryptoError, TAG_LENGTH, Tag};
+use super::{Crypto, CryptoError, Digest, TAG_LENGTH, Tag};
 
 /// RustCrypto's AES-GCM: portable, constant-time, with AES and carry-less multiplication instructions where the
 /// processor has them.
@@ -253,6 +253,25 @@ impl Crypto for RustCrypto {
             _ => Err(CryptoError::Engine),
         }
     }
+
+    fn hash(digest: Digest, pieces: &[&[u8]], out: &mut [u8]) -> Result<(), CryptoError> {
+        match digest {
+            Digest::Md5 => hash_with::<md5::Md5>(pieces, out),
+            Digest::Sha1 => hash_with::<sha1::Sha1>(pieces, out),
+            Digest::Sha256 => hash_with::<sha2::Sha256>(pieces, out),
+        }
+    }
+}
+
+fn hash_with<H: md5::Digest>(pieces: &[&[u8]], out: &mut [u8]) -> Result<(), CryptoError> {
+    let mut hash = H::new();
+    pieces.iter().for_each(|piece| hash.update(piece));
+    let result = hash.finalize();
+    if out.len() != result.len() {
+        return Err(CryptoError::Engine);
+    }
+    out.copy_from_slice(&result);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -310,6 +329,22 @@ mod tests {
             assert_eq!(expanded.is_ok(), length == 16 || length == 32, "{length}");
         }
         assert_eq!(RustCrypto::encrypt_blocks(&[0; 15], &mut [[0; 16]]), Err(CryptoError::KeyLength { found: 15 }));
+    }
+
+    /// "abc" of RFC 1321 (A.5), FIPS 180-2 (A.1, B.1).
+    #[test]
+    fn digests_of_pieces() {
+        let expected: [(Digest, &[u8]); 3] = [
+            (Digest::Md5, &hex_literal::hex!("900150983cd24fb0d6963f7d28e17f72")),
+            (Digest::Sha1, &hex_literal::hex!("a9993e364706816aba3e25717850c26c9cd0d89d")),
+            (Digest::Sha256, &hex_literal::hex!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")),
+        ];
+        for (digest, expected) in expected {
+            let mut out = std::vec![0; digest.length()];
+            RustCrypto::hash(digest, &[b"a", b"", b"bc"], &mut out).unwrap();
+            assert_eq!(out, expected, "{digest:?}");
+            assert_eq!(RustCrypto::hash(digest, &[], &mut [0; 5]), Err(CryptoError::Engine));
+        }
     }
 
     /// FIPS 197, appendix C.

@@ -8,14 +8,15 @@ use dlms::acse::Mechanism;
 use dlms::apdu::*;
 use dlms::association::client::{self, Config, Event, Security};
 use dlms::association::server::{
-    Access, Association, AssociationConfig, AuditEvent, Cursor, Device, Progress, Routed, Routing, SecurityConfig,
+    Access, Association, AssociationConfig, AuditEvent, Cursor, Device, FailedAttempts, Member, PreEstablished,
+    Progress, Routed, Routing, SecurityConfig,
 };
 use dlms::association::{Referencing, Secret};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::short_name::NamedObject;
 use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, ShortName, SystemTitle};
 use dlms::obis::ObisCode;
-use dlms::security::{InvocationCounter, KeySet, Protection, Random, RustCrypto, Suite};
+use dlms::security::{InvocationCounter, KeySet, Protection, Random, RustCrypto, SecurityPolicy, Suite};
 use dlms::wrapper::client::Wrapper;
 
 pub const GUEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -58,7 +59,36 @@ pub struct Meter {
     /// APDUs for the device "slave" of network 0 are taken, those for others refused.
     pub is_gateway: bool,
     pub routed: Vec<Vec<u8>>,
+    /// Demanded of responses, when it is something else than of requests.
+    pub response_policy: Option<Protection>,
+    /// Demanded of the response that carries the register.
+    pub register_response: Protection,
+    pub attempts: BTreeMap<ClientSap, FailedAttempts>,
+    pub broadcast_floors: BTreeMap<SystemTitle, u32>,
+    /// Whether the last request came under the broadcast key.
+    pub broadcast: bool,
+    /// The unicast key, when it is another one than at first.
+    pub new_key: Vec<u8>,
+    pub generation: u32,
+    /// Whether ECHO's parameter becomes the unicast key once it is answered.
+    pub takes_keys: bool,
+    pub coming_key: Vec<u8>,
 }
+
+/// HLS secret of the clients whose mechanism has one.
+pub const SECRET: &[u8] = b"the hls secret";
+pub const GBEK: [u8; 16] = [0xB0; 16];
+/// A client with HLS mechanism `id`, without ciphering.
+pub const fn hls_client(id: u8) -> ClientSap {
+    ClientSap(60 + id as u16)
+}
+/// HLS-SHA-256 with ciphering.
+pub const CIPHERED_SHA256: ClientSap = ClientSap(46);
+/// A password, and users who are told apart: 3 and 7.
+pub const USERS: ClientSap = ClientSap(50);
+/// Pre-established, without keys and with keys.
+pub const STANDING: ClientSap = ClientSap(51);
+pub const STANDING_CIPHERED: ClientSap = ClientSap(52);
 
 pub const REGISTER: AttributeDescriptor =
     AttributeDescriptor::new(ClassId(3), ObisCode([1, 0, 1, 8, 0, 255]), AttributeId(2));
@@ -72,31 +102,56 @@ pub const ECHO: MethodDescriptor = MethodDescriptor::new(ClassId(9), ObisCode([0
 
 impl Device for Meter {
     fn association(&self, client: ClientSap, _: ServerSap) -> Option<AssociationConfig<'_>> {
+        let policy = self.policy.unwrap_or(Protection::AUTHENTICATED_ENCRYPTED);
+        let policy = SecurityPolicy { request: policy, response: self.response_policy.unwrap_or(policy) };
+        let key = if self.new_key.is_empty() { &GUEK[..] } else { &self.new_key };
+        let keys = SecurityConfig { policy, ..SecurityConfig::new(key, &GAK, SERVER_TITLE) };
+        let max_pdu = if self.max_pdu == 0 { 512 } else { self.max_pdu };
+        let mut offered = AssociationConfig::public(client::CLIENT_CONFORMANCE, max_pdu);
+        match client.0 {
+            62..=64 | 66 => {
+                offered.mechanism = Mechanism::from_id((client.0 - 60) as u8);
+                (offered.secret, offered.system_title) = (SECRET, Some(SERVER_TITLE));
+                return Some(offered);
+            }
+            65 => {
+                offered.mechanism = Mechanism::Gmac;
+                offered.security = Some(SecurityConfig { policy: SecurityPolicy::NONE, ..keys });
+                return Some(offered);
+            }
+            46 => {
+                (offered.mechanism, offered.secret) = (Mechanism::Sha256, SECRET);
+                offered.security = Some(keys);
+                return Some(offered);
+            }
+            50 => {
+                (offered.mechanism, offered.secret) = (Mechanism::Lls, PASSWORD);
+                offered.users = Some(&[3, 7]);
+                return Some(offered);
+            }
+            51 => {
+                offered.pre_established = Some(PreEstablished { client_max_pdu: 200, client_title: None });
+                return Some(offered);
+            }
+            52 => {
+                let client_title = Some(CLIENT_TITLE);
+                offered.pre_established = Some(PreEstablished { client_max_pdu: 200, client_title });
+                offered.security = Some(SecurityConfig { broadcast_key: Some(&GBEK), ..keys });
+                return Some(offered);
+            }
+            _ => {}
+        }
         let (mechanism, secret, security): (_, &[u8], _) = match client.0 {
             16 | 32 => (Mechanism::Lowest, &[], None),
             17 => (Mechanism::Lls, PASSWORD, None),
-            1 | 33 => (
-                Mechanism::Gmac,
-                &[],
-                Some(SecurityConfig {
-                    setup: 0,
-                    suite: Suite::Suite0,
-                    policy: self.policy.unwrap_or(Protection::AUTHENTICATED_ENCRYPTED),
-                    encryption_key: &GUEK,
-                    authentication_key: &GAK,
-                    system_title: SERVER_TITLE,
-                }),
-            ),
+            1 | 33 => (Mechanism::Gmac, &[], Some(keys)),
             _ => return None,
         };
-        Some(AssociationConfig {
-            referencing: if client.0 < 32 { Referencing::LogicalName } else { Referencing::ShortName },
-            mechanism,
-            secret,
-            security,
-            conformance: if client.0 < 32 { client::CLIENT_CONFORMANCE } else { client::SHORT_NAME_CONFORMANCE },
-            max_pdu: if self.max_pdu == 0 { 512 } else { self.max_pdu },
-        })
+        if client.0 >= 32 {
+            offered.referencing = Referencing::ShortName;
+            offered.conformance = client::SHORT_NAME_CONFORMANCE;
+        }
+        Some(AssociationConfig { mechanism, secret, security, ..offered })
     }
 
     fn read(
@@ -129,11 +184,12 @@ impl Device for Meter {
 
     fn write(
         &mut self,
-        _: &Access,
+        access: &Access,
         attribute: AttributeDescriptor,
         _: Option<Selection<'_>>,
         value: Data<'_>,
     ) -> Result<(), DataAccessResult> {
+        self.broadcast = access.broadcast;
         match (attribute, value) {
             (TEXT, Data::OctetString(text)) => self.text = text.to_vec(),
             (TEXT, _) => return Err(DataAccessResult::TypeUnmatched),
@@ -153,6 +209,9 @@ impl Device for Meter {
             return Err(ActionResult::ObjectUndefined);
         }
         self.invoked += 1;
+        if let (true, Some(Data::OctetString(key))) = (self.takes_keys, parameter) {
+            self.coming_key = key.to_vec();
+        }
         match parameter {
             Some(parameter) => parameter.encode(out).map_err(|_| ActionResult::OtherReason),
             None => Ok(()),
@@ -173,14 +232,7 @@ impl Device for Meter {
     }
 
     fn push_security(&self, _: ClientSap, _: ServerSap) -> Option<SecurityConfig<'_>> {
-        Some(SecurityConfig {
-            setup: 1,
-            suite: Suite::Suite0,
-            policy: Protection::AUTHENTICATED_ENCRYPTED,
-            encryption_key: &PUSH_KEY,
-            authentication_key: &GAK,
-            system_title: SERVER_TITLE,
-        })
+        Some(SecurityConfig { setup: 1, ..SecurityConfig::new(&PUSH_KEY, &GAK, SERVER_TITLE) })
     }
 
     fn route(&mut self, routed: &Routed<'_>) -> Routing {
@@ -208,6 +260,40 @@ impl Device for Meter {
         *floor = (*floor).max(counter + 1);
     }
 
+    fn broadcast_floor(&self, _: ServerSap, _: u8, peer: SystemTitle) -> u32 {
+        self.broadcast_floors.get(&peer).copied().unwrap_or(0)
+    }
+
+    fn accept_broadcast_counter(&mut self, _: ServerSap, _: u8, peer: SystemTitle, counter: u32) {
+        let floor = self.broadcast_floors.entry(peer).or_insert(0);
+        *floor = (*floor).max(counter + 1);
+    }
+
+    fn key_generation(&self, _: ServerSap, _: u8) -> u32 {
+        self.generation
+    }
+
+    fn answered(&mut self, _: ServerSap) {
+        if !self.coming_key.is_empty() {
+            self.new_key = std::mem::take(&mut self.coming_key);
+            self.generation += 1;
+            self.counter = 0;
+            self.floors.clear();
+        }
+    }
+
+    fn failed_attempts(&self, client: ClientSap, _: ServerSap) -> FailedAttempts {
+        self.attempts.get(&client).copied().unwrap_or_default()
+    }
+
+    fn set_failed_attempts(&mut self, client: ClientSap, _: ServerSap, attempts: FailedAttempts) {
+        self.attempts.insert(client, attempts);
+    }
+
+    fn response_protection(&self, _: &Access, member: Member) -> Protection {
+        if member == Member::Attribute(REGISTER) { self.register_response } else { Protection::NONE }
+    }
+
     fn audit(&mut self, event: AuditEvent) {
         self.audit.push(format!("{event:?}"));
     }
@@ -227,6 +313,20 @@ pub fn management() -> Config {
             general: false,
             receive_floor: 0,
         }),
+        ..Config::public(ServerSap::MANAGEMENT)
+    }
+}
+
+/// A client of [`hls_client`], or [`CIPHERED_SHA256`].
+pub fn hls(client: ClientSap, mechanism: Mechanism) -> Config {
+    let keyed = client == CIPHERED_SHA256 || mechanism == Mechanism::Gmac;
+    Config {
+        client,
+        mechanism,
+        secret: Secret::new(SECRET).unwrap(),
+        security: management().security.filter(|_| keyed),
+        ciphered_context: client == CIPHERED_SHA256,
+        system_title: Some(CLIENT_TITLE),
         ..Config::public(ServerSap::MANAGEMENT)
     }
 }
@@ -327,7 +427,7 @@ impl Pair {
     /// What the server answers to an APDU; nothing when it is silent.
     pub fn answer(&mut self, apdu: &[u8]) -> Vec<u8> {
         let (mut apdu, mut out) = (apdu.to_vec(), vec![0; 66_000]);
-        match self.server.handle(&mut apdu, &mut self.meter, &mut self.random, &mut out) {
+        match self.server.handle(&mut apdu, self.now, &mut self.meter, &mut self.random, &mut out) {
             Some(place) => out[place].to_vec(),
             None => Vec::new(),
         }
@@ -337,7 +437,9 @@ impl Pair {
         let (header, apdu) = wpdu.split_at_mut(8);
         self.seen.push(apdu.to_vec());
         let mut out = vec![0; 66_000];
-        let Some(place) = self.server.handle(apdu, &mut self.meter, &mut self.random, &mut out) else { return };
+        let Some(place) = self.server.handle(apdu, self.now, &mut self.meter, &mut self.random, &mut out) else {
+            return;
+        };
         let mut apdu = out[place].to_vec();
         self.seen.push(apdu.clone());
         if let Some(tamper) = self.tamper {

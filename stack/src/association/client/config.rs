@@ -2,12 +2,13 @@
 
 use core::fmt;
 
+use super::error::UsageError;
 use super::session::Session;
 use crate::acse::Mechanism;
 use crate::apdu::Conformance;
 use crate::association::{Referencing, Secret};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
-use crate::security::{Crypto, KeySet, Protection, Suite};
+use crate::security::{Crypto, KeySet, Protection, SecurityError, Suite, hls};
 
 /// What this stack's client can use.
 pub const CLIENT_CONFORMANCE: Conformance = Conformance::GET
@@ -59,6 +60,24 @@ pub struct Config {
     pub max_pdu: u16,
     /// How long the client waits for each answer of the server, in milliseconds.
     pub response_timeout_ms: u64,
+    /// Whether keys are used for ciphering. Without it they serve HLS mechanism 5 alone, in the application context
+    /// without ciphering. Of no effect without [`security`](Self::security).
+    pub ciphered_context: bool,
+    /// The client's system title where there are no keys to go with it: HLS mechanisms 6 and 7 need one.
+    pub system_title: Option<SystemTitle>,
+    /// The meter's system title, as far as known, where there are no keys to go with it.
+    pub peer_title: Option<SystemTitle>,
+    /// Least protection of answers; that of requests when `None`.
+    pub required_response: Option<Protection>,
+    /// The association exists without being proposed: what would be negotiated is agreed on beforehand.
+    pub pre_established: Option<PreEstablished>,
+}
+
+/// What nobody negotiates in a pre-established association; services are those of [`Config::conformance`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreEstablished {
+    /// Longest APDU that the server accepts, in octets.
+    pub server_max_pdu: u16,
 }
 
 impl Config {
@@ -76,6 +95,11 @@ impl Config {
             conformance: CLIENT_CONFORMANCE,
             max_pdu: 0xFFFF,
             response_timeout_ms: 10_000,
+            ciphered_context: true,
+            system_title: None,
+            peer_title: None,
+            required_response: None,
+            pre_established: None,
         }
     }
 
@@ -87,6 +111,41 @@ impl Config {
 }
 
 impl Config {
+    /// The client's system title, with its keys or without.
+    pub(super) fn own_title(&self) -> Option<SystemTitle> {
+        self.security.as_ref().map(|security| security.system_title).or(self.system_title)
+    }
+
+    /// The meter's system title as far as it was configured.
+    pub(super) fn expected_title(&self) -> Option<SystemTitle> {
+        self.security.as_ref().and_then(|security| security.peer_title).or(self.peer_title)
+    }
+
+    /// Finds out before the first octet leaves what would fail in the middle of the opening.
+    pub(super) fn check<C: Crypto>(&self) -> Result<(), UsageError> {
+        let missing = |error: SecurityError| Err(error.into());
+        match (self.mechanism, &self.security) {
+            (Mechanism::Gmac, None) => return missing(SecurityError::NoAuthenticationKey),
+            (Mechanism::Gmac, Some(security)) if security.keys.authentication.is_none() => {
+                return missing(SecurityError::NoAuthenticationKey);
+            }
+            _ => hls::check_configuration::<C>(self.mechanism, self.secret.as_bytes(), self.own_title())?,
+        }
+        if let Some(security) = &self.security {
+            let demanded = security.protection.union(self.required_response.unwrap_or_default());
+            if demanded.signed {
+                return missing(SecurityError::Unsupported);
+            }
+            if self.ciphered_context && demanded.authenticated && security.keys.authentication.is_none() {
+                return missing(SecurityError::NoAuthenticationKey);
+            }
+            if self.pre_established.is_some() && security.peer_title.is_none() {
+                return missing(SecurityError::NoPeerTitle);
+            }
+        }
+        Ok(())
+    }
+
     /// What a session has verified is a replay in every later one.
     pub(super) fn keep_floor<C: Crypto>(&mut self, session: &Session<C>) {
         if let (Some(secured), Some(security)) = (&session.security, &mut self.security) {

@@ -13,7 +13,7 @@ mod short_name;
 mod unconfirmed;
 
 pub use access::{AccessItem, AccessOptions};
-pub use config::{CLIENT_CONFORMANCE, Config, SHORT_NAME_CONFORMANCE, Security};
+pub use config::{CLIENT_CONFORMANCE, Config, PreEstablished, SHORT_NAME_CONFORMANCE, Security};
 pub use error::{ConnectionError, ProtocolError, RequestError, UsageError};
 pub use event::{Event, Negotiated, Response};
 
@@ -23,7 +23,7 @@ use crate::Instant;
 use crate::apdu::LongInvokeIdAndPriority;
 use crate::link::{Events, Link, Storage};
 use crate::security::hls::Challenge;
-use crate::security::{Crypto, InvocationCounter, Protection, Random};
+use crate::security::{Crypto, InvocationCounter, KeySet, Protection, Random};
 
 use notification::CONFIRMATIONS;
 use receive::decode_event;
@@ -96,6 +96,8 @@ enum State<C: Crypto> {
     AwaitHls {
         session: Session<C>,
         challenge: Challenge,
+        /// The one that was answered.
+        server_challenge: Challenge,
     },
     Associated(Session<C>),
     /// The RLRQ is out.
@@ -191,6 +193,32 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// The transmit invocation counters that are left; extend them before they run out.
     pub const fn counter_mut(&mut self) -> &mut InvocationCounter {
         &mut self.counter
+    }
+
+    /// Goes on with other global keys of the same suite, after the server has answered a `key_transfer` that named them.
+    ///
+    /// `counter` is that of a new unicast key, which begins anew; with `None` the unicast key is the same as before, and
+    /// so are its counters. Later associations use the new keys as well.
+    ///
+    /// # Errors
+    /// `NotAssociated` without keys to replace, `RequestPending`, `Security` for keys of another suite; nothing has
+    /// changed then.
+    pub fn replace_keys(&mut self, keys: KeySet, counter: Option<InvocationCounter>) -> Result<(), UsageError> {
+        if self.pending.is_some() {
+            return Err(UsageError::RequestPending);
+        }
+        let (State::Associated(session), Some(security)) = (&mut self.state, &mut self.config.security) else {
+            return Err(UsageError::NotAssociated);
+        };
+        let secured = session.security.as_mut().ok_or(UsageError::NotAssociated)?;
+        secured.context.replace_keys(&keys)?;
+        security.keys = keys;
+        if let Some(counter) = counter {
+            self.counter = counter;
+            secured.restart_floor();
+            security.receive_floor = 0;
+        }
+        Ok(())
     }
 
     /// Lowest invocation counter that is acceptable from the meter now, also after the association was lost; `None`

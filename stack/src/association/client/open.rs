@@ -1,5 +1,6 @@
 //! Opening and releasing on the client's side: AARQ, HLS, RLRQ.
 
+use super::config::PreEstablished;
 use super::error::{ConnectionError, ProtocolError, RequestError, UsageError};
 use super::event::Negotiated;
 use super::session::Session;
@@ -16,7 +17,7 @@ use crate::association::hls_pass::{self, Pass4};
 use crate::axdr::Writer;
 use crate::id::SystemTitle;
 use crate::link::{Link, Storage};
-use crate::security::hls::{self, Challenge};
+use crate::security::hls::{self, Challenge, Exchange, Response};
 use crate::security::{Crypto, Envelope, HEADROOM, Protection, Random, SecurityError, TAG_LENGTH};
 use zeroize::Zeroizing;
 
@@ -28,15 +29,13 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// [`Event::Closed`](super::Event::Closed) follows.
     ///
     /// # Errors
-    /// `AlreadyOpen`, `Security` when mechanism and keys do not fit each other, `CounterExhausted` when
-    /// there are fewer invocation counters than opening needs.
+    /// `AlreadyOpen`, `Security` when mechanism, secret, titles and keys do not fit each other or the mechanism is not
+    /// supported, `CounterExhausted` when there are fewer invocation counters than opening needs.
     pub fn associate(&mut self, now: Instant) -> Result<(), UsageError> {
         if !matches!(self.state, State::Idle) {
             return Err(UsageError::AlreadyOpen);
         }
-        if self.config.mechanism == Mechanism::Gmac && self.config.security.is_none() {
-            return Err(SecurityError::NoAuthenticationKey.into());
-        }
+        self.config.check::<C>()?;
         // Initiate, the GMAC of the reply, and the reply itself.
         if self.config.security.is_some() && self.counter.remaining() < 3 {
             return Err(UsageError::CounterExhausted);
@@ -63,6 +62,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             return Err(UsageError::RequestPending);
         }
         self.now = now;
+        if self.config.pre_established.is_some() {
+            self.finish(End::Released);
+            return Ok(());
+        }
         let State::Associated(mut session) = core::mem::replace(&mut self.state, State::LinkClosing) else {
             return Err(UsageError::NotAssociated);
         };
@@ -80,7 +83,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     fn send_rlrq(&mut self, session: &mut Session<C>) -> Result<(), UsageError> {
         let mut room = [0; INITIATE_MAX];
         // In a ciphered association the release is protected as the opening was, so that nobody else can forge it.
-        let information = match session.security.is_some() {
+        let information = match session.ciphered {
             true => Some(self.initiate_request(session, &mut room)?),
             false => None,
         };
@@ -138,11 +141,23 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         self.ended = Some(end);
     }
 
-    /// The link is up: proposes the association.
+    /// The link is up: proposes the association, unless it is there already.
     pub(super) fn propose(&mut self) {
-        if let Err(error) = self.send_aarq() {
+        let begun = match self.config.pre_established {
+            Some(agreed) => self.take_pre_established(agreed),
+            None => self.send_aarq(),
+        };
+        if let Err(error) = begun {
             self.finish(End::Lost(ConnectionError::Request(RequestError::Usage(error))));
         }
+    }
+
+    fn take_pre_established(&mut self, agreed: PreEstablished) -> Result<(), UsageError> {
+        let mut session = Session::new(&self.config)?;
+        session.negotiated.server_max_pdu = agreed.server_max_pdu;
+        session.negotiated.server_title = self.config.expected_title();
+        self.associated(session);
+        Ok(())
     }
 
     /// A dedicated key begins with counter 0 and therefore serves one association: the configured one the first, one
@@ -169,9 +184,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             true => Some(Challenge::draw(&mut self.random, self.config.challenge_length)?),
             false => None,
         };
-        let context = self.config.referencing.context(session.security.is_some());
+        let context = self.config.referencing.context(session.ciphered);
         let mut aarq = Aarq::new(context, information);
-        let title = session.security.as_ref().map(|secured| secured.context.own_title());
+        let title = self.config.own_title();
         aarq.calling_ap_title = title.as_ref().map(|title| title.as_bytes().as_slice());
         if mechanism != Mechanism::Lowest {
             let value = match &challenge {
@@ -230,9 +245,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 self.finish(End::Lost(error));
             }
             Ok(None) => self.associated(session),
-            Ok(Some(reply)) => {
+            Ok(Some((reply, server_challenge))) => {
                 let Some(challenge) = challenge else { return };
-                self.state = State::AwaitHls { session, challenge };
+                self.state = State::AwaitHls { session, challenge, server_challenge };
                 self.invoke_id = self.invoke_id.wrapping_add(1) & 0x0F;
                 let invoke = InvokeIdAndPriority::new(self.invoke_id, true, true);
                 let referencing = self.config.referencing;
@@ -244,12 +259,13 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
     }
 
-    /// Checks the AARE against the proposal; returns the answer to the server's challenge, if there is one.
+    /// Checks the AARE against the proposal; returns the answer to the server's challenge and that challenge, if there is
+    /// one.
     fn accept_aare(
         &mut self,
         session: &mut Session<C>,
         challenge: Option<&Challenge>,
-    ) -> Result<Option<Reply>, ConnectionError> {
+    ) -> Result<Option<(Response, Challenge)>, ConnectionError> {
         let protocol = |error| ConnectionError::Request(RequestError::Protocol(error));
         let aare = Aare::decode(self.link.apdu()).map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
         let mut room = [0; INITIATE_MAX];
@@ -265,7 +281,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             let initiate = information.and_then(|information| ConfirmedServiceError::decode(information).ok());
             return Err(ConnectionError::Rejected { result: aare.result, diagnostic: aare.diagnostic, initiate });
         }
-        if aare.context != self.config.referencing.context(session.security.is_some()) {
+        if aare.context != self.config.referencing.context(session.ciphered) {
             return Err(protocol(ProtocolError::ContextChanged));
         }
         // Some servers send a challenge, but not the diagnostic that announces it. Passes 3 and 4 follow all the same.
@@ -277,20 +293,20 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             return Err(protocol(ProtocolError::MechanismChanged));
         }
         let server_title = aare.responding_ap_title.and_then(SystemTitle::from_slice);
-        if let Some(secured) = &mut session.security {
-            let expected = secured.context.peer_title();
-            match (server_title, expected) {
+        if session.security.is_some() || hls::needs_titles(self.config.mechanism) {
+            let title = match (server_title, self.config.expected_title()) {
                 (Some(found), Some(expected)) if found != expected => {
                     return Err(protocol(ProtocolError::SystemTitle));
                 }
                 // Two parties with one title under one key would use the same nonces, and could be played off by reflection.
-                (Some(found), _) if found == secured.context.own_title() => {
+                (Some(found), _) if Some(found) == self.config.own_title() => {
                     return Err(protocol(ProtocolError::SystemTitle));
                 }
-                (Some(found), _) => secured.context.set_peer_title(found),
                 // Some meters leave it away: then it has to be configured.
-                (None, Some(_)) => {}
-                (None, None) => return Err(protocol(ProtocolError::SystemTitle)),
+                (found, expected) => found.or(expected).ok_or(protocol(ProtocolError::SystemTitle))?,
+            };
+            if let Some(secured) = &mut session.security {
+                secured.context.set_peer_title(title);
             }
         }
 
@@ -309,34 +325,46 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         session.negotiated = Negotiated {
             conformance: initiate.conformance.intersection(self.config.conformance),
             server_max_pdu: if initiate.max_receive_pdu == 0 { u16::MAX } else { initiate.max_receive_pdu },
-            server_title: server_title.or(session.security.as_ref().and_then(|s| s.context.peer_title())),
+            server_title: server_title.or(self.config.expected_title()),
         };
         let Some(own) = challenge else { return Ok(None) };
         let value = aare.authentication_value.as_ref().map(AuthenticationValue::as_bytes).unwrap_or_default();
         let server = Challenge::from_peer(value).map_err(|_| protocol(ProtocolError::Challenge))?;
         // A server that sends our challenge back would have us compute its own proof.
         server.check_differs(own).map_err(|_| protocol(ProtocolError::Challenge))?;
-        let reply =
-            self.reply_to(session, &server).map_err(|error| ConnectionError::Request(RequestError::Usage(error)))?;
-        Ok(Some(reply))
+        let reply = self.reply_to(session, own, &server);
+        let reply = reply.map_err(|error| ConnectionError::Request(RequestError::Usage(error)))?;
+        Ok(Some((reply, server)))
     }
 
-    fn reply_to(&mut self, session: &Session<C>, challenge: &Challenge) -> Result<Reply, UsageError> {
-        match (self.config.mechanism, &session.security) {
-            (Mechanism::Gmac, Some(secured)) => {
-                let counter = self.counter.take().map_err(|_| UsageError::CounterExhausted)?;
-                Ok(Reply::new(&hls::gmac_response(&secured.context, counter, challenge)?))
-            }
-            (Mechanism::Hls2, _) => {
-                Ok(Reply::new(hls::block_response::<C>(self.config.secret.as_bytes(), challenge)?.as_bytes()))
-            }
-            _ => Err(SecurityError::Authentication.into()),
+    fn reply_to(
+        &mut self,
+        session: &Session<C>,
+        own: &Challenge,
+        challenge: &Challenge,
+    ) -> Result<Response, UsageError> {
+        if let (Mechanism::Gmac, Some(secured)) = (self.config.mechanism, &session.security) {
+            let counter = self.counter.take().map_err(|_| UsageError::CounterExhausted)?;
+            let response = hls::gmac_response(&secured.context, counter, challenge)?;
+            return Ok(Response::new(&response).ok_or(SecurityError::BufferTooSmall)?);
+        }
+        Ok(hls::respond::<C>(self.config.mechanism, &self.exchange(session, own, challenge))?)
+    }
+
+    /// What enters the client's answer to the server's challenge.
+    fn exchange<'a>(&'a self, session: &Session<C>, own: &'a Challenge, challenge: &'a Challenge) -> Exchange<'a> {
+        Exchange {
+            secret: self.config.secret.as_bytes(),
+            signer: self.config.own_title(),
+            verifier: session.negotiated.server_title,
+            challenge,
+            own,
         }
     }
 
     /// The server's answer to the client's challenge.
-    pub(super) fn handle_hls_reply(&mut self, mut session: Session<C>, challenge: &Challenge) {
-        let error = match self.verify_hls_reply(&mut session, challenge) {
+    pub(super) fn handle_hls_reply(&mut self, mut session: Session<C>, challenge: &Challenge, server: &Challenge) {
+        let error = match self.verify_hls_reply(&mut session, challenge, server) {
             Ok(()) => {
                 self.associated(session);
                 return;
@@ -347,8 +375,20 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         self.finish(End::Lost(error));
     }
 
-    fn verify_hls_reply(&mut self, session: &mut Session<C>, challenge: &Challenge) -> Result<(), ConnectionError> {
+    fn verify_hls_reply(
+        &mut self,
+        session: &mut Session<C>,
+        challenge: &Challenge,
+        server: &Challenge,
+    ) -> Result<(), ConnectionError> {
         let request = ConnectionError::Request;
+        let theirs = Exchange {
+            secret: self.config.secret.as_bytes(),
+            signer: session.negotiated.server_title,
+            verifier: self.config.own_title(),
+            challenge,
+            own: server,
+        };
         let apdu = self.link.apdu();
         // The reply's own counter is below the one of the APDU around it.
         let floor = session.security.as_ref().map(|secured| secured.floor());
@@ -372,8 +412,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             (Mechanism::Gmac, Some(secured), Some(floor)) => {
                 hls::verify_gmac(&secured.context, floor, challenge, reply).map(|verified| secured.accept(verified))
             }
-            (Mechanism::Hls2, _, _) => hls::verify_blocks::<C>(self.config.secret.as_bytes(), challenge, reply),
-            _ => Err(SecurityError::Authentication),
+            (mechanism, _, _) => hls::verify::<C>(mechanism, &theirs, reply),
         };
         verified.map_err(|_| ConnectionError::ServerNotAuthentic)
     }
@@ -382,23 +421,5 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         self.ready = Ready::Associated(session.negotiated);
         self.deadline = None;
         self.state = State::Associated(session);
-    }
-}
-
-/// The answer to a challenge.
-struct Reply {
-    octets: [u8; hls::CHALLENGE_MAX],
-    length: usize,
-}
-
-impl Reply {
-    fn new(octets: &[u8]) -> Self {
-        let mut reply = Self { octets: [0; hls::CHALLENGE_MAX], length: octets.len().min(hls::CHALLENGE_MAX) };
-        reply.octets.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
-        reply
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.octets.get(..self.length).unwrap_or_default()
     }
 }

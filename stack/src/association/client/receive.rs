@@ -65,10 +65,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let tag = self.link.apdu().first().copied().unwrap_or_default();
         match core::mem::replace(&mut self.state, State::LinkClosing) {
             State::AwaitAare { session, challenge } if tag == 0x61 => self.handle_aare(session, challenge),
-            State::AwaitHls { session, challenge }
+            State::AwaitHls { session, challenge, server_challenge }
                 if !is_unsolicited(tag) && !is_ciphered_notification(tag) && !is_refusal(tag) =>
             {
-                self.handle_hls_reply(session, &challenge);
+                self.handle_hls_reply(session, &challenge, &server_challenge);
             }
             state @ (State::AwaitAare { .. } | State::AwaitHls { .. }) => {
                 self.state = state;

@@ -14,6 +14,8 @@ use crate::security::{
 pub(super) struct Session<C: Crypto> {
     pub(super) security: Option<Secured<C>>,
     pub(super) negotiated: Negotiated,
+    /// Whether APDUs may be ciphered; keys may serve authentication alone.
+    pub(super) ciphered: bool,
 }
 
 /// Keys and counters of a ciphered association.
@@ -30,11 +32,12 @@ impl<C: Crypto> Session<C> {
     /// A session before anything is negotiated.
     pub(super) fn new(config: &Config) -> Result<Self, SecurityError> {
         let security = match &config.security {
-            Some(security) => Some(Secured::new(security)?),
+            Some(security) => Some(Secured::new(security, config)?),
             None => None,
         };
+        let ciphered = security.is_some() && config.ciphered_context;
         let negotiated = Negotiated { conformance: config.conformance, server_max_pdu: u16::MAX, server_title: None };
-        Ok(Self { security, negotiated })
+        Ok(Self { security, negotiated, ciphered })
     }
 
     /// Longest plain request, in octets.
@@ -49,9 +52,10 @@ impl<C: Crypto> Session<C> {
 }
 
 impl<C: Crypto> Secured<C> {
-    fn new(security: &Security) -> Result<Self, SecurityError> {
+    fn new(security: &Security, config: &Config) -> Result<Self, SecurityError> {
         let mut context = Context::new(security.system_title, &security.keys)?;
-        context.set_required(security.protection);
+        let protection = if config.ciphered_context { security.protection } else { Protection::NONE };
+        context.set_required(config.required_response.filter(|_| config.ciphered_context).unwrap_or(protection));
         if let Some(title) = security.peer_title {
             context.set_peer_title(title);
         }
@@ -60,7 +64,7 @@ impl<C: Crypto> Secured<C> {
         }
         Ok(Self {
             context,
-            protection: security.protection,
+            protection,
             general: security.general,
             floor: ReceiveFloor::new(security.receive_floor),
             dedicated_floor: ReceiveFloor::new(0),
@@ -122,6 +126,11 @@ impl<C: Crypto> Secured<C> {
             KeyId::Dedicated => self.dedicated_floor.accept(verified),
             _ => self.floor.accept(verified),
         }
+    }
+
+    /// The global key is another one, whose counters begin anew.
+    pub(super) const fn restart_floor(&mut self) {
+        self.floor = ReceiveFloor::new(0);
     }
 
     /// The receive floor of the global key.

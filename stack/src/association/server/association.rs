@@ -7,7 +7,10 @@ use super::answer::{
     invocation_counter_error,
 };
 use super::device::{Access, AuditEvent, Device};
+use super::guard::Guard;
+use super::member::Members;
 use super::transfer::{Transfer, Transfers};
+use crate::Instant;
 use crate::apdu::{
     AccessRequest, ActionRequest, Conformance, DataNotificationConfirm, ExceptionResponse, GetRequest,
     InvokeIdAndPriority, LongInvokeIdAndPriority, SetRequest, tag,
@@ -17,8 +20,12 @@ use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
 use crate::security::hls::Challenge;
 use crate::security::{
-    self, Crypto, Envelope, ErrorClass, HEADROOM, Protection, Random, ReceiveFloor, SecurityError, TAG_LENGTH,
+    self, Crypto, Envelope, ErrorClass, HEADROOM, KeyId, Protection, Random, ReceiveFloor, SecurityError,
+    SecurityPolicy, TAG_LENGTH,
 };
+
+/// How long a client has for passes 3 and 4, in milliseconds.
+const HLS_TIMEOUT_MS: u64 = 30_000;
 
 /// One application association between a client and a logical device, on the server's side.
 ///
@@ -28,9 +35,9 @@ use crate::security::{
 /// ```text
 ///            AARQ accepted             reply_to_HLS_authentication verified
 ///   Idle ──────────────────▶ Pending ─────────────────────────────────────▶ Associated
-///     │   AARQ accepted, no HLS                                               ▲   │
+///     │   AARQ accepted, no HLS; pre-established: any request                 ▲   │
 ///     └───────────────────────────────────────────────────────────────────────┘   │
-///     ◀──────────────────────── RLRQ, reset, refusal ─────────────────────────────┘
+///     ◀──────────── RLRQ, reset, refusal, too many APDUs that are no good ────────┘
 /// ```
 ///
 /// `B` holds requests that arrive in blocks, the request of a GET that is answered in blocks, and results of
@@ -43,6 +50,9 @@ pub struct Association<C: Crypto, B> {
     pub(super) transfers: Transfers<B>,
     /// A notification that the client confirmed.
     pub(super) confirmation: Option<(LongInvokeIdAndPriority, Protection)>,
+    pub(super) guard: Guard,
+    /// The time of the last call.
+    pub(super) now: Instant,
 }
 
 /// What exists in each state, and only then.
@@ -59,6 +69,12 @@ pub(super) struct Pending<C: Crypto> {
     pub(super) session: Session<C>,
     pub(super) client_challenge: Challenge,
     pub(super) server_challenge: Challenge,
+    /// The server's system title, as far as it has one.
+    pub(super) own_title: Option<SystemTitle>,
+    /// When the AARQ was accepted.
+    pub(super) since: Instant,
+    /// Whether the client has asked for something else before.
+    pub(super) warned: bool,
 }
 
 /// What was negotiated.
@@ -66,6 +82,7 @@ pub(super) struct Pending<C: Crypto> {
 pub(super) struct Session<C: Crypto> {
     pub(super) access: Access,
     pub(super) security: Option<Secured<C>>,
+    pub(super) pre_established: bool,
 }
 
 /// Keys and counters of a ciphered association.
@@ -73,6 +90,8 @@ pub(super) struct Session<C: Crypto> {
 pub(super) struct Secured<C: Crypto> {
     pub(super) context: security::Context<C>,
     pub(super) setup: u8,
+    /// [`Device::key_generation`] of the keys in the context.
+    pub(super) generation: u32,
     pub(super) peer: SystemTitle,
     /// Of the dedicated key, which lives as long as the association.
     pub(super) dedicated_floor: ReceiveFloor,
@@ -85,19 +104,30 @@ pub(super) struct Secured<C: Crypto> {
 pub(super) struct Wrapping {
     pub(super) envelope: Envelope,
     pub(super) protection: Protection,
+    /// Whether the broadcast key was used.
+    pub(super) broadcast: bool,
 }
 
 impl<C: Crypto, B: Storage> Association<C, B> {
     /// An association that is not open yet.
     pub const fn new(client: ClientSap, server: ServerSap, storage: B) -> Self {
-        let transfers = Transfers { transfer: Transfer::None, long: storage };
-        Self { client, server, state: State::Idle, transfers, confirmation: None }
+        let transfers = Transfers { transfer: Transfer::None, long: storage, response: Protection::NONE };
+        let now = Instant::from_millis(0);
+        Self { client, server, state: State::Idle, transfers, confirmation: None, guard: Guard::NEW, now }
     }
 
     /// Gives a closed association to another pair.
-    pub(super) const fn assign(&mut self, client: ClientSap, server: ServerSap) {
+    pub(super) fn assign(&mut self, client: ClientSap, server: ServerSap) {
         self.client = client;
         self.server = server;
+        self.guard.restart();
+    }
+
+    /// Whether the peer has sent too much that cannot be deciphered: the association is over, and the line is to be
+    /// closed where it is the peer's alone.
+    #[must_use]
+    pub const fn is_exhausted(&self) -> bool {
+        self.guard.is_exhausted()
     }
 
     /// The client of this association.
@@ -120,14 +150,20 @@ impl<C: Crypto, B: Storage> Association<C, B> {
 
     /// Forgets everything: the link below was lost or closed.
     pub fn reset<D: Device>(&mut self, device: &mut D) {
-        if let State::Associated(_) = self.state {
+        self.end(device);
+        self.guard.restart();
+    }
+
+    /// Ends the association; what its peer has done is not forgotten.
+    pub(super) fn end<D: Device>(&mut self, device: &mut D) {
+        if matches!(&self.state, State::Associated(session) if !session.pre_established) {
             device.audit(AuditEvent::Released { client: self.client, server: self.server });
         }
         self.state = State::Idle;
         self.transfers.transfer = Transfer::None;
     }
 
-    /// Takes one APDU of the client and writes the response into `out`; returns its place there, or
+    /// Takes one APDU of the client at `now` and writes the response into `out`; returns its place there, or
     /// `None` when nothing is to be sent. `apdu` is deciphered in place.
     ///
     /// `out` must hold the longest response plus [`HEADROOM`] and [`TAG_LENGTH`]; it bounds the response together
@@ -135,15 +171,61 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     pub fn handle<D: Device, R: Random>(
         &mut self,
         apdu: &mut [u8],
+        now: Instant,
         device: &mut D,
         random: &mut R,
         out: &mut [u8],
     ) -> Option<Range<usize>> {
-        match apdu.first()? {
+        self.now = now;
+        if matches!(&self.state, State::Pending(pending) if now.since_ms(pending.since) >= HLS_TIMEOUT_MS) {
+            self.end(device);
+        }
+        self.establish(device);
+        self.renew_keys(device);
+        let placed = match apdu.first()? {
             0x60 => self.open(apdu, device, random, out),
             0x62 => self.release(apdu, device, out),
             _ => self.request(apdu, device, out),
+        };
+        device.answered(self.server);
+        placed
+    }
+
+    /// Takes keys that were replaced since the last request; an association whose keys are gone is over.
+    pub(super) fn renew_keys<D: Device>(&mut self, device: &mut D) {
+        let (State::Pending(Pending { session, .. }) | State::Associated(session)) = &mut self.state else { return };
+        let Some(secured) = &mut session.security else { return };
+        let generation = device.key_generation(self.server, secured.setup);
+        if generation == secured.generation {
+            return;
         }
+        let config = device.association(self.client, self.server).and_then(|config| config.security);
+        let renewed = config.filter(|config| config.setup == secured.setup).map(|config| {
+            let keys = config.keys()?;
+            secured.context.replace_keys(&keys)
+        });
+        secured.generation = generation;
+        if !matches!(renewed, Some(Ok(()))) {
+            self.end(device);
+        }
+    }
+
+    /// A protected APDU was refused: ends the association of a peer that has had its chances, and answers.
+    pub(super) fn refuse_security<D: Device>(
+        &mut self,
+        error: SecurityError,
+        request: &[u8],
+        referencing: Referencing,
+        device: &mut D,
+        out: &mut [u8],
+    ) -> Option<Range<usize>> {
+        let (client, server) = (self.client, self.server);
+        self.guard.refused(error);
+        self.guard.report(device, self.now, AuditEvent::SecurityFailed { client, server, error });
+        if self.guard.is_exhausted() {
+            self.end(device);
+        }
+        refuse(request, referencing, security_exception(error), out)
     }
 
     /// Everything that needs an association.
@@ -165,8 +247,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let (plain, wrapping) = match session.unwrap(server, policy, apdu, device) {
             Ok(unwrapped) => unwrapped,
             Err(error) => {
-                device.audit(AuditEvent::SecurityFailed { client, server, error });
-                return refuse(apdu, session.access.referencing, security_exception(error), out);
+                let referencing = session.access.referencing;
+                return self.refuse_security(error, apdu, referencing, device, out);
             }
         };
         let plain = apdu.get(plain)?;
@@ -177,47 +259,46 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
         let mut access = session.access;
         access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.protection);
-        // Header and tag at their longest: a few octets less data in a block, never one too many.
-        let overhead = if wrapping.is_some() { HEADROOM.saturating_add(TAG_LENGTH) } else { 0 };
-        let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
-
-        let proved = match &mut self.state {
-            State::Pending(pending) => Some(pending.reply(plain, floor_before, device, &mut answer)),
-            _ => {
-                self.transfers.dispatch(plain, &access, device, &mut answer);
-                None
-            }
-        };
-        let placed = self.wrap(answer, wrapping, device);
-        match proved {
-            None => {}
-            Some(true) => {
-                if let State::Pending(pending) = core::mem::replace(&mut self.state, State::Idle) {
-                    self.state = State::Associated(pending.session);
-                }
-                device.audit(AuditEvent::Associated { client, server });
-            }
-            Some(false) => {
-                self.state = State::Idle;
-                device.audit(AuditEvent::AuthenticationFailed { client, server });
-            }
+        access.broadcast = wrapping.is_some_and(|wrapping| wrapping.broadcast);
+        if access.broadcast && !(expects_no_answer(plain) && matches!(self.state, State::Associated(_))) {
+            // A whole group holds this key: it opens nothing, and nobody is to be answered under it.
+            let error = SecurityError::NoKey(KeyId::Broadcast);
+            let _ = self.refuse_security(error, &[], access.referencing, device, out);
+            return None;
         }
-        placed
+        // Header and tag at their longest: a few octets less data in a block, never one too many.
+        let may_be_wrapped = wrapping.is_some() || access.ciphered_context;
+        let overhead = if may_be_wrapped { HEADROOM.saturating_add(TAG_LENGTH) } else { 0 };
+        let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
+        if matches!(self.state, State::Pending(_)) {
+            return self.authenticate(plain, floor_before, wrapping, device, answer);
+        }
+        self.transfers.dispatch(plain, &access, device, &mut answer);
+        let demanded = policy.map_or(Protection::NONE, |policy| policy.response).union(self.transfers.response);
+        self.wrap(answer, wrapping, demanded, device)
     }
 
-    /// Protects the answer as the request was protected.
-    fn wrap<D: Device>(
+    /// Protects the answer as the request was protected, and as is demanded beyond that.
+    pub(super) fn wrap<D: Device>(
         &mut self,
         mut answer: Answer<'_>,
         wrapping: Option<Wrapping>,
+        demanded: Protection,
         device: &mut D,
     ) -> Option<Range<usize>> {
         let plain = send(answer.plain())?;
-        let (Some(wrapping), false) = (wrapping, answer.is_clear()) else { return Some(plain) };
+        if answer.is_clear() {
+            return Some(plain);
+        }
         let (State::Pending(Pending { session, .. }) | State::Associated(session)) = &mut self.state else {
             return None;
         };
-        let secured = session.security.as_mut()?;
+        let Some(wrapping) = session.response_wrapping(wrapping, demanded) else { return Some(plain) };
+        let Some(secured) = session.security.as_mut().filter(|_| !wrapping.protection.signed) else {
+            // What is demanded cannot be had here, and less is not sent.
+            answer.exception(OTHER_REASON);
+            return send(answer.plain());
+        };
         let counter = secured.take_counter(wrapping.envelope, self.server, device)?;
         let control = secured.context.control(wrapping.protection);
         secured.context.protect(wrapping.envelope, control, counter, answer.buffer(), plain).ok()
@@ -228,26 +309,36 @@ impl<B: Storage> Transfers<B> {
     /// Answers a request in clear.
     fn dispatch<D: Device>(&mut self, plain: &[u8], access: &Access, device: &mut D, answer: &mut Answer<'_>) {
         if access.referencing == Referencing::ShortName {
+            // Only rights of objects with logical names can demand it.
+            self.response = Protection::NONE;
             return self.dispatch_named(plain, access, device, answer);
         }
         let services = access.conformance;
         let confirmed = match plain.first() {
             Some(0xC0) if services.contains(Conformance::GET) => GetRequest::decode(plain).map(|request| {
-                self.get(&request, plain, access, device, answer);
+                if self.begin(&request, Conformance::ATTRIBUTE_0_WITH_GET, access, device, answer) {
+                    self.get(&request, plain, access, device, answer);
+                }
                 request.invoke().is_confirmed()
             }),
             Some(0xC1) if services.contains(Conformance::SET) => SetRequest::decode(plain).map(|request| {
-                self.set(&request, plain, access, device, answer);
+                if self.begin(&request, Conformance::ATTRIBUTE_0_WITH_SET, access, device, answer) {
+                    self.set(&request, plain, access, device, answer);
+                }
                 request.invoke().is_confirmed()
             }),
             Some(0xC3) if services.contains(Conformance::ACTION) => ActionRequest::decode(plain).map(|request| {
-                self.action(&request, plain, access, device, answer);
+                if self.begin(&request, Conformance::NONE, access, device, answer) {
+                    self.action(&request, plain, access, device, answer);
+                }
                 request.invoke().is_confirmed()
             }),
             Some(&tag::ACCESS_REQUEST) if services.contains(Conformance::ACCESS) => {
                 AccessRequest::decode(plain).map(|request| {
                     self.transfer = Transfer::None;
-                    if !super::access::access(&request, access, device, answer) {
+                    if self.begin(&request, Conformance::NONE, access, device, answer)
+                        && !super::access::access(&request, access, device, answer)
+                    {
                         answer.exception(PDU_TOO_LONG);
                     }
                     request.invoke.is_confirmed()
@@ -261,12 +352,63 @@ impl<B: Storage> Transfers<B> {
         match confirmed {
             Ok(true) => {}
             Ok(false) => answer.clear(),
-            Err(_) => answer.exception(OTHER_REASON),
+            Err(_) => match unknown_variant(plain) {
+                Some(response) => answer.write(response.as_slice()),
+                None => answer.exception(OTHER_REASON),
+            },
         }
         // Nor is an unconfirmed request that was refused.
         if expects_no_answer(plain) {
             answer.clear();
         }
+    }
+
+    /// Looks at what is asked for before anything is done; whether it goes on.
+    fn begin<D: Device>(
+        &mut self,
+        request: &impl Members,
+        all_attributes: Conformance,
+        access: &Access,
+        device: &D,
+        answer: &mut Answer<'_>,
+    ) -> bool {
+        if request.is_first() {
+            self.response =
+                if access.ciphered_context { request.response_protection(access, device) } else { Protection::NONE };
+        }
+        let negotiated = request.is_negotiated(access.conformance, all_attributes);
+        if !negotiated {
+            self.transfer = Transfer::None;
+            answer.exception(SERVICE_NOT_SUPPORTED);
+        }
+        negotiated
+    }
+}
+
+/// The normal response to a variant of GET, SET or ACTION that does not exist: result 3, as conformance tests are said
+/// to demand. `None` when something else is wrong with the request.
+fn unknown_variant(plain: &[u8]) -> Option<Response> {
+    /// read-write-denied.
+    const DENIED: u8 = 3;
+    let [tag, variant, invoke, ..] = *plain else { return None };
+    match (tag, variant) {
+        (0xC0, 1..=3) | (0xC1, 1..=5) | (0xC3, 1..=6) => None,
+        (0xC0, _) => Some(Response { octets: [0xC4, 1, invoke, 1, DENIED], length: 5 }),
+        (0xC1, _) => Some(Response { octets: [0xC5, 1, invoke, DENIED, 0], length: 4 }),
+        (0xC3, _) => Some(Response { octets: [0xC7, 1, invoke, DENIED, 0], length: 5 }),
+        _ => None,
+    }
+}
+
+/// A response of a few octets.
+struct Response {
+    octets: [u8; 5],
+    length: usize,
+}
+
+impl Response {
+    fn as_slice(&self) -> &[u8] {
+        self.octets.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -275,11 +417,11 @@ impl<C: Crypto> Session<C> {
     fn unwrap<D: Device>(
         &mut self,
         server: ServerSap,
-        policy: Option<Protection>,
+        policy: Option<SecurityPolicy>,
         apdu: &mut [u8],
         device: &mut D,
     ) -> Result<(Range<usize>, Option<Wrapping>), SecurityError> {
-        match (&mut self.security, policy) {
+        match (&mut self.security, policy.map(|policy| policy.request)) {
             (Some(secured), policy) if self.access.ciphered_context => {
                 let required = policy.unwrap_or(secured.context.required());
                 secured.context.set_required(required);
@@ -290,6 +432,16 @@ impl<C: Crypto> Session<C> {
                 Err(SecurityError::PolicyNotMet { required, found: Protection::NONE })
             }
             _ => Ok((0..apdu.len(), None)),
+        }
+    }
+
+    /// How a response is wrapped: as its request was, and better where that is demanded. `None`: in clear.
+    pub(super) fn response_wrapping(&self, request: Option<Wrapping>, demanded: Protection) -> Option<Wrapping> {
+        let demanded = if self.access.ciphered_context { demanded } else { Protection::NONE };
+        match request {
+            Some(wrapping) => Some(Wrapping { protection: wrapping.protection.union(demanded), ..wrapping }),
+            None if demanded.is_none() => None,
+            None => Some(Wrapping { envelope: Envelope::Global, protection: demanded, broadcast: false }),
         }
     }
 }
@@ -311,18 +463,25 @@ impl<C: Crypto> Secured<C> {
                 Err(SecurityError::PolicyNotMet { required, found: Protection::NONE })
             };
         }
-        let floor = ReceiveFloor::new(device.floor(server, self.setup, self.peer));
+        let (setup, peer) = (self.setup, self.peer);
         let dedicated = self.dedicated_floor;
-        let opened =
-            self.context.unprotect(apdu, |key| if key == security::KeyId::Dedicated { dedicated } else { floor })?;
+        let opened = self.context.unprotect(apdu, |key| match key {
+            KeyId::Dedicated => dedicated,
+            KeyId::Unicast => ReceiveFloor::new(device.floor(server, setup, peer)),
+            KeyId::Broadcast => ReceiveFloor::new(device.broadcast_floor(server, setup, peer)),
+            // A key that serves one message has no past.
+            KeyId::Message => ReceiveFloor::new(0),
+        })?;
         if let Some(verified) = opened.verified {
-            if opened.envelope.is_dedicated() {
-                self.dedicated_floor.accept(verified);
-            } else {
-                device.accept_counter(server, self.setup, self.peer, verified.counter());
+            match verified.key() {
+                KeyId::Dedicated => self.dedicated_floor.accept(verified),
+                KeyId::Unicast => device.accept_counter(server, setup, peer, verified.counter()),
+                KeyId::Broadcast => device.accept_broadcast_counter(server, setup, peer, verified.counter()),
+                KeyId::Message => {}
             }
         }
-        Ok((opened.plain, Some(Wrapping { envelope: opened.envelope, protection: opened.protection })))
+        let broadcast = opened.key == KeyId::Broadcast;
+        Ok((opened.plain, Some(Wrapping { envelope: opened.envelope, protection: opened.protection, broadcast })))
     }
 
     /// The next transmit counter of the key that `envelope` uses.

@@ -12,6 +12,11 @@ use crate::wrapper;
 
 /// Tag of an AARQ: the proposal of an association.
 const AARQ: u8 = 0x60;
+/// AARE: rejected permanently, no reason given, for context 1, with an initiate error "other".
+const NOBODY_HERE: [u8; 33] = [
+    0x61, 0x1F, 0xA1, 0x09, 0x06, 0x07, 0x60, 0x85, 0x74, 0x05, 0x08, 0x01, 0x01, 0xA2, 0x03, 0x02, 0x01, 0x01, 0xA3,
+    0x05, 0xA1, 0x03, 0x02, 0x01, 0x01, 0xBE, 0x06, 0x04, 0x04, 0x0E, 0x01, 0x06, 0x00,
+];
 /// ExceptionResponse: service not allowed, operation not possible.
 const NOT_ASSOCIATED: [u8; 3] = [0xD8, 1, 1];
 
@@ -54,6 +59,19 @@ pub trait ServerLink {
     /// As [`send`](Self::send); `Busy` when it has to be tried again after the client has sent something.
     fn notify(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], now: Instant) -> Result<(), LinkError> {
         self.send(client, server, apdu, now)
+    }
+
+    /// Whether other stations listen on the same line: what is for nobody here may be for one of them.
+    fn is_multi_drop(&self) -> bool {
+        false
+    }
+
+    /// Drops the peer whose APDU was handed out last, as it has sent too much that is no good.
+    ///
+    /// # Errors
+    /// [`LinkError::Expelled`] where the whole line is that peer's, and is to be closed.
+    fn expel(&mut self) -> Result<(), LinkError> {
+        Err(LinkError::Expelled)
     }
 }
 
@@ -235,11 +253,16 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         if !open && unsolicited && self.confirmed_outside(client, server, device) {
             return;
         }
-        // A pair that does not exist is not answered: another device on the line may be meant.
+        let proposes = first == Some(AARQ);
         if device.association(client, server).is_none() {
+            // Another device on the line may be meant; on a line of its own the server says that there is nobody.
+            if proposes && !self.link.is_multi_drop() {
+                if let Err(error) = self.link.send(client, server, &NOBODY_HERE, now) {
+                    self.failed = Some(error);
+                }
+            }
             return;
         }
-        let proposes = self.link.apdu().first() == Some(&AARQ);
         let Some(slot) = self.slot(client, server, proposes, device) else {
             // No room, and no proposal that would deserve somebody else's.
             if let Err(error) = self.link.send(client, server, &NOT_ASSOCIATED, now) {
@@ -249,14 +272,21 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         };
         let Some(association) = self.associations.get_mut(slot) else { return };
         let apdu = self.link.apdu();
-        let place = association.handle(apdu, device, random, self.out.as_mut());
+        let place = association.handle(apdu, now, device, random, self.out.as_mut());
+        let exhausted = association.is_exhausted();
         if let Some(confirmation) = association.take_confirmation() {
             self.confirmed(client, server, confirmation, device);
         }
-        let Some(place) = place else { return };
-        let response = self.out.as_ref().get(place).unwrap_or_default();
-        if let Err(error) = self.link.send(client, server, response, now) {
-            self.failed = Some(error);
+        if let Some(place) = place {
+            let response = self.out.as_ref().get(place).unwrap_or_default();
+            if let Err(error) = self.link.send(client, server, response, now) {
+                self.failed = Some(error);
+            }
+        }
+        if exhausted {
+            if let Err(error) = self.link.expel() {
+                self.failed = Some(error);
+            }
         }
     }
 

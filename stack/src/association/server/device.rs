@@ -1,5 +1,7 @@
 //! What the server asks of the application behind it.
 
+use super::lockout::FailedAttempts;
+use super::member::Member;
 use super::route::{Routed, Routing};
 use crate::acse::Mechanism;
 use crate::apdu::{
@@ -9,7 +11,7 @@ use crate::apdu::{
 use crate::association::Referencing;
 use crate::axdr::{Data, Writer};
 use crate::id::{ClientSap, ServerSap, ShortName, SystemTitle};
-use crate::security::{Protection, SecurityError, Suite};
+use crate::security::{KeySet, Protection, SecurityError, SecurityPolicy, Suite};
 
 /// The application of a meter: its logical devices, their objects, access rights and security material.
 ///
@@ -94,6 +96,50 @@ pub trait Device {
         Routing::NotAGateway
     }
 
+    /// As [`floor`](Self::floor), under the broadcast key. Nothing is acceptable unless this is implemented together
+    /// with [`accept_broadcast_counter`](Self::accept_broadcast_counter).
+    fn broadcast_floor(&self, server: ServerSap, setup: u8, peer: SystemTitle) -> u32 {
+        let _ = (server, setup, peer);
+        u32::MAX
+    }
+
+    /// As [`accept_counter`](Self::accept_counter), under the broadcast key.
+    fn accept_broadcast_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32) {
+        let _ = (server, setup, peer, counter);
+    }
+
+    /// A number that changes whenever a key of this security setup does. Associations that are open look at it before
+    /// each request and take the new keys.
+    fn key_generation(&self, server: ServerSap, setup: u8) -> u32 {
+        let _ = (server, setup);
+        0
+    }
+
+    /// The response to a request is made, with the keys that were in force when it came: those that the request has
+    /// replaced (`key_transfer`) are put in force now, with counters of their own.
+    fn answered(&mut self, server: ServerSap) {
+        let _ = server;
+    }
+
+    /// How often `client` has failed to authenticate since it last succeeded. Without this and
+    /// [`set_failed_attempts`](Self::set_failed_attempts) nobody is ever locked out.
+    fn failed_attempts(&self, client: ClientSap, server: ServerSap) -> FailedAttempts {
+        let _ = (client, server);
+        FailedAttempts::NONE
+    }
+
+    /// Keeps what [`failed_attempts`](Self::failed_attempts) is to give back, over all lines of the meter.
+    fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, attempts: FailedAttempts) {
+        let _ = (client, server, attempts);
+    }
+
+    /// Protection that the client's access rights demand of a response which carries this attribute or the result of
+    /// this method (Association LN version 3, bits 5 to 7). It is joined with the security policy's.
+    fn response_protection(&self, access: &Access, member: Member) -> Protection {
+        let _ = (access, member);
+        Protection::NONE
+    }
+
     /// Something that an operator may want to know; refusals included.
     fn audit(&mut self, event: AuditEvent) {
         let _ = event;
@@ -115,6 +161,45 @@ pub struct AssociationConfig<'a> {
     pub conformance: Conformance,
     /// Longest APDU that the server accepts, in octets.
     pub max_pdu: u16,
+    /// The server's system title where there is no security setup to name it: HLS mechanisms 6 and 7 need one.
+    pub system_title: Option<SystemTitle>,
+    /// User ids that the client may state (`user_list` of the association object); `None` when users are not told
+    /// apart.
+    pub users: Option<&'a [u8]>,
+    /// The association exists without being proposed: it is open as soon as the link is, and cannot be released.
+    pub pre_established: Option<PreEstablished>,
+}
+
+impl AssociationConfig<'_> {
+    /// Lowest-level security, no ciphering.
+    #[must_use]
+    pub const fn public(conformance: Conformance, max_pdu: u16) -> Self {
+        Self {
+            referencing: Referencing::LogicalName,
+            mechanism: Mechanism::Lowest,
+            secret: &[],
+            security: None,
+            conformance,
+            max_pdu,
+            system_title: None,
+            users: None,
+            pre_established: None,
+        }
+    }
+
+    /// The server's system title.
+    pub(super) fn own_title(&self) -> Option<SystemTitle> {
+        self.security.as_ref().map(|security| security.system_title).or(self.system_title)
+    }
+}
+
+/// What nobody negotiates in a pre-established association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreEstablished {
+    /// Longest APDU that the client accepts, in octets; 0 stands for no limit.
+    pub client_max_pdu: u16,
+    /// The client's system title; with a security setup there must be one, as its keys would serve anybody otherwise.
+    pub client_title: Option<SystemTitle>,
 }
 
 /// The security setup behind an association.
@@ -124,14 +209,44 @@ pub struct SecurityConfig<'a> {
     pub setup: u8,
     /// Security suite.
     pub suite: Suite,
-    /// Protection that every request must have at least.
-    pub policy: Protection,
+    /// Protection that every request must have at least, and that every response gets at least.
+    pub policy: SecurityPolicy,
     /// Global unicast encryption key.
     pub encryption_key: &'a [u8],
     /// Authentication key.
     pub authentication_key: &'a [u8],
+    /// Global broadcast encryption key: unconfirmed requests may use it. Any meter of the group can forge such a
+    /// request, see [`Access::broadcast`].
+    pub broadcast_key: Option<&'a [u8]>,
     /// The server's system title.
     pub system_title: SystemTitle,
+}
+
+impl<'a> SecurityConfig<'a> {
+    /// Setup 0 of suite 0, which demands authentication and encryption both ways.
+    #[must_use]
+    pub const fn new(encryption_key: &'a [u8], authentication_key: &'a [u8], system_title: SystemTitle) -> Self {
+        Self {
+            setup: 0,
+            suite: Suite::Suite0,
+            policy: SecurityPolicy::both(Protection::AUTHENTICATED_ENCRYPTED),
+            encryption_key,
+            authentication_key,
+            broadcast_key: None,
+            system_title,
+        }
+    }
+}
+
+impl SecurityConfig<'_> {
+    /// The keys, as their suite wants them.
+    pub(super) fn keys(&self) -> Result<KeySet, SecurityError> {
+        let keys = KeySet::new(self.suite, self.encryption_key, self.authentication_key)?;
+        match self.broadcast_key {
+            Some(key) => keys.with_broadcast(key),
+            None => Ok(keys),
+        }
+    }
 }
 
 impl core::fmt::Debug for AssociationConfig<'_> {
@@ -161,6 +276,9 @@ pub struct Access {
     pub ciphered_context: bool,
     /// Protection that the request was found to have.
     pub request: Protection,
+    /// Whether the request came under the broadcast key, which a whole group of meters holds: nothing that harms
+    /// may be granted to it.
+    pub broadcast: bool,
     /// Services negotiated for this association.
     pub conformance: Conformance,
     /// Longest APDU that the client accepts, in octets.
@@ -218,6 +336,20 @@ pub enum AuditEvent {
         server: ServerSap,
         /// Why; the client learns less.
         error: SecurityError,
+    },
+    /// A client that has failed to authenticate too often is refused unseen for a while.
+    LockedOut {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// Failures since the last success.
+        failures: u32,
+    },
+    /// Further failures on a line were not told of, because they came too fast.
+    Suppressed {
+        /// How many.
+        count: u32,
     },
     /// An association was released or lost.
     Released {

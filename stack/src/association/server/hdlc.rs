@@ -46,6 +46,16 @@ where
         self.release_apdu();
     }
 
+    fn is_multi_drop(&self) -> bool {
+        true
+    }
+
+    /// The link of one client goes down: the line lives on.
+    fn expel(&mut self) -> Result<(), LinkError> {
+        self.disconnect_current();
+        Ok(())
+    }
+
     /// An answer to what came outside a link is dropped: there is no sequence to send it in, and the line lives on.
     fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], _: Instant) -> Result<(), LinkError> {
         if self.delivery() != Delivery::Connected {

@@ -143,7 +143,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
             PushProtection::Keys(envelope) => {
                 let (context, setup, protection) = {
                     let security = device.push_security(to.client, to.server).ok_or(NotSent::NoKeys)?;
-                    (push_context::<C>(&security)?, security.setup, security.policy)
+                    (push_context::<C>(&security)?, security.setup, security.policy.response)
                 };
                 let counter = device.take_counter(to.server, setup).ok_or(NotSent::NoKeys)?;
                 let control = context.control(protection);
@@ -200,6 +200,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         buffer: &mut [u8],
         plain: Range<usize>,
     ) -> Result<(Range<usize>, Protection), NotSent> {
+        // A counter of new keys must not meet an old one.
+        self.renew_keys(device);
         let server = self.server();
         let State::Associated(session) = &mut self.state else { return Err(NotSent::NoKeys) };
         let secured = session.security.as_mut().ok_or(NotSent::NoKeys)?;
@@ -237,7 +239,7 @@ fn open_confirmation<C: Crypto, D: Device>(
         let security = device.push_security(client, server)?;
         let mut context = push_context::<C>(&security).ok()?;
         context.set_peer_title(peer);
-        context.set_required(security.policy);
+        context.set_required(security.policy.request);
         (context, security.setup)
     };
     let floor = ReceiveFloor::new(device.floor(server, setup, peer));

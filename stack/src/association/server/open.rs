@@ -3,8 +3,9 @@
 use core::ops::Range;
 
 use super::answer::{Answer, SERVICE_NOT_ALLOWED};
-use super::association::{Association, Pending, Secured, Session, State, Wrapping, security_exception, send};
+use super::association::{Association, Pending, Secured, Session, State, Wrapping, send};
 use super::device::{Access, AssociationConfig, AuditEvent, Device, SecurityConfig};
+use super::lockout::FailedAttempts;
 use super::transfer::Transfer;
 use crate::acse::{
     Aare, Aarq, ApplicationContext, AssociationResult, AuthenticationValue, Diagnostic, Mechanism, ReleaseReason, Rlre,
@@ -16,9 +17,10 @@ use crate::association::{Referencing, hls_pass};
 use crate::axdr::Writer;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
-use crate::security::hls::{self, Challenge};
+use crate::security::hls::{self, Challenge, Exchange, Response};
 use crate::security::{
-    self, CounterExhausted, Crypto, HEADROOM, KeySet, Protection, Random, ReceiveFloor, SecurityError, TAG_LENGTH,
+    self, CounterExhausted, Crypto, ErrorClass, HEADROOM, KeyId, Protection, Random, ReceiveFloor, SecurityError,
+    SecurityPolicy, TAG_LENGTH,
 };
 
 /// Smallest PDU size that a client may ask for, as the widespread server implementations have it.
@@ -30,19 +32,28 @@ const CHALLENGE_LENGTH: usize = 16;
 
 /// Why an AARQ is not accepted.
 enum Refusal {
-    /// With an AARE: diagnostic, and the initiate error in its user-information.
-    Rejected(Diagnostic, u8),
+    /// With an AARE: result, diagnostic, and the initiate error in its user-information.
+    Rejected(AssociationResult, Diagnostic, u8),
+    /// With an AARE, and because the client did not prove who it is.
+    Unproved,
     /// With an exception instead of an AARE.
     Security(SecurityError),
 }
 
 impl Refusal {
     const fn because(diagnostic: ServiceUserDiagnostic) -> Self {
-        Self::Rejected(Diagnostic::ServiceUser(diagnostic), 0)
+        Self::Rejected(AssociationResult::RejectedPermanent, Diagnostic::ServiceUser(diagnostic), 0)
     }
 
     const fn initiate(error: u8) -> Self {
-        Self::Rejected(Diagnostic::ServiceUser(ServiceUserDiagnostic::NoReasonGiven), error)
+        let diagnostic = Diagnostic::ServiceUser(ServiceUserDiagnostic::NoReasonGiven);
+        Self::Rejected(AssociationResult::RejectedPermanent, diagnostic, error)
+    }
+
+    /// Not now: the client has failed too often.
+    const fn locked_out() -> Self {
+        let diagnostic = Diagnostic::ServiceUser(ServiceUserDiagnostic::AuthenticationFailure);
+        Self::Rejected(AssociationResult::RejectedTransient, diagnostic, 0)
     }
 }
 
@@ -52,12 +63,50 @@ struct Accepted<C: Crypto> {
     context: ApplicationContext,
     /// Client's and server's challenge when the mechanism is HLS.
     challenges: Option<(Challenge, Challenge)>,
-    system_title: Option<SystemTitle>,
+    own_title: Option<SystemTitle>,
+    /// Whether the AARE names the server's title.
+    names_title: bool,
     wrapping: Option<Wrapping>,
+    /// Protection that the policy demands of responses.
+    demanded: Protection,
     response_allowed: bool,
 }
 
 impl<C: Crypto, B: Storage> Association<C, B> {
+    /// Opens a pre-established association, which nobody proposes.
+    pub(super) fn establish<D: Device>(&mut self, device: &D) {
+        if !matches!(self.state, State::Idle) || self.guard.is_exhausted() {
+            return;
+        }
+        let Some(config) = device.association(self.client, self.server) else { return };
+        let Some(agreed) = config.pre_established else { return };
+        let security = match (&config.security, agreed.client_title) {
+            (None, _) => None,
+            (Some(security), Some(title)) if title != security.system_title => {
+                let generation = device.key_generation(self.server, security.setup);
+                let Ok(secured) = Secured::new(security, generation, title) else { return };
+                Some(secured)
+            }
+            // Keys without a title would serve anybody.
+            _ => return,
+        };
+        let access = Access {
+            referencing: config.referencing,
+            client: self.client,
+            server: self.server,
+            mechanism: config.mechanism,
+            ciphered_context: security.is_some(),
+            request: Protection::NONE,
+            broadcast: false,
+            conformance: config.conformance,
+            client_max_pdu: agreed.client_max_pdu,
+            server_max_pdu: config.max_pdu,
+            client_title: agreed.client_title,
+        };
+        self.transfers.transfer = Transfer::None;
+        self.state = State::Associated(Session { access, security, pre_established: true });
+    }
+
     /// Answers an AARQ. An association that was open is gone, whatever the answer.
     pub(super) fn open<D: Device, R: Random>(
         &mut self,
@@ -66,27 +115,57 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         random: &mut R,
         out: &mut [u8],
     ) -> Option<Range<usize>> {
-        self.reset(device);
-        let (client, server) = (self.client, self.server);
         // Octets that are no AARQ get no AARE: nothing in them can be trusted to be a proposal.
         let aarq = Aarq::decode(apdu).ok()?;
+        self.end(device);
+        let (client, server) = (self.client, self.server);
+        let refused = match self.accept(&aarq, device, random) {
+            Ok(accepted) => return self.answer_accepted(accepted, device, Answer::new(out, usize::MAX, 0)),
+            Err(refused) => refused,
+        };
+        let failure = Diagnostic::ServiceUser(ServiceUserDiagnostic::AuthenticationFailure);
+        let (result, diagnostic, error) = match refused {
+            Refusal::Security(error) => {
+                return self.refuse_security(error, apdu, Referencing::LogicalName, device, out);
+            }
+            Refusal::Unproved => {
+                self.note_failure(device);
+                (AssociationResult::RejectedPermanent, failure, 0)
+            }
+            Refusal::Rejected(result, diagnostic, error) => {
+                let event = AuditEvent::AuthenticationFailed { client, server };
+                self.guard.report(device, self.now, event);
+                (result, diagnostic, error)
+            }
+        };
+        let initiate_error = [0x0E, 1, 6, error];
+        let mut aare = Aare::new(aarq.context, result, diagnostic);
+        aare.user_information = Some(&initiate_error);
         let mut answer = Answer::new(out, usize::MAX, 0);
-        match self.accept(&aarq, device, random) {
-            Ok(accepted) => self.answer_accepted(accepted, device, answer),
-            Err(Refusal::Security(error)) => {
-                device.audit(AuditEvent::SecurityFailed { client, server, error });
-                answer.exception(security_exception(error));
-                send(answer.plain())
-            }
-            Err(Refusal::Rejected(diagnostic, error)) => {
-                device.audit(AuditEvent::AuthenticationFailed { client, server });
-                let initiate_error = [0x0E, 1, 6, error];
-                let mut aare = Aare::new(aarq.context, AssociationResult::RejectedPermanent, diagnostic);
-                aare.user_information = Some(&initiate_error);
-                answer.encode(|out| aare.encode(out));
-                send(answer.plain())
-            }
+        answer.encode(|out| aare.encode(out));
+        send(answer.plain())
+    }
+
+    /// The client did not prove who it is.
+    fn note_failure<D: Device>(&mut self, device: &mut D) {
+        let (client, server) = (self.client, self.server);
+        let attempts = device.failed_attempts(client, server).another(self.now);
+        device.set_failed_attempts(client, server, attempts);
+        self.guard.report(device, self.now, AuditEvent::AuthenticationFailed { client, server });
+        if attempts.is_locked_out(self.now) {
+            let event = AuditEvent::LockedOut { client, server, failures: attempts.count };
+            self.guard.report(device, self.now, event);
         }
+    }
+
+    /// The client has proved who it is.
+    fn note_success<D: Device>(&mut self, mechanism: Mechanism, device: &mut D) {
+        let (client, server) = (self.client, self.server);
+        self.guard.restart();
+        if mechanism != Mechanism::Lowest && device.failed_attempts(client, server) != FailedAttempts::NONE {
+            device.set_failed_attempts(client, server, FailedAttempts::NONE);
+        }
+        device.audit(AuditEvent::Associated { client, server });
     }
 
     fn accept<D: Device, R: Random>(
@@ -98,30 +177,45 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         use ServiceUserDiagnostic as User;
         if !aarq.accepts_version_1() {
             let diagnostic = Diagnostic::ServiceProvider(ServiceProviderDiagnostic::NoCommonAcseVersion);
-            return Err(Refusal::Rejected(diagnostic, 0));
+            return Err(Refusal::Rejected(AssociationResult::RejectedPermanent, diagnostic, 0));
         }
         let config = device.association(self.client, self.server).ok_or(Refusal::because(User::NoReasonGiven))?;
+        if config.pre_established.is_some() {
+            return Err(Refusal::because(User::NoReasonGiven));
+        }
+        let mechanism = config.mechanism;
         let ciphered = context_is_ciphered(aarq.context, config.referencing, config.security.as_ref())?;
-        let client_challenge = authenticate(aarq, &config)?;
-        let needs_title = ciphered || config.mechanism == Mechanism::Gmac;
+        check_mechanism(aarq, mechanism)?;
+        let own_title = config.own_title();
+        check_names(aarq, &config, own_title)?;
+        let locked_out =
+            mechanism != Mechanism::Lowest && device.failed_attempts(self.client, self.server).is_locked_out(self.now);
+        if locked_out {
+            return Err(Refusal::locked_out());
+        }
+        let needs_title = ciphered || hls::needs_titles(mechanism);
         let not_recognized = || Refusal::because(User::CallingApTitleNotRecognized);
-        let client_title = match aarq.calling_ap_title {
-            Some(title) => SystemTitle::from_slice(title),
-            None => None,
-        };
+        let client_title = aarq.calling_ap_title.and_then(SystemTitle::from_slice);
         let mut secured = None;
         if needs_title {
             let title = client_title.ok_or_else(not_recognized)?;
-            let security = config.security.as_ref().ok_or(Refusal::because(User::AuthenticationFailure))?;
             // Two parties with one title under one key would use the same nonces, and could be played off by reflection.
-            if title == security.system_title {
+            if own_title == Some(title) {
                 return Err(not_recognized());
             }
-            secured = Some(Secured::new(security, title)?);
+            secured = match &config.security {
+                Some(security) => {
+                    let generation = device.key_generation(self.server, security.setup);
+                    Some(Secured::new(security, generation, title)?)
+                }
+                // Its keys are the proof.
+                None if mechanism == Mechanism::Gmac => return Err(Refusal::because(User::AuthenticationFailure)),
+                None => None,
+            };
         }
         // Copied out, because the device is asked to move its counters while the AARQ is checked further.
-        let AssociationConfig { referencing, mechanism, conformance: offered, max_pdu, .. } = config;
-        let own_title = config.security.filter(|_| needs_title).map(|security| security.system_title);
+        let AssociationConfig { referencing, conformance: offered, max_pdu, .. } = config;
+        let demanded = config.security.as_ref().map_or(Protection::NONE, |security| security.policy.response);
 
         let mut room = [0; INITIATE_MAX];
         let information = aarq.user_information.ok_or(Refusal::initiate(0))?;
@@ -131,6 +225,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             Some(secured) if ciphered => secured.unwrap(self.server, copy, device).map_err(Refusal::Security)?,
             _ => (0..copy.len(), None),
         };
+        if wrapping.is_some_and(|wrapping| wrapping.broadcast) {
+            return Err(Refusal::Security(SecurityError::NoKey(KeyId::Broadcast)));
+        }
+        // Only now, so that whoever lacks the keys cannot try passwords, nor have the client locked out.
+        let client_challenge = self.check_password(aarq, device)?;
         let initiate =
             InitiateRequest::decode(copy.get(plain).unwrap_or_default()).map_err(|_| Refusal::initiate(0))?;
         let conformance = initiate.conformance.intersection(offered);
@@ -167,19 +266,41 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             mechanism,
             ciphered_context: ciphered,
             request: Protection::NONE,
+            broadcast: false,
             conformance,
             client_max_pdu: initiate.max_receive_pdu,
             server_max_pdu: max_pdu,
             client_title,
         };
         Ok(Accepted {
-            session: Session { access, security: secured },
+            session: Session { access, security: secured, pre_established: false },
             context: aarq.context,
             challenges,
-            system_title: own_title,
+            own_title,
+            names_title: needs_title,
             wrapping,
+            demanded,
             response_allowed: initiate.response_allowed,
         })
+    }
+
+    /// Checks a password; with HLS returns the client's challenge, to be answered later.
+    fn check_password<D: Device>(&self, aarq: &Aarq<'_>, device: &D) -> Result<Option<Challenge>, Refusal> {
+        let config = device.association(self.client, self.server);
+        let config = config.ok_or(Refusal::because(ServiceUserDiagnostic::NoReasonGiven))?;
+        let value = aarq.authentication_value.as_ref().map(AuthenticationValue::as_bytes).unwrap_or_default();
+        match config.mechanism {
+            Mechanism::Lowest => Ok(None),
+            Mechanism::Lls => hls::verify_password(config.secret, value).map(|()| None).map_err(|_| Refusal::Unproved),
+            // A challenge of a wrong length is not an attempt to guess anything.
+            mechanism => {
+                let failure = |_| Refusal::because(ServiceUserDiagnostic::AuthenticationFailure);
+                if mechanism != Mechanism::Gmac {
+                    hls::check_configuration::<C>(mechanism, config.secret, config.own_title()).map_err(failure)?;
+                }
+                Challenge::from_peer(value).map(Some).map_err(failure)
+            }
+        }
     }
 
     fn answer_accepted<D: Device>(
@@ -189,7 +310,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         mut answer: Answer<'_>,
     ) -> Option<Range<usize>> {
         let mut room = [0; INITIATE_MAX];
-        let information = initiate_response(&mut accepted.session, accepted.wrapping, device, &mut room)?;
+        let wrapping = accepted.session.response_wrapping(accepted.wrapping, accepted.demanded);
+        let information = initiate_response(&mut accepted.session, wrapping, device, &mut room)?;
         let user = if accepted.challenges.is_some() {
             ServiceUserDiagnostic::AuthenticationRequired
         } else {
@@ -197,7 +319,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         };
         let mechanism = accepted.session.access.mechanism;
         let mut aare = Aare::new(accepted.context, AssociationResult::Accepted, Diagnostic::ServiceUser(user));
-        aare.responding_ap_title = accepted.system_title.as_ref().map(|title| title.as_bytes().as_slice());
+        let named = accepted.own_title.filter(|_| accepted.names_title);
+        aare.responding_ap_title = named.as_ref().map(|title| title.as_bytes().as_slice());
         if mechanism != Mechanism::Lowest {
             aare.authentication = Some(true);
             aare.mechanism = Some(mechanism);
@@ -209,96 +332,138 @@ impl<C: Crypto, B: Storage> Association<C, B> {
 
         self.transfers.transfer = Transfer::None;
         self.state = match accepted.challenges {
-            Some((client_challenge, server_challenge)) => {
-                State::Pending(Pending { session: accepted.session, client_challenge, server_challenge })
-            }
+            Some((client_challenge, server_challenge)) => State::Pending(Pending {
+                session: accepted.session,
+                client_challenge,
+                server_challenge,
+                own_title: accepted.own_title,
+                since: self.now,
+                warned: false,
+            }),
             None => {
-                device.audit(AuditEvent::Associated { client: self.client, server: self.server });
+                self.note_success(mechanism, device);
                 State::Associated(accepted.session)
             }
         };
         if accepted.response_allowed { send(answer.plain()) } else { None }
     }
-}
 
-impl<C: Crypto> Pending<C> {
-    /// Answers the only request that is allowed while HLS is pending; whether the client proved itself.
+    /// Answers a request while passes 3 and 4 are outstanding: nothing but pass 3 is allowed, and asking for something
+    /// else a second time ends the association.
     ///
     /// `floor_before` is the receive floor as it was before the APDU that carries the reply: its own counter
     /// lies above the reply's, and has moved the floor already.
-    pub(super) fn reply<D: Device>(
+    pub(super) fn authenticate<D: Device>(
         &mut self,
         plain: &[u8],
         floor_before: u32,
+        wrapping: Option<Wrapping>,
         device: &mut D,
-        answer: &mut Answer<'_>,
-    ) -> bool {
-        let Access { referencing, client, server, mechanism, .. } = self.session.access;
+        mut answer: Answer<'_>,
+    ) -> Option<Range<usize>> {
+        let (client, server, now) = (self.client, self.server, self.now);
+        let State::Pending(pending) = &mut self.state else { return None };
+        let referencing = pending.session.access.referencing;
         let Some((carrier, reply)) = hls_pass::read_request(referencing, plain) else {
             answer.refuse(referencing, plain.first().copied(), SERVICE_NOT_ALLOWED);
-            return false;
+            if core::mem::replace(&mut pending.warned, true) {
+                self.end(device);
+            }
+            return send(answer.plain());
         };
-        let mut own = [0; hls::CHALLENGE_MAX];
-        let proved = match mechanism {
-            Mechanism::Gmac => self.exchange_gmac(server, reply, floor_before, device, &mut own),
-            Mechanism::Hls2 => self.exchange_blocks(client, server, reply, device, &mut own),
-            _ => Err(SecurityError::Authentication),
+        let mechanism = pending.session.access.mechanism;
+        // Associations that were opened before the lockout began give no further attempts.
+        let locked_out = device.failed_attempts(client, server).is_locked_out(now);
+        let proved = if locked_out {
+            Err(SecurityError::Authentication)
+        } else if mechanism == Mechanism::Gmac {
+            pending.exchange_gmac(server, reply, floor_before, device)
+        } else {
+            pending.exchange_secret(client, server, reply, device)
         };
+        let demanded = device.association(client, server).and_then(|config| config.security);
+        let demanded = demanded.map_or(Protection::NONE, |security| security.policy.response);
         match proved {
-            Ok(length) => answer.encode(|out| carrier.write_success(own.get(..length).unwrap_or_default(), out)),
+            Ok(own) => {
+                answer.encode(|out| carrier.write_success(own.as_bytes(), out));
+                let placed = self.wrap(answer, wrapping, demanded, device);
+                if let State::Pending(pending) = core::mem::replace(&mut self.state, State::Idle) {
+                    self.state = State::Associated(pending.session);
+                }
+                self.note_success(mechanism, device);
+                placed
+            }
             Err(error) => {
-                device.audit(AuditEvent::SecurityFailed { client, server, error });
                 answer.encode(|out| carrier.write_refusal(out));
-                false
+                let placed = self.wrap(answer, wrapping, demanded, device);
+                self.state = State::Idle;
+                self.guard.report(device, now, AuditEvent::SecurityFailed { client, server, error });
+                // A counter that is too low is no guess: it locks nobody out.
+                match error.class() {
+                    _ if locked_out => {}
+                    ErrorClass::Counter { .. } | ErrorClass::Local => {
+                        self.guard.report(device, now, AuditEvent::AuthenticationFailed { client, server });
+                    }
+                    _ => self.note_failure(device),
+                }
+                placed
             }
         }
     }
+}
 
-    /// Mechanism 5: verifies the client's answer, makes the server's; returns its length.
+impl<C: Crypto> Pending<C> {
+    /// Mechanism 5: verifies the client's answer, makes the server's.
     fn exchange_gmac<D: Device>(
         &mut self,
         server: ServerSap,
         reply: &[u8],
         floor_before: u32,
         device: &mut D,
-        own: &mut [u8],
-    ) -> Result<usize, SecurityError> {
+    ) -> Result<Response, SecurityError> {
         let secured = self.session.security.as_ref().ok_or(SecurityError::Authentication)?;
         let floor = ReceiveFloor::new(floor_before);
         let verified = hls::verify_gmac(&secured.context, floor, &self.server_challenge, reply)?;
         device.accept_counter(server, secured.setup, secured.peer, verified.counter());
         let counter = device.take_counter(server, secured.setup).ok_or(CounterExhausted)?;
         let response = hls::gmac_response(&secured.context, counter, &self.client_challenge)?;
-        copy_front(own, &response)
+        Response::new(&response).ok_or(SecurityError::BufferTooSmall)
     }
 
-    /// Mechanism 2: the same with the secret of the association.
-    fn exchange_blocks<D: Device>(
+    /// Mechanisms 2, 3, 4 and 6: the same with the secret of the association.
+    fn exchange_secret<D: Device>(
         &mut self,
         client: ClientSap,
         server: ServerSap,
         reply: &[u8],
         device: &D,
-        own: &mut [u8],
-    ) -> Result<usize, SecurityError> {
+    ) -> Result<Response, SecurityError> {
         let config = device.association(client, server).ok_or(SecurityError::Authentication)?;
-        hls::verify_blocks::<C>(config.secret, &self.server_challenge, reply)?;
-        let response = hls::block_response::<C>(config.secret, &self.client_challenge)?;
-        copy_front(own, response.as_bytes())
+        let mechanism = self.session.access.mechanism;
+        let theirs = Exchange {
+            secret: config.secret,
+            signer: self.session.access.client_title,
+            verifier: self.own_title,
+            challenge: &self.server_challenge,
+            own: &self.client_challenge,
+        };
+        hls::verify::<C>(mechanism, &theirs, reply)?;
+        hls::respond::<C>(mechanism, &theirs.reversed())
     }
 }
 
 impl<C: Crypto> Secured<C> {
-    fn new(security: &SecurityConfig<'_>, peer: SystemTitle) -> Result<Self, Refusal> {
+    fn new(security: &SecurityConfig<'_>, generation: u32, peer: SystemTitle) -> Result<Self, Refusal> {
         let prepare = || {
-            let keys = KeySet::new(security.suite, security.encryption_key, security.authentication_key)?;
-            let mut context = security::Context::new(security.system_title, &keys)?;
-            context.set_required(security.policy);
+            let mut context = security::Context::new(security.system_title, &security.keys()?)?;
+            context.set_required(security.policy.request);
+            context.set_broadcast_accepted(security.broadcast_key.is_some());
             context.set_peer_title(peer);
             Ok(context)
         };
         let context = prepare().map_err(Refusal::Security)?;
-        Ok(Self { context, setup: security.setup, peer, dedicated_floor: ReceiveFloor::new(0), dedicated_counter: 0 })
+        let (setup, dedicated_floor) = (security.setup, ReceiveFloor::new(0));
+        Ok(Self { context, setup, generation, peer, dedicated_floor, dedicated_counter: 0 })
     }
 }
 
@@ -310,31 +475,43 @@ fn context_is_ciphered(
 ) -> Result<bool, Refusal> {
     match security {
         None if context == referencing.context(false) => Ok(false),
-        Some(security) if context == referencing.context(false) && security.policy.is_none() => Ok(false),
+        Some(security) if context == referencing.context(false) && security.policy == SecurityPolicy::NONE => Ok(false),
         Some(_) if context == referencing.context(true) => Ok(true),
         _ => Err(Refusal::because(ServiceUserDiagnostic::ApplicationContextNameNotSupported)),
     }
 }
 
-/// Checks mechanism and password; with HLS returns the client's challenge, to be answered later.
-fn authenticate(aarq: &Aarq<'_>, config: &AssociationConfig<'_>) -> Result<Option<Challenge>, Refusal> {
+/// Checks the mechanism against the one that is configured, and that all three fields of authentication are there.
+fn check_mechanism(aarq: &Aarq<'_>, configured: Mechanism) -> Result<(), Refusal> {
     use ServiceUserDiagnostic as User;
-    let offered = aarq.mechanism.unwrap_or(Mechanism::Lowest);
-    if offered != config.mechanism {
+    if aarq.mechanism.unwrap_or(Mechanism::Lowest) != configured {
         return Err(Refusal::because(match aarq.mechanism {
             None => User::MechanismNameRequired,
             Some(Mechanism::Other(_)) => User::MechanismNameNotRecognised,
             Some(_) => User::AuthenticationFailure,
         }));
     }
-    let failure = |_| Refusal::because(User::AuthenticationFailure);
-    let value = aarq.authentication_value.as_ref().map(AuthenticationValue::as_bytes).unwrap_or_default();
-    match config.mechanism {
-        Mechanism::Lowest => Ok(None),
-        Mechanism::Lls => hls::verify_password(config.secret, value).map(|()| None).map_err(failure),
-        Mechanism::Gmac | Mechanism::Hls2 => Challenge::from_peer(value).map(Some).map_err(failure),
-        _ => Err(Refusal::because(User::MechanismNameNotRecognised)),
+    let complete = aarq.authentication == Some(true) && aarq.authentication_value.is_some();
+    if configured == Mechanism::Lowest || complete {
+        Ok(())
+    } else {
+        Err(Refusal::because(User::AuthenticationFailure))
     }
+}
+
+/// Checks whom the client takes this server for, and which of its users it says it is.
+fn check_names(aarq: &Aarq<'_>, config: &AssociationConfig<'_>, own_title: Option<SystemTitle>) -> Result<(), Refusal> {
+    use ServiceUserDiagnostic as User;
+    let called = aarq.called_ap_title.zip(own_title);
+    if called.is_some_and(|(called, own)| called != own.as_bytes().as_slice()) {
+        return Err(Refusal::because(User::CalledApTitleNotRecognized));
+    }
+    let known = match (config.users, aarq.calling_ae_invocation_id) {
+        (None, _) => true,
+        (Some(users), Some(id)) => u8::try_from(id).is_ok_and(|id| users.contains(&id)),
+        (Some(_), None) => false,
+    };
+    if known { Ok(()) } else { Err(Refusal::because(User::CallingAeInvocationIdNotRecognized)) }
 }
 
 /// Encodes the InitiateResponse, protected if the request was, and returns it in `room`.
@@ -356,6 +533,8 @@ fn initiate_response<'r, C: Crypto, D: Device>(
     response.encode(&mut out).ok()?;
     let plain = HEADROOM..HEADROOM.checked_add(out.len())?;
     let placed = match (wrapping, &mut session.security) {
+        // A demanded signature cannot be had here: without an answer nothing is open.
+        (Some(wrapping), Some(_)) if wrapping.protection.signed => return None,
         (Some(wrapping), Some(secured)) => {
             let counter = secured.take_counter(wrapping.envelope, session.access.server, device)?;
             let control = secured.context.control(wrapping.protection);
@@ -366,24 +545,19 @@ fn initiate_response<'r, C: Crypto, D: Device>(
     room.get(placed)
 }
 
-fn copy_front(room: &mut [u8], octets: &[u8]) -> Result<usize, SecurityError> {
-    room.get_mut(..octets.len()).ok_or(SecurityError::BufferTooSmall)?.copy_from_slice(octets);
-    Ok(octets.len())
-}
-
 impl<C: Crypto, B: Storage> Association<C, B> {
     /// Answers an RLRQ. A ciphered InitiateRequest in it is verified when present: a forged one releases nothing.
     pub(super) fn release<D: Device>(&mut self, apdu: &[u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
-        let mut answer = Answer::new(out, usize::MAX, 0);
         let (client, server) = (self.client, self.server);
         let rlrq = Rlrq::decode(apdu).ok()?;
         let session = match &mut self.state {
-            State::Idle => {
+            State::Associated(session) if !session.pre_established => session,
+            State::Pending(pending) => &mut pending.session,
+            _ => {
+                let mut answer = Answer::new(out, usize::MAX, 0);
                 answer.exception(SERVICE_NOT_ALLOWED);
                 return send(answer.plain());
             }
-            State::Pending(pending) => &mut pending.session,
-            State::Associated(session) => session,
         };
         // A release without user-information is accepted in a ciphered association too: that is how the clients of
         // three other implementations release. Who can forge it can as well close the line.
@@ -393,17 +567,19 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             let copy = room.get_mut(..received.len())?;
             copy.copy_from_slice(received);
             match secured.unwrap(server, copy, device) {
-                Ok((_, wrapping)) => information = initiate_response(session, wrapping, device, &mut room),
-                Err(error) => {
-                    device.audit(AuditEvent::SecurityFailed { client, server, error });
-                    answer.exception(security_exception(error));
-                    return send(answer.plain());
+                Ok((_, wrapping)) => {
+                    let demanded = device.association(client, server).and_then(|config| config.security);
+                    let demanded = demanded.map_or(Protection::NONE, |security| security.policy.response);
+                    let wrapping = session.response_wrapping(wrapping, demanded);
+                    information = initiate_response(session, wrapping, device, &mut room);
                 }
+                Err(error) => return self.refuse_security(error, apdu, Referencing::LogicalName, device, out),
             }
         }
+        let mut answer = Answer::new(out, usize::MAX, 0);
         let rlre = Rlre { reason: Some(ReleaseReason::Normal), user_information: information };
         answer.encode(|out| rlre.encode(out));
-        self.reset(device);
+        self.end(device);
         send(answer.plain())
     }
 }

@@ -128,4 +128,8 @@ impl Crypto for Ring {
     fn unwrap(kek: &[u8], wrapped: &[u8], key: &mut [u8]) -> Result<(), CryptoError> {
         RustCrypto::unwrap(kek, wrapped, key)
     }
+
+    fn hash(digest: crate::security::Digest, pieces: &[&[u8]], out: &mut [u8]) -> Result<(), CryptoError> {
+        RustCrypto::hash(digest, pieces, out)
+    }
 }
