@@ -1,8 +1,8 @@
 //! Departures from the standard that are understood all the same.
 //!
-//! Deployed meters send APDUs that break a rule in a known way. The decoders of [`crate::apdu`] and
-//! [`crate::acse`] accept the ways that are known, and say which they met: a head-end can count them per
-//! meter model, and a test tool can refuse them.
+//! Deployed meters break rules in known ways. The decoders of [`crate::apdu`] and [`crate::acse`] accept the ways that
+//! are known, and say which they met; links and associations do the same for theirs. [`crate::quirk::Quirks`] says
+//! which of them a connection tolerates, [`DeviationCounts`] how often it met them.
 
 use core::fmt;
 
@@ -64,11 +64,62 @@ deviations! {
     ProtocolVersion = "protocol-version",
     /// A mechanism name whose last octet has its top bit set.
     MechanismTopBit = "mechanism-top-bit",
+    /// An APDU of a server behind the LLC header of commands, E6 E6 00.
+    LlcDirection = "llc-direction",
+    /// An APDU in an HDLC frame without an LLC header.
+    MissingLlc = "missing-llc",
+    /// An HDLC answer from an address of another width than was asked.
+    AddressWidth = "address-width",
+    /// SNRM is refused for its parameters, and taken without.
+    RefusedParameters = "refused-parameters",
+    /// Pushes in numbered HDLC frames, without a link.
+    InformationPush = "information-push",
+    /// Wrapper headers with the low octet first.
+    LittleEndianWrapper = "little-endian-wrapper",
+    /// Octets of a modem in front of the first wrapper header.
+    WrapperPreamble = "wrapper-preamble",
+    /// A datagram with more behind its APDU.
+    DatagramTail = "datagram-tail",
+    /// An M-Bus length octet that has run over: 01 for 257 octets.
+    MbusLengthOverrun = "mbus-length-overrun",
+    /// A meter that does not confirm the option that was selected in an IEC 62056-21 sign-on.
+    UnconfirmedSignOn = "unconfirmed-sign-on",
+    /// A challenge in the AARE without the diagnostic that announces it.
+    UnannouncedChallenge = "unannounced-challenge",
+    /// No system title in the AARE of a ciphered association: the configured one is taken.
+    MissingSystemTitle = "missing-system-title",
+    /// A system title in the AARE of an association without ciphering.
+    UnneededSystemTitle = "unneeded-system-title",
+    /// No mechanism name in the AARE although a mechanism was asked for.
+    MissingMechanism = "missing-mechanism",
+    /// Services in the AARE that were never proposed.
+    ExtraConformance = "extra-conformance",
+    /// A longest APDU of 0 octets, which means no limit.
+    ZeroPduSize = "zero-pdu-size",
+    /// A longest APDU under 12 octets, or under the 128 that every peer should take.
+    SmallPduSize = "small-pdu-size",
+    /// Blocks that are counted from 0.
+    BlockNumberZero = "block-number-zero",
+    /// A release that is refused or answered by an error.
+    RefusedRelease = "refused-release",
+    /// An error in clear inside a ciphered association. It is never taken for data.
+    PlainError = "plain-error",
+    /// An answer with another invoke-id than that of any request under way; it is dropped.
+    ForeignInvokeId = "foreign-invoke-id",
 }
 
 impl Deviation {
-    const fn bit(self) -> u32 {
-        1_u32.wrapping_shl(self as u32)
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The deviation of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|deviation| deviation.name() == name)
+    }
+
+    const fn bit(self) -> u64 {
+        1_u64.wrapping_shl(self as u32)
     }
 }
 
@@ -80,11 +131,14 @@ impl fmt::Display for Deviation {
 
 /// The set of deviations that one APDU showed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct Deviations(u32);
+pub struct Deviations(u64);
 
 impl Deviations {
     /// No deviation.
     pub const NONE: Self = Self(0);
+
+    /// Every deviation.
+    pub const ALL: Self = Self(u64::MAX.wrapping_shr(u64::BITS.wrapping_sub(Deviation::COUNT as u32)));
 
     /// Whether the octets kept every rule that is checked.
     #[must_use]
@@ -101,6 +155,23 @@ impl Deviations {
     /// Adds `deviation`.
     pub const fn insert(&mut self, deviation: Deviation) {
         self.0 |= deviation.bit();
+    }
+
+    /// Takes `deviation` out.
+    pub const fn remove(&mut self, deviation: Deviation) {
+        self.0 &= !deviation.bit();
+    }
+
+    /// What is in this set and not in `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The first deviation in the set.
+    #[must_use]
+    pub fn first(self) -> Option<Deviation> {
+        self.iter().next()
     }
 
     /// This set and `other` together.
@@ -145,6 +216,48 @@ impl fmt::Debug for Deviations {
     }
 }
 
+/// How often each deviation was met.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DeviationCounts([u32; Deviation::COUNT]);
+
+impl DeviationCounts {
+    /// None was met.
+    pub const NONE: Self = Self([0; Deviation::COUNT]);
+
+    /// Counts every deviation of the set once.
+    pub fn count(&mut self, met: Deviations) {
+        if met.is_empty() {
+            return;
+        }
+        for (count, deviation) in self.0.iter_mut().zip(Deviation::ALL) {
+            *count = count.saturating_add(u32::from(met.contains(*deviation)));
+        }
+    }
+
+    /// How often `deviation` was met.
+    #[must_use]
+    pub fn of(&self, deviation: Deviation) -> u32 {
+        self.iter().find(|(other, _)| *other == deviation).map_or(0, |(_, count)| count)
+    }
+
+    /// The deviations that were met, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (Deviation, u32)> {
+        Deviation::ALL.iter().copied().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Default for DeviationCounts {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl fmt::Debug for DeviationCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
 /// Why a strict decoder refused octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum StrictError {
@@ -172,6 +285,21 @@ mod tests {
                 assert_ne!(deviation.name(), other.name());
             }
         }
+    }
+
+    #[test]
+    fn names_lead_back_and_counts_add_up() {
+        let mut counts = DeviationCounts::NONE;
+        for deviation in Deviation::ALL {
+            assert_eq!(Deviation::from_name(deviation.name()), Some(*deviation));
+            assert!(Deviations::ALL.contains(*deviation));
+        }
+        assert_eq!(Deviations::ALL.iter().count(), Deviation::COUNT);
+        counts.count([Deviation::PlainError, Deviation::LlcDirection].into_iter().collect());
+        counts.count([Deviation::PlainError].into_iter().collect());
+        counts.count(Deviations::NONE);
+        assert_eq!((counts.of(Deviation::PlainError), counts.of(Deviation::MissingLlc)), (2, 0));
+        assert_eq!(counts.iter().count(), 2);
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! | layer | modules |
 //! |---|---|
 //! | plain values | [`id`], [`obis`], [`time`], [`mod@unit`], [`instant`] |
-//! | A-XDR | [`axdr`], [`deviation`] |
+//! | A-XDR | [`axdr`], [`deviation`], [`quirk`] |
 //! | application protocol data units | [`acse`], [`apdu`] |
 //! | security | [`security`] |
-//! | links | [`link`], [`hdlc`], [`wrapper`], [`gateway`] |
+//! | links | [`link`], [`hdlc`], [`wrapper`], [`mbus`], [`mode_e`], [`gateway`] |
 //! | associations | [`association`] |
 //! | interface classes | [`cosem`] |
 //! | customer ports | [`p1`] |
@@ -121,8 +121,11 @@ pub mod hdlc;
 pub mod id;
 pub mod instant;
 pub mod link;
+pub mod mbus;
+pub mod mode_e;
 pub mod obis;
 pub mod p1;
+pub mod quirk;
 pub mod security;
 pub mod time;
 pub mod unit;

@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use crate::Instant;
+use crate::deviation::Deviations;
 
 /// Memory that a machine is given instead of allocating it: an array in firmware, a `Vec`, a `Box<[u8]>` or
 /// a `&mut [u8]` elsewhere. Its size bounds what the machine can ever hold.
@@ -145,6 +146,11 @@ pub trait Link {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     fn poll_timeout(&self) -> Option<Instant>;
+
+    /// The deviations of this layer that were met since this was asked last.
+    fn take_deviations(&mut self) -> Deviations {
+        Deviations::NONE
+    }
 }
 
 /// A queue of a few events. What a machine can queue before it must be drained is bounded by its design;

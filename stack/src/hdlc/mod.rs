@@ -20,6 +20,7 @@ mod frame;
 mod listener;
 mod parameters;
 mod receiver;
+pub mod scanner;
 mod sender;
 pub mod server;
 mod station;

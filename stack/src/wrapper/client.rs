@@ -3,6 +3,7 @@
 use super::transmit::TransmitQueue;
 use super::{Framer, Header};
 use crate::Instant;
+use crate::deviation::Deviations;
 use crate::id::{ClientSap, ServerSap};
 use crate::link::{Events, Link, LinkError, LinkEvent, Storage};
 
@@ -37,6 +38,13 @@ impl<B: Storage> Wrapper<B> {
             open: false,
             dropped: 0,
         }
+    }
+
+    /// Tolerates deviations of the header: see [`Framer::tolerate`].
+    #[must_use]
+    pub const fn tolerating(mut self, deviations: Deviations) -> Self {
+        self.framer.tolerate(deviations);
+        self
     }
 
     /// The client's service access point.
@@ -137,6 +145,10 @@ impl<B: Storage> Link for Wrapper<B> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.framer.poll_timeout()
+    }
+
+    fn take_deviations(&mut self) -> Deviations {
+        self.framer.take_deviations()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Header, UnsupportedVersion};
 use crate::Instant;
+use crate::deviation::{Deviation, Deviations};
 use crate::link::{LinkError, Storage};
 
 /// Cuts a stream into wrapped APDUs, however the stream itself is cut.
@@ -13,6 +14,10 @@ pub struct Framer<B> {
     storage: B,
     read_timeout_ms: u32,
     state: State,
+    tolerated: Deviations,
+    met: Deviations,
+    /// An APDU has come: what comes now is no modem's banner any more.
+    synchronised: bool,
 }
 
 /// ```text
@@ -38,12 +43,31 @@ impl<B: Storage> Framer<B> {
     /// A framer that refuses APDUs over the size of `storage` and lets one take `read_timeout_ms` milliseconds from
     /// its first octet to its last.
     pub const fn new(storage: B, read_timeout_ms: u32) -> Self {
-        Self { storage, read_timeout_ms, state: State::START }
+        Self {
+            storage,
+            read_timeout_ms,
+            state: State::START,
+            tolerated: Deviations::NONE,
+            met: Deviations::NONE,
+            synchronised: false,
+        }
+    }
+
+    /// Understands [`Deviation::LittleEndianWrapper`] and [`Deviation::WrapperPreamble`] where they are in the set.
+    /// Neither is tolerated otherwise: each makes something of octets that are likelier to be of another protocol.
+    pub const fn tolerate(&mut self, deviations: Deviations) {
+        self.tolerated = deviations;
+    }
+
+    /// The deviations that were met since this was asked last.
+    pub const fn take_deviations(&mut self) -> Deviations {
+        core::mem::replace(&mut self.met, Deviations::NONE)
     }
 
     /// Forgets what was received: for a new connection.
     pub fn reset(&mut self) {
         self.state = State::START;
+        self.synchronised = false;
     }
 
     /// Takes octets up to the end of an APDU that `accept` wants; returns how many. APDUs that it does not want are
@@ -113,15 +137,25 @@ impl<B: Storage> Framer<B> {
 
     /// What follows a complete header.
     fn begin(
-        &self,
+        &mut self,
         bytes: &[u8; Header::LENGTH],
         started: Instant,
         accept: &mut impl FnMut(&Header) -> bool,
     ) -> Result<State, LinkError> {
-        let header =
-            Header::from_bytes(bytes).map_err(|UnsupportedVersion(found)| LinkError::UnsupportedVersion { found })?;
-        let length = usize::from(header.length);
+        let hunting = !self.synchronised && self.tolerated.contains(Deviation::WrapperPreamble);
         let limit = self.storage.as_ref().len();
+        let header = self.parse(bytes);
+        if hunting && !header.is_ok_and(|header| usize::from(header.length) <= limit && accept(&header)) {
+            // The header may begin at any of the octets behind the first.
+            self.met.insert(Deviation::WrapperPreamble);
+            let [_, kept @ ..] = *bytes;
+            let mut shifted = [0; Header::LENGTH];
+            shifted.iter_mut().zip(kept).for_each(|(to, from)| *to = from);
+            return Ok(State::Header { bytes: shifted, length: kept.len(), started });
+        }
+        let header = header.map_err(|UnsupportedVersion(found)| LinkError::UnsupportedVersion { found })?;
+        self.synchronised = true;
+        let length = usize::from(header.length);
         if length == 0 {
             Ok(State::START)
         } else if !accept(&header) {
@@ -130,6 +164,18 @@ impl<B: Storage> Framer<B> {
             Err(LinkError::Oversize { length, limit })
         } else {
             Ok(State::Body { header, length: 0, started })
+        }
+    }
+
+    fn parse(&mut self, bytes: &[u8; Header::LENGTH]) -> Result<Header, UnsupportedVersion> {
+        let swapped = UnsupportedVersion(Header::VERSION.swap_bytes());
+        match Header::from_bytes(bytes) {
+            Err(version) if version == swapped && self.tolerated.contains(Deviation::LittleEndianWrapper) => {
+                self.met.insert(Deviation::LittleEndianWrapper);
+                let [v0, v1, s0, s1, d0, d1, l0, l1] = *bytes;
+                Header::from_bytes(&[v1, v0, s1, s0, d1, d0, l1, l0])
+            }
+            header => header,
         }
     }
 
@@ -194,6 +240,42 @@ mod tests {
     use std::vec::Vec;
 
     const T0: Instant = Instant::from_millis(1_000);
+    /// Reported of meters and accepted by another implementation: every field has its low octet first.
+    #[test]
+    fn lesson_12_a_little_endian_header_is_understood_where_that_is_tolerated() {
+        let swapped = hex!("0100 1000 0100 0D00 C001C100080000010000FF0200");
+        let mut strict = Framer::new([0; 32], 100);
+        let refused = LinkError::UnsupportedVersion { found: 0x0100 };
+        assert_eq!(strict.handle_input(&swapped, T0, |_| true), Err(refused));
+        let mut lenient = Framer::new([0; 32], 100);
+        lenient.tolerate([Deviation::LittleEndianWrapper].into_iter().collect());
+        assert_eq!(lenient.handle_input(&swapped, T0, |_| true), Ok(swapped.len()));
+        assert_eq!(lenient.header(), Some(Header { source: 16, destination: 1, length: 13 }));
+        assert_eq!(lenient.apdu(), &GET[8..]);
+        assert_eq!(lenient.take_deviations().first(), Some(Deviation::LittleEndianWrapper));
+        assert_eq!(lenient.take_deviations(), Deviations::NONE);
+    }
+
+    /// A modem's banner in front of the first header, however it is cut; later it is another protocol.
+    #[test]
+    fn lesson_12_octets_in_front_of_the_first_header_are_passed_over_where_that_is_tolerated() {
+        let stream = [&b"\r\nCONNECT 9600\r\n\x00\x00\x01"[..], &GET].concat();
+        for size in 1..stream.len() {
+            let mut framer = Framer::new([0; 32], 100);
+            framer.tolerate([Deviation::WrapperPreamble].into_iter().collect());
+            for chunk in stream.chunks(size) {
+                assert_eq!(framer.handle_input(chunk, T0, |header| header.source == 16), Ok(chunk.len()));
+            }
+            assert_eq!(framer.apdu(), &GET[8..], "pieces of {size}");
+            assert_eq!(framer.take_deviations().first(), Some(Deviation::WrapperPreamble));
+            framer.release_apdu();
+            let lost = framer.handle_input(b"NO CARRIER", T0, |_| true);
+            assert_eq!(lost, Err(LinkError::UnsupportedVersion { found: 0x4E4F }));
+        }
+        let mut strict = Framer::new([0; 32], 100);
+        assert!(strict.handle_input(&stream, T0, |_| true).is_err());
+    }
+
     const GET: [u8; 21] = hex!("0001 0010 0001 000D C001C100080000010000FF0200");
     const RELEASE: [u8; 13] = hex!("0001 0010 0001 0005 6203800100");
 

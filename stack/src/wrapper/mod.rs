@@ -127,6 +127,20 @@ pub fn decode_datagram(datagram: &[u8]) -> Result<(Header, &[u8]), WrapperError>
     }
 }
 
+/// The wrapped APDUs of a datagram, in order: one by the standard, more from senders that gather them
+/// ([`Deviation::DatagramTail`](crate::deviation::Deviation::DatagramTail)). Octets that are no wrapped APDU end it with an error.
+pub fn split_datagram(datagram: &[u8]) -> impl Iterator<Item = Result<(Header, &[u8]), WrapperError>> {
+    let mut rest = Some(datagram);
+    core::iter::from_fn(move || {
+        let octets = rest.take().filter(|octets| !octets.is_empty())?;
+        let decoded = decode_datagram(octets);
+        if let Ok((_, apdu)) = decoded {
+            rest = octets.get(Header::LENGTH.saturating_add(apdu.len())..);
+        }
+        Some(decoded)
+    })
+}
+
 /// Writes `apdu` with its header, as one datagram or as the next part of a stream. The header's own `length` is
 /// replaced by that of `apdu`.
 ///
@@ -180,6 +194,11 @@ mod tests {
         let mut glued = AARQ.to_vec();
         glued.extend_from_slice(&AARQ);
         assert_eq!(decode_datagram(&glued).unwrap().1, &AARQ[8..]);
+        assert_eq!(split_datagram(&glued).map(|apdu| apdu.unwrap().1).collect::<std::vec::Vec<_>>(), [&AARQ[8..]; 2]);
+        glued.push(0);
+        let refused = Err(WrapperError::Truncated { needed: 8, available: 1 });
+        assert_eq!(split_datagram(&glued).last(), Some(refused));
+        assert_eq!(split_datagram(&[]).count(), 0);
     }
 
     #[test]

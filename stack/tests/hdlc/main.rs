@@ -9,6 +9,7 @@ mod listener;
 mod lossy;
 mod multi_drop;
 mod pair;
+mod scan;
 mod script;
 mod stations;
 mod supervision;
