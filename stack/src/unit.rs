@@ -6,7 +6,8 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unit(pub u8);
 
-/// Code and symbol. Where several codes share a symbol, the plain one comes first: it is the one that
+/// Code and symbol of every unit that is not reserved, in order: 1 to 57, 60 to 67, 70 to 72, imperial units from 128 on,
+/// and from 253 on what is no unit of its own. Where several codes share a symbol, the plain one comes first: it is the one that
 /// [`Unit::from_symbol`] gives.
 const SYMBOLS: &[(u8, &str)] = &[
     (1, "a"),
@@ -100,6 +101,32 @@ const SYMBOLS: &[(u8, &str)] = &[
     (148, "therm(US)"),
     (149, "Btu/lb"),
     (150, "Btu/ft³"),
+    (151, "ft³"),
+    (152, "ft/s"),
+    (153, "ft³/s"),
+    (154, "ft³/min"),
+    (155, "ft³/h"),
+    (156, "ft³/d"),
+    (157, "acre-ft/s"),
+    (158, "acre-ft/min"),
+    (159, "acre-ft/h"),
+    (160, "acre-ft/d"),
+    (161, "gal(imp)"),
+    (162, "gal(imp)/s"),
+    (163, "gal(imp)/min"),
+    (164, "gal(imp)/h"),
+    (165, "gal(imp)/d"),
+    (166, "gal(US)"),
+    (167, "gal(US)/s"),
+    (168, "gal(US)/min"),
+    (169, "gal(US)/h"),
+    (170, "gal(US)/d"),
+    (171, "Btu/s"),
+    (172, "Btu/min"),
+    (173, "Btu/h"),
+    (174, "Btu/d"),
+    (253, "extended"),
+    (254, "other"),
     (255, ""),
 ];
 
@@ -255,5 +282,17 @@ mod tests {
         for (code, symbol) in SYMBOLS {
             assert_eq!(Unit(*code).symbol(), Some(*symbol));
         }
+    }
+
+    #[test]
+    fn every_code_that_is_not_reserved_has_a_symbol() {
+        let reserved = |code| matches!(code, 0 | 58 | 59 | 68 | 69 | 73..=127 | 175..=252);
+        for code in 0..=255 {
+            assert_eq!(Unit(code).symbol().is_none(), reserved(code), "{code}");
+        }
+        assert!(SYMBOLS.is_sorted_by_key(|(code, _)| code));
+        // Plain and corrected volumes, and constants, share symbols; the plain one is found.
+        assert_eq!(Unit::from_symbol("ft³"), Some(Unit(137)));
+        assert_eq!(Unit::from_symbol("gal(US)/min"), Some(Unit(168)));
     }
 }
