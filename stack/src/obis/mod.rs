@@ -1,5 +1,9 @@
 //! OBIS codes: the names of COSEM objects (IEC 62056-61).
 
+mod names;
+
+pub use names::{Description, describe};
+
 use core::fmt;
 use core::str::FromStr;
 
