@@ -36,7 +36,7 @@ pub(crate) const DONT_CARE: u8 = 0xFF;
 
 /// How long the body behind a tag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// This many octets.
     Fixed(u8),
     /// A length and that many octets.
@@ -72,7 +72,7 @@ const fn body_of(tag: u8) -> Body {
 
 /// The body behind `tag`.
 #[inline]
-pub(super) const fn body(tag: u8) -> Body {
+pub(crate) const fn body(tag: u8) -> Body {
     body_of(tag)
 }
 
@@ -121,7 +121,7 @@ pub(super) const fn octets_of_bits(bits: usize) -> usize {
 
 /// Takes the body of a value that is neither a container nor a compact array.
 #[inline]
-pub(super) fn skip_simple(found: u8, reader: &mut Reader<'_>) -> Result<(), super::DecodeError> {
+pub(crate) fn skip_simple(found: u8, reader: &mut Reader<'_>) -> Result<(), super::DecodeError> {
     match body(found) {
         Body::Fixed(size) => reader.bytes(usize::from(size))?,
         Body::Octets => reader.octet_string(name(found))?,

@@ -1,6 +1,10 @@
 //! Class 64, Security setup: policy, suite, system titles and keys.
 
-use super::{Any, Array, Enumerated};
+mod certificates;
+
+pub use certificates::{CertificateEntity, CertificateIdentification, CertificateType};
+
+use super::{Array, Enumerated};
 
 interface_class! {
     "Security setup" = 64, versions 0..=1, methods at 0x28, 0x30 since 1;
@@ -29,10 +33,10 @@ interface_class! {
         2 KeyTransfer key_transfer since 1: Array<'a, KeyTransferData<'a>>;
         /// Agrees on keys with ephemeral key pairs.
         3 KeyAgreement key_agreement since 1: Array<'a, KeyAgreementData<'a>> => Array<'a, KeyAgreementData<'a>>;
-        /// Makes a key pair for the server: 0 signature, 1 key agreement, 2 TLS.
-        4 GenerateKeyPair generate_key_pair since 1: Enumerated;
+        /// Makes a key pair for the server.
+        4 GenerateKeyPair generate_key_pair since 1: CertificateType;
         /// Asks for a certificate signing request (PKCS #10) for a key pair of the server.
-        5 GenerateCertificateRequest generate_certificate_request since 1: Enumerated => &'a [u8];
+        5 GenerateCertificateRequest generate_certificate_request since 1: CertificateType => &'a [u8];
         /// Hands over a certificate (X.509 DER).
         6 ImportCertificate import_certificate since 1: &'a [u8];
         /// Asks for a certificate, by entity or by serial number.
@@ -76,13 +80,22 @@ structure! {
     }
 }
 
+impl<'a> KeyAgreementData<'a> {
+    /// Ephemeral public key and signature, which have the same length: 64 octets each in suite 1, 96 in suite 2. `None`
+    /// for any other length.
+    #[must_use]
+    pub fn public_key_and_signature(&self) -> Option<(&'a [u8], &'a [u8])> {
+        matches!(self.key_data.len(), 128 | 192).then(|| self.key_data.split_at_checked(self.key_data.len() / 2))?
+    }
+}
+
 structure! {
     /// What a certificate says about itself.
     CertificateInfo<'a> "structure of certificate information" {
-        /// 0 server, 1 client, 2 certification authority, 3 other.
-        entity: Enumerated,
-        /// 0 signature, 1 key agreement, 2 TLS, 3 other.
-        certificate_type: Enumerated,
+        /// Whose it is.
+        entity: CertificateEntity,
+        /// What it is for.
+        certificate_type: CertificateType,
         /// Serial number.
         serial_number: &'a [u8],
         /// Issuer.
@@ -91,15 +104,5 @@ structure! {
         subject: &'a [u8],
         /// Alternative name of the subject.
         subject_alt_name: &'a [u8],
-    }
-}
-
-structure! {
-    /// Which certificate.
-    CertificateIdentification<'a> "structure of certificate identification" {
-        /// 0 by entity, 1 by serial number.
-        identification_type: Enumerated,
-        /// By entity: entity, type and system title. By serial number: serial number and issuer.
-        options: Any<'a>,
     }
 }

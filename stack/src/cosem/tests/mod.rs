@@ -1,6 +1,9 @@
 mod association;
 mod classes;
+mod from_40;
+mod members;
 mod profile;
+mod push;
 mod server;
 #[cfg(feature = "alloc")]
 mod stream;

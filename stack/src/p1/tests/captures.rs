@@ -6,6 +6,7 @@ use std::vec::Vec;
 use std::{env, fs};
 
 use super::*;
+use crate::security::{KeySet, ReceiveFloor, RustCrypto, SecurityError, Suite};
 use crate::unit::Unit;
 
 struct Record {
@@ -15,9 +16,13 @@ struct Record {
 }
 
 fn records() -> Vec<Record> {
+    records_of("p1.jsonl")
+}
+
+fn records_of(file: &str) -> Vec<Record> {
     let folder = env::var("DLMS_CAPTURES")
         .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/captures").to_string());
-    let file = Path::new(&folder).join("p1.jsonl");
+    let file = Path::new(&folder).join(file);
     let Ok(text) = fs::read_to_string(&file) else {
         std::eprintln!("{} is not there: nothing tested", file.display());
         return Vec::new();
@@ -114,6 +119,41 @@ fn a_stream_of_all_telegrams() {
     }
     let expected: Vec<_> = records.iter().filter(whole).map(|r| r.json["expect"]["p1"]["ident"].clone()).collect();
     assert_eq!(found, expected);
+}
+
+/// Ciphered telegrams out of a stream, with the keys that belong to them: plaintext and lines are those of other
+/// decoders.
+#[test]
+fn ciphered_telegrams_of_other_stacks() {
+    let ciphered: Vec<_> =
+        records_of("apdu.jsonl").into_iter().filter(|r| r.json["expect"]["p1"].is_object()).collect();
+    for Record { id, octets, json } in &ciphered {
+        let key = |name: &str| hex::decode(json["security"][name].as_str().unwrap()).unwrap();
+        let keys = KeySet::new(Suite::Suite0, &key("block_cipher_key"), &key("auth_key")).unwrap();
+        let mut framer = Framer::new([0; TELEGRAM_OCTETS_MAX], 2_000);
+        let stream = [&[0xDB, 8, 0, 1][..], octets, b"/"].concat();
+        let mut rest = &stream[..];
+        while framer.poll_event() != Some(Event::Ciphered) {
+            assert!(!rest.is_empty(), "{id}");
+            rest = &rest[framer.handle_input(rest, crate::Instant::from_millis(0))..];
+        }
+        assert_eq!(framer.octets(), octets, "{id}");
+        let mut decipherer = Decipherer::<RustCrypto>::new(&keys, ReceiveFloor::new(0)).unwrap();
+        let telegram = decipherer.open(framer.octets()).unwrap_or_else(|error| panic!("{id}: {error}"));
+        let expected = &json["expect"]["p1"];
+        assert_eq!(telegram.identification(), expected["ident"].as_str().unwrap(), "{id}");
+        assert_eq!(telegram.objects().count(), expected["lines"].as_array().unwrap().len(), "{id}");
+        // The key or the counter of another meter.
+        let other = KeySet::new(Suite::Suite0, &[1; 16], &key("auth_key")).unwrap();
+        let mut wrong = Decipherer::<RustCrypto>::new(&other, ReceiveFloor::new(0)).unwrap();
+        assert_eq!(
+            wrong.open(&mut octets.clone()).map(|_| ()),
+            Err(CipheredError::Security(SecurityError::Tag)),
+            "{id}"
+        );
+        assert!(decipherer.open(&mut octets.clone()).is_err(), "{id} is taken twice");
+    }
+    assert!(ciphered.is_empty() || ciphered.len() >= 2);
 }
 
 #[test]

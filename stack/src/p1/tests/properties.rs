@@ -166,3 +166,39 @@ fn the_writer_refuses_what_could_not_be_read_back() {
         assert_eq!(writer.text(text).map(|_| ()), Err(EncodeError::Character), "{text:?}");
     }
 }
+
+/// Much of whatever could be looked at more than once. Were time to grow with the square of the length, each of these
+/// would take minutes; it takes less than a second.
+#[test]
+fn reading_takes_time_that_grows_with_the_length_only() {
+    for part in [
+        "1-0:1.8.0(1)\r\n",
+        "(1)\r\n",
+        "1-0:1.8.0",
+        "((((",
+        "()()",
+        "\r\n\r\n",
+        "0-1:24.2.1(",
+        "1-0:99.97.0(1)(1)\n(1)\n",
+        "0-3:96.1.0(3)\n",
+        "/",
+        "*",
+    ] {
+        for start in ["/X\r\n", "/X\r\n1-0:1.8.0(1)\r\n"] {
+            let begun = std::time::Instant::now();
+            let text = [start, &part.repeat(400_000 / part.len()), "\r\n!\r\n"].concat();
+            let telegram = Telegram::parse(text.as_bytes(), CrcRule::IfPresent).unwrap();
+            let fields: usize = telegram.objects().map(|object| object.fields().count()).sum();
+            assert!(fields <= text.len());
+            let _ = (telegram.mbus_devices(), telegram.version(), telegram.time());
+            let _ = (PowerFailures::of(&telegram).is_ok(), MonthlyPeaks::of(&telegram).is_ok());
+            let mut framer = Framer::new(std::vec![0; 500_000], 10);
+            let mut rest = text.as_bytes();
+            while !rest.is_empty() {
+                rest = &rest[framer.handle_input(rest, crate::Instant::from_millis(0))..];
+                framer.poll_event();
+            }
+            assert!(begun.elapsed().as_secs() < 10, "{part:?}");
+        }
+    }
+}
