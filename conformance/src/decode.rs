@@ -9,7 +9,6 @@ use crate::gbt;
 use crate::line::{Line, LineApdu, LineReading};
 use crate::open::{Keys, Opened, open};
 use crate::p1;
-use crate::readings::readings;
 use crate::record::Direction;
 use crate::tree::{Place, Tree, apdu};
 
@@ -68,7 +67,7 @@ fn read(octets: &[u8], keys: &mut Keys, decoded: &mut Decoded) -> Result<(), Com
         [0x00, 0x01, ..] => Line::wrapper(octets, &mut line),
         [0x90, 0x01, 0x01, ..] => Line::plc(octets, &mut line),
         [b'/', ..] => {
-            let telegram = Tree::from(p1::telegram(octets)?);
+            let telegram = Tree::from(p1::explained(octets)?);
             decoded.parts.push(("p1", telegram.at(0)));
             return Ok(());
         }
@@ -111,7 +110,7 @@ fn read_apdu(
 
 fn push(opened: Opened, decoded: &mut Decoded) {
     decoded.deviations.extend(opened.deviations.iter().map(|deviation| deviation.name()));
-    decoded.readings.extend(opened.body.iter().flat_map(readings));
+    decoded.readings.extend(opened.explained);
     decoded.parts.extend(opened.tree.map(|tree| ("apdu", tree)));
     decoded.parts.extend(opened.p1.map(|telegram| ("p1", Tree::from(telegram))));
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::ber;
 use crate::complaint::Complaint;
 use crate::p1;
+use crate::readings::{explained, readings};
 use crate::record::{Direction, Layer, Security};
 use crate::tree::{Parts, Place, Tree, apdu};
 
@@ -199,8 +200,10 @@ pub struct Opened {
     pub plaintext: Option<Vec<u8>>,
     /// Date-times of data-notifications, readable.
     pub notification_time: Vec<String>,
-    /// The body of a data-notification.
-    pub body: Option<Value>,
+    /// What the body of a data-notification names, as records state it.
+    pub readings: Vec<Value>,
+    /// The same for people.
+    pub explained: Vec<Value>,
     /// A P1 telegram that was ciphered.
     pub p1: Option<Value>,
     /// Known departures from the standard that were understood all the same.
@@ -299,8 +302,8 @@ impl Opener<'_> {
 
     fn push(&mut self, parts: Parts, push: &DataNotification<'_>, deviations: Deviations) -> Parts {
         self.opened.notification_time.extend(push.time.as_ref().map(readable));
-        let body = crate::tree::data::data(&push.body, Place::new(&[], 0)).to_json();
-        self.opened.body = Some(body);
+        self.opened.readings = readings(&push.body);
+        self.opened.explained = explained(&push.body);
         if deviations.contains(Deviation::DateTimeForm) {
             parts.with("quirk", "date-time carries an extra 09 type tag")
         } else {

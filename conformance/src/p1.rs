@@ -1,5 +1,6 @@
 //! P1 telegrams in the shape of the corpus.
 
+use dlms::obis::describe;
 use dlms::p1::{CrcRule, Line, Telegram, TelegramError};
 use serde_json::{Value, json};
 
@@ -11,6 +12,18 @@ pub fn telegram(octets: &[u8]) -> Result<Value, Complaint> {
     let telegram = Telegram::parse(octets, CrcRule::IfPresent).map_err(complaint)?;
     let mut object = to_json(&telegram);
     object["crc"] = json!(telegram.crc().map(|crc| format!("{crc:04X}")));
+    Ok(object)
+}
+
+/// The same for people: each line says what its code means.
+pub fn explained(octets: &[u8]) -> Result<Value, Complaint> {
+    let mut object = telegram(octets)?;
+    for line in object["lines"].as_array_mut().into_iter().flatten() {
+        let code = line["obis"].as_str().and_then(|code| code.parse().ok());
+        if let Some(words) = code.and_then(describe) {
+            line["name"] = json!(words.to_string());
+        }
+    }
     Ok(object)
 }
 
@@ -62,6 +75,7 @@ mod tests {
         let read = telegram(text.as_bytes()).unwrap();
         assert_eq!(read["lines"], json!([{ "obis": "1-0:1.8.0", "values": ["000025.653*kWh"] }]));
         assert_eq!((&read["other_lines"], &read["crc"]), (&json!(["1-0:0.0.0*255(7)"]), &Value::Null));
+        assert_eq!(explained(text.as_bytes()).unwrap()["lines"][0]["name"], "active energy import");
         let layer = |text: &str| telegram(text.as_bytes()).unwrap_err().layer;
         assert_eq!(layer(&format!("{text}0000\r\n")), Layer::LinkCheck);
         assert_eq!(layer(&format!("{text}B9F\r\n")), Layer::LinkCheck);

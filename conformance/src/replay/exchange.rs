@@ -14,7 +14,6 @@ use crate::line::{Line, LineApdu, LineReading};
 use crate::open::{Keys, Opened, open};
 use crate::p1;
 use crate::passes::Passes;
-use crate::readings::readings;
 use crate::record::{Cause, Direction, Kind, Layer, Record};
 use crate::tree::{Place, apdu};
 use crate::values::Reported;
@@ -165,7 +164,7 @@ fn report(record: &Record, opened: &[Opened], reading: &mut Reading) {
     if !times.is_empty() {
         reading.set("notification_time", times);
     }
-    let values: Vec<Value> = opened.iter().filter_map(|opened| opened.body.as_ref()).flat_map(readings).collect();
+    let values: Vec<Value> = opened.iter().flat_map(|opened| opened.readings.clone()).collect();
     if !values.is_empty() {
         reading.set("readings", values);
     }
