@@ -405,7 +405,7 @@ fn without_an_association_the_receiver_confirms_with_the_same_keys() {
     assert_eq!(line.audited("NotificationConfirmed"), 0);
     let mut buffer = [0; 64];
     let place = receiver.confirm(&received, 1, &mut buffer).unwrap();
-    answer(&mut line, &buffer[place].to_vec());
+    answer(&mut line, &buffer[place]);
     assert_eq!(line.audited("NotificationConfirmed"), 1);
     assert_eq!(line.server.poll_timeout(), None);
     // Nothing was answered to either.

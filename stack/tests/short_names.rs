@@ -107,7 +107,7 @@ fn long_values_come_in_blocks() {
         let [Ok(Value::Array(rows))] = &results[..] else { panic!("an array, not {results:?}") };
         assert_eq!(rows.len(), 100);
         let last = vec![Value::DoubleLongUnsigned(100), Value::OctetString(vec![100; 20])];
-        assert_eq!(rows.last().map(|row| Value::from(row.clone())), Some(Value::Structure(last)));
+        assert_eq!(rows.last().cloned(), Some(Value::Structure(last)));
         assert!(pair.seen.iter().skip(2).step_by(2).all(|apdu| apdu.len() <= usize::from(max_pdu)));
 
         // Several variables, one of them long.

@@ -30,6 +30,7 @@ pub const READER: ClientSap = ClientSap(17);
 /// Clients whose associations refer to objects by short names: in clear, and ciphered.
 pub const SHORT_NAME_PUBLIC: ClientSap = ClientSap(32);
 pub const SHORT_NAME_MANAGEMENT: ClientSap = ClientSap(33);
+pub const SHORT_NAME_CIPHERED_LLS: ClientSap = ClientSap(34);
 pub const PASSWORD: &[u8] = b"12345678";
 
 /// Random numbers that tests can tell apart; never the same twice.
@@ -145,6 +146,7 @@ impl Device for Meter {
             16 | 32 => (Mechanism::Lowest, &[], None),
             17 => (Mechanism::Lls, PASSWORD, None),
             1 | 33 => (Mechanism::Gmac, &[], Some(keys)),
+            34 => (Mechanism::Lls, PASSWORD, Some(keys)),
             _ => return None,
         };
         if client.0 >= 32 {
