@@ -19,13 +19,17 @@ class GuruxPeer:
     def __init__(self, session: Session):
         self.session = session
         self.socket = None
+        self.by_short_name = session.referencing == "short-name"
+        self.known = None
         interface = InterfaceType.HDLC if session.link == "hdlc" else InterfaceType.WRAPPER
         password = session.password or None
         client = GXDLMSSecureClient(
-            True, session.client, session.server, MECHANISMS[session.mechanism], password, interface
+            not self.by_short_name, session.client, session.server, MECHANISMS[session.mechanism], password, interface
         )
         client.maxReceivePDUSize = session.max_pdu
         client.proposedConformance |= Conformance.PRIORITY_MGMT_SUPPORTED | Conformance.GENERAL_PROTECTION
+        if self.by_short_name:
+            client.proposedConformance |= Conformance.BLOCK_TRANSFER_WITH_GET_OR_READ
         client.hdlcSettings.maxInfoTX = session.information_field
         client.hdlcSettings.maxInfoRX = session.information_field
         client.hdlcSettings.windowSizeTX = session.window
@@ -55,8 +59,19 @@ class GuruxPeer:
         return self.client.ciphering.invocationCounter
 
     def read(self, attribute: Attribute):
+        if self.by_short_name:
+            return plain(self._exchange(self.client.read(self._find(attribute), attribute.index)).value)
         request = self.client._read(attribute.obis, ObjectType(attribute.class_id), attribute.index)
         return plain(self._exchange(request).value)
+
+    def _find(self, attribute: Attribute):
+        """The object with its short name, which only the object list tells."""
+        if self.known is None:
+            self.known = list(self.objects())
+        for item in self.known:
+            if int(item.objectType) == attribute.class_id and item.logicalName == attribute.obis:
+                return item
+        raise Refused(f"{attribute.obis} is not in the object list")
 
     def objects(self):
         """The object list as this implementation parses it, with access rights."""
@@ -80,7 +95,7 @@ class GuruxPeer:
         return plain(self._exchange(request).value)
 
     def read_entries(self, attribute: Attribute, first: int, last: int):
-        profile = GXDLMSProfileGeneric(attribute.obis)
+        profile = self._find(attribute) if self.by_short_name else GXDLMSProfileGeneric(attribute.obis)
         request = self.client.readRowsByEntry(profile, first, last - first + 1)
         return plain(self._exchange(request).value)
 

@@ -26,6 +26,7 @@ class Session:
     max_pdu: int = 1024
     information_field: int = 128
     window: int = 1
+    referencing: str = "logical-name"  # or "short-name"
     timeout: float = 10.0
 
     @property

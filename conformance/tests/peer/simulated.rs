@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeDescriptor, DataAccessResult, Selection};
@@ -15,7 +16,7 @@ use dlms::security::Protection;
 use dlms_conformance::tree::{Place, data::data};
 use dlms_conformance::values::plain;
 use dlms_meter_server::Moment;
-use dlms_meter_server::simulator::{Fleet, FleetConfig};
+use dlms_meter_server::simulator::{Fleet, FleetConfig, Model};
 use serde_json::Value;
 
 use super::{Access, METER_TITLE};
@@ -34,9 +35,15 @@ pub(crate) struct MeterServer {
 
 impl MeterServer {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut process = Command::new(program())
             .args(["run", "--tcp", "127.0.0.1:0", "--hdlc-tcp", "127.0.0.1:0", "--format", "json", "--speed", "0"])
             .args(["--start", START, "--seed", &SEED.to_string(), "--system-title", &hex::encode(METER_TITLE)])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("meter-server starts");
@@ -90,10 +97,16 @@ pub(crate) struct Truth {
 
 impl Truth {
     pub(crate) fn new() -> Self {
+        Self::of(Model::built_in())
+    }
+
+    /// That of a model.
+    pub(crate) fn of(model: Model) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");
         let config = FleetConfig {
             seed: SEED,
+            model: Arc::new(model),
             system_title: Some(SystemTitle(METER_TITLE)),
             start: Some(Moment::from_seconds(NOW)),
             speed: 0.0,
