@@ -1,4 +1,11 @@
 //! Class 18, Image transfer: firmware in blocks, verified and activated by the meter.
+//!
+//! [`Transfer`] is the client's side as a state machine: what to ask the meter next, until the image is in use.
+
+mod blocks;
+mod transfer;
+
+pub use transfer::{Ask, Failure, Outcome, Settings, Step, Transfer};
 
 use super::{Array, Zero};
 use crate::axdr::BitString;
