@@ -125,6 +125,17 @@ pub trait Link {
         self.send(apdu, now)
     }
 
+    /// Whether what was sent before has left, so that another APDU can follow it.
+    fn can_send(&self) -> bool {
+        true
+    }
+
+    /// Another APDU is expected although nothing is sent for it: on a line where the peer speaks only when it is asked,
+    /// it is asked.
+    fn expect(&mut self, now: Instant) {
+        let _ = now;
+    }
+
     /// Hands in octets of the line. Returns how many were taken: fewer than all when an APDU waits; hand in
     /// the rest after [`release_apdu`](Self::release_apdu).
     fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize;

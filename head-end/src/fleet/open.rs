@@ -7,7 +7,7 @@ use dlms::{
     apdu::{AttributeDescriptor, AttributeRequest},
     association::{
         Secret as StackSecret,
-        client::{Config, Security},
+        client::{Config, GeneralBlocks, Security},
     },
     id::{AttributeId, ClassId, ClientSap},
     obis::ObisCode,
@@ -224,6 +224,7 @@ async fn read_counter(
     let association = Config {
         max_pdu: config.max_pdu,
         response_timeout_ms: response_timeout_ms(config),
+        general_blocks: GeneralBlocks::DEFAULT,
         ..Config::public(config.server)
     };
     debug_assert_eq!(association.client, ClientSap::PUBLIC);

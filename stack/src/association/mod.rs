@@ -3,6 +3,7 @@
 //! [`client::Connection`] is the head-end's side, [`server::Connection`] the meter's. Both are sans-I/O
 //! state machines that negotiate, authenticate, cipher, cut long values into blocks and join them again.
 
+mod blocks;
 pub mod client;
 pub mod push;
 pub mod server;
@@ -11,6 +12,7 @@ mod hls_pass;
 mod referencing;
 mod secret;
 
+pub use blocks::UnconfirmedBlocks;
 pub use referencing::Referencing;
 pub use secret::{SECRET_BYTES_MAX, Secret};
 

@@ -220,6 +220,11 @@ impl<B: Storage> Session<B> {
         Ok(())
     }
 
+    /// Whether the link is up, and the client has received all that was sent.
+    pub fn can_send(&self) -> bool {
+        self.state == State::Connected && !self.sender.is_pending()
+    }
+
     /// Sends an APDU outside the sequence (UI), unacknowledged: a notification. On a half-duplex line with a link it
     /// waits until the client hands over the right to send.
     ///

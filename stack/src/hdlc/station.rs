@@ -204,6 +204,13 @@ where
         sessions.get_mut(index).ok_or(LinkError::NotOpen)?.send(apdu)
     }
 
+    /// Whether a link from `client` to `server` is up, and what was sent on it was received.
+    pub fn can_send(&self, client: ClientSap, server: ServerSap) -> bool {
+        let mut sessions = self.sessions.as_ref().iter();
+        let theirs = |session: &&Session<B>| session.client() == Some(client) && session.server() == Some(server);
+        sessions.find(theirs).is_some_and(Session::can_send)
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sessions = self.sessions.as_ref().iter().filter_map(Session::poll_timeout);

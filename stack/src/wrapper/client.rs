@@ -94,6 +94,10 @@ impl<B: Storage> Link for Wrapper<B> {
         self.transmit.push(Header::request(self.client, self.server, 0), apdu)
     }
 
+    fn can_send(&self) -> bool {
+        self.open && self.transmit.is_empty()
+    }
+
     fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
         if !self.open {
             return bytes.len();

@@ -93,6 +93,11 @@ impl<B: Storage> Wrapper<B> {
         self.transmit.poll(out)
     }
 
+    /// Whether everything was taken that was to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.transmit.is_empty()
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop()

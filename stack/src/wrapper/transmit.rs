@@ -38,6 +38,10 @@ impl<B: Storage> TransmitQueue<B> {
         Ok(())
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
     /// Moves as much as fits into `out`.
     pub(super) fn poll(&mut self, out: &mut [u8]) -> Option<usize> {
         let waiting = self.storage.as_ref().get(self.start..self.end).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A client and a server in one process: bytes go over by hand, time is a number.
 #![allow(dead_code, unreachable_pub)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use dlms::Instant;
 use dlms::acse::Mechanism;
@@ -76,6 +76,8 @@ pub struct Meter {
     pub coming_key: Vec<u8>,
 }
 
+/// What the meter offers with logical names.
+const SERVICES: Conformance = client::CLIENT_CONFORMANCE.union(Conformance::GENERAL_BLOCK_TRANSFER);
 /// HLS secret of the clients whose mechanism has one.
 pub const SECRET: &[u8] = b"the hls secret";
 pub const GBEK: [u8; 16] = [0xB0; 16];
@@ -108,7 +110,7 @@ impl Device for Meter {
         let key = if self.new_key.is_empty() { &GUEK[..] } else { &self.new_key };
         let keys = SecurityConfig { policy, ..SecurityConfig::new(key, &GAK, SERVER_TITLE) };
         let max_pdu = if self.max_pdu == 0 { 512 } else { self.max_pdu };
-        let mut offered = AssociationConfig::public(client::CLIENT_CONFORMANCE, max_pdu);
+        let mut offered = AssociationConfig::public(SERVICES, max_pdu);
         match client.0 {
             62..=64 | 66 => {
                 offered.mechanism = Mechanism::from_id((client.0 - 60) as u8);
@@ -356,6 +358,25 @@ pub struct Pair {
     pub tamper: Option<fn(&mut Vec<u8>)>,
     /// The server is not there.
     pub silent: bool,
+    /// What becomes of the next APDUs in either direction.
+    pub fates: VecDeque<Fate>,
+    /// APDUs on their way to the server and to the client.
+    to_server: VecDeque<Vec<u8>>,
+    to_client: VecDeque<Vec<u8>>,
+    /// Octets that the server has for one response.
+    pub out: usize,
+    /// Blocks of answers to GET that were shown.
+    pub blocks_shown: usize,
+}
+
+/// What becomes of an APDU on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Arrives,
+    Lost,
+    Twice,
+    /// The one behind it overtakes it.
+    Late,
 }
 
 /// What happened, owned.
@@ -392,6 +413,11 @@ impl Pair {
             seen: Vec::new(),
             tamper: None,
             silent: false,
+            fates: VecDeque::new(),
+            to_server: VecDeque::new(),
+            to_client: VecDeque::new(),
+            out: 66_000,
+            blocks_shown: 0,
         }
     }
 
@@ -406,17 +432,25 @@ impl Pair {
     pub fn drive(&mut self) -> Vec<Happened> {
         let mut happened = Vec::new();
         let mut blocks = Vec::new();
-        loop {
+        for _ in 0..1_000_000 {
             while let Some(event) = self.client.poll_event() {
+                let block = matches!(event, Event::Response(client::Response::GetBlock { .. }));
+                self.blocks_shown += usize::from(block);
                 if let Some(event) = own(event, &mut blocks) {
                     happened.push(event);
                 }
             }
             let mut line = vec![0; 70_000];
             if let Some(length) = self.client.poll_transmit(&mut line) {
-                if !self.silent {
-                    self.exchange(&mut line[..length]);
-                }
+                self.depart(line[8..length].to_vec(), true);
+            } else if let Some(mut apdu) = self.to_server.pop_front() {
+                self.arrive(&mut apdu);
+            } else if let Some(apdu) = self.to_client.pop_front() {
+                let (client, server) = (self.server.client().0, self.server.server().0);
+                let mut answer = vec![0, 1];
+                answer.extend([server, client, apdu.len() as u16].map(u16::to_be_bytes).concat());
+                answer.extend(apdu);
+                assert_eq!(self.client.handle_input(&answer, self.now), answer.len());
             } else if let Some(due) = self.client.poll_timeout() {
                 self.now = due;
                 self.client.handle_timeout(due);
@@ -424,6 +458,7 @@ impl Pair {
                 return happened;
             }
         }
+        panic!("no end: {happened:?}, {:02X?}", &self.seen[self.seen.len().saturating_sub(6)..]);
     }
 
     /// What the server answers to an APDU; nothing when it is silent.
@@ -435,22 +470,54 @@ impl Pair {
         }
     }
 
-    fn exchange(&mut self, wpdu: &mut [u8]) {
-        let (header, apdu) = wpdu.split_at_mut(8);
-        self.seen.push(apdu.to_vec());
-        let mut out = vec![0; 66_000];
-        let Some(place) = self.server.handle(apdu, self.now, &mut self.meter, &mut self.random, &mut out) else {
-            return;
-        };
-        let mut apdu = out[place].to_vec();
-        self.seen.push(apdu.clone());
-        if let Some(tamper) = self.tamper {
-            tamper(&mut apdu);
+    /// Something that the server sends of its own accord.
+    pub fn push(&mut self, apdu: &[u8]) {
+        self.to_client.push_back(apdu.to_vec());
+    }
+
+    /// Replaces the server by one with less storage; the client associates anew.
+    pub fn shrink_storage(&mut self, octets: usize) {
+        self.client.release(self.now).unwrap();
+        assert_eq!(self.drive(), [Happened::Released]);
+        self.server = Association::new(self.server.client(), self.server.server(), vec![0; octets]);
+        self.client.associate(self.now).unwrap();
+        assert_eq!(self.drive(), [Happened::Associated]);
+    }
+
+    /// Sends an APDU on its way.
+    fn depart(&mut self, apdu: Vec<u8>, to_server: bool) {
+        let fate = self.fates.pop_front().unwrap_or(Fate::Arrives);
+        let way = if to_server { &mut self.to_server } else { &mut self.to_client };
+        match fate {
+            Fate::Lost => {}
+            Fate::Twice => way.extend([apdu.clone(), apdu]),
+            Fate::Late if !way.is_empty() => {
+                let overtaking = way.pop_back().unwrap();
+                way.extend([apdu, overtaking]);
+            }
+            Fate::Arrives | Fate::Late => way.push_back(apdu),
         }
-        let mut answer = vec![0, 1, header[4], header[5], header[2], header[3]];
-        answer.extend((apdu.len() as u16).to_be_bytes());
-        answer.extend(apdu);
-        assert_eq!(self.client.handle_input(&answer, self.now), answer.len());
+    }
+
+    fn arrive(&mut self, apdu: &mut [u8]) {
+        if self.silent {
+            return;
+        }
+        self.seen.push(apdu.to_vec());
+        let mut out = vec![0; self.out];
+        let mut place = self.server.handle(apdu, self.now, &mut self.meter, &mut self.random, &mut out);
+        while let Some(found) = place {
+            let mut answer = out[found].to_vec();
+            self.seen.push(answer.clone());
+            if let Some(tamper) = self.tamper {
+                tamper(&mut answer);
+            }
+            self.depart(answer, false);
+            place = match self.server.has_block() {
+                true => self.server.next_block(&mut self.meter, &mut out),
+                false => None,
+            };
+        }
     }
 }
 

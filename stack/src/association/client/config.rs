@@ -10,7 +10,8 @@ use crate::association::{Referencing, Secret};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::security::{Crypto, KeySet, Protection, SecurityError, Suite, hls};
 
-/// What this stack's client can use.
+/// What this stack's client uses. General block transfer is left to be added ([`Conformance::GENERAL_BLOCK_TRANSFER`]):
+/// where it is negotiated it takes the place of the services' own block transfers, which more meters do well.
 pub const CLIENT_CONFORMANCE: Conformance = Conformance::GET
     .union(Conformance::SET)
     .union(Conformance::ACTION)
@@ -60,6 +61,8 @@ pub struct Config {
     pub max_pdu: u16,
     /// How long the client waits for each answer of the server, in milliseconds.
     pub response_timeout_ms: u64,
+    /// How general block transfer is done, where it is negotiated.
+    pub general_blocks: GeneralBlocks,
     /// Whether keys are used for ciphering. Without it they serve HLS mechanism 5 alone, in the application context
     /// without ciphering. Of no effect without [`security`](Self::security).
     pub ciphered_context: bool,
@@ -71,6 +74,27 @@ pub struct Config {
     pub required_response: Option<Protection>,
     /// The association exists without being proposed: what would be negotiated is agreed on beforehand.
     pub pre_established: Option<PreEstablished>,
+}
+
+/// How a client does general block transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeneralBlocks {
+    /// Blocks that the server may send before it waits for an acknowledgement, 1 to 63.
+    pub window: u8,
+    /// How often blocks or acknowledgements that stay without effect are sent again, each time after
+    /// [`response_timeout_ms`](Config::response_timeout_ms).
+    pub retries: u8,
+}
+
+impl GeneralBlocks {
+    /// A window that keeps a slow line busy, and three repetitions.
+    pub const DEFAULT: Self = Self { window: 16, retries: 3 };
+}
+
+impl Default for GeneralBlocks {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 /// What nobody negotiates in a pre-established association; services are those of [`Config::conformance`].
@@ -95,6 +119,7 @@ impl Config {
             conformance: CLIENT_CONFORMANCE,
             max_pdu: 0xFFFF,
             response_timeout_ms: 10_000,
+            general_blocks: GeneralBlocks::DEFAULT,
             ciphered_context: true,
             system_title: None,
             peer_title: None,

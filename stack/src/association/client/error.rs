@@ -109,6 +109,12 @@ pub enum RequestError {
     /// The answer breaks a rule.
     #[error(transparent)]
     Protocol(ProtocolError),
+    /// An answer that has to be joined before it can be used is longer than the storage for it.
+    #[error("the answer is longer than {limit} octets")]
+    AnswerTooLong {
+        /// Octets of the storage.
+        limit: usize,
+    },
     /// No answer in time.
     #[error("no answer in time")]
     TimedOut,

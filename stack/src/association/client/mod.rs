@@ -4,6 +4,7 @@ mod access;
 mod config;
 mod error;
 mod event;
+mod general;
 mod notification;
 mod open;
 mod receive;
@@ -13,7 +14,7 @@ mod short_name;
 mod unconfirmed;
 
 pub use access::{AccessItem, AccessOptions};
-pub use config::{CLIENT_CONFORMANCE, Config, PreEstablished, SHORT_NAME_CONFORMANCE, Security};
+pub use config::{CLIENT_CONFORMANCE, Config, GeneralBlocks, PreEstablished, SHORT_NAME_CONFORMANCE, Security};
 pub use error::{ConnectionError, ProtocolError, RequestError, UsageError};
 pub use event::{Event, Negotiated, Response};
 
@@ -21,10 +22,12 @@ use core::ops::Range;
 
 use crate::Instant;
 use crate::apdu::LongInvokeIdAndPriority;
+use crate::association::blocks::Joiner;
 use crate::link::{Events, Link, Storage};
 use crate::security::hls::Challenge;
 use crate::security::{Crypto, InvocationCounter, KeySet, Protection, Random};
 
+use general::Exchange;
 use notification::CONFIRMATIONS;
 use receive::decode_event;
 use request::Pending;
@@ -48,7 +51,8 @@ use session::Session;
 /// ```
 ///
 /// `B` is the storage for what is sent: one for the APDU under construction, one for a value that is cut into
-/// blocks. Both bound the length of requests.
+/// blocks. Both bound the length of requests. With general block transfer the second one also holds answers that have
+/// to be joined.
 pub struct Connection<L, C: Crypto, R, B> {
     link: L,
     config: Config,
@@ -56,6 +60,10 @@ pub struct Connection<L, C: Crypto, R, B> {
     counter: InvocationCounter,
     state: State<C>,
     pending: Option<Pending>,
+    /// Blocks that the request or its answer are cut into.
+    exchange: Option<Exchange>,
+    /// A notification that comes in blocks.
+    pushed: Option<Joiner>,
     /// The APDU under construction.
     out: B,
     /// The value of a long SET or ACTION.
@@ -111,20 +119,49 @@ enum State<C: Crypto> {
 enum Ready {
     Nothing,
     Associated(Negotiated),
-    /// A plain APDU in the link's storage.
+    /// A plain APDU.
     Apdu(Received),
-    /// The APDU was given out; its storage is still lent.
+    /// Data of a block in the link's storage: a part of an answer to GET.
+    Block {
+        raw: Range<usize>,
+        last: bool,
+    },
+    /// The octets were given out; their storage is still lent.
     Lent {
-        ask_next: Option<u32>,
+        place: Place,
+        next: Next,
         confirm: Option<(LongInvokeIdAndPriority, Protection)>,
     },
-    /// A ciphered APDU in the link's storage that this association has no keys for.
-    Foreign,
+    /// A ciphered APDU that this association has no keys for.
+    Foreign {
+        place: Place,
+        whole: Range<usize>,
+    },
+}
+
+/// What is to be done once the user has seen an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    /// The block behind this one is asked for.
+    Ask(u32),
+    /// The next block of general block transfer is waited for, or asked for.
+    GoOn,
+}
+
+/// Where octets are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the link's storage.
+    Link,
+    /// In the second storage, where blocks were joined.
+    Long,
 }
 
 /// A plain APDU that the user is to see.
 #[derive(Clone, Debug)]
 struct Received {
+    place: Place,
     plain: Range<usize>,
     protection: Protection,
     /// How many results a list must have.
@@ -153,6 +190,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             counter,
             state: State::Idle,
             pending: None,
+            exchange: None,
+            pushed: None,
             out,
             long,
             invoke_id: 0,
@@ -265,7 +304,11 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             State::Associated(_) if self.is_short_name() && self.pending.is_some() => {
                 self.finish(End::Lost(ConnectionError::Request(RequestError::TimedOut)));
             }
-            State::Associated(_) => self.fail(RequestError::TimedOut),
+            State::Associated(_) => {
+                if !self.repeat_blocks(now) {
+                    self.fail(RequestError::TimedOut);
+                }
+            }
             State::Releasing(_) => self.finish(End::Released),
             State::LinkOpening | State::AwaitAare { .. } | State::AwaitHls { .. } => {
                 self.finish(End::Lost(ConnectionError::Request(RequestError::TimedOut)));
@@ -282,23 +325,26 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match (self.link.poll_timeout(), self.deadline) {
-            (Some(link), Some(own)) => Some(link.min(own)),
-            (link, own) => link.or(own),
-        }
+        // Further blocks of a request leave as soon as the link takes them.
+        let due = (self.has_block() && self.link.can_send()).then_some(self.now);
+        [self.link.poll_timeout(), self.deadline, due].into_iter().flatten().min()
     }
 
     /// The next event. What the event before it lent goes back to the link; the block after a lent block is
     /// asked for now.
     pub fn poll_event(&mut self) -> Option<Event<'_>> {
-        if let Ready::Lent { ask_next, confirm } = self.ready {
+        if let Ready::Lent { place, next, confirm } = self.ready {
             self.ready = Ready::Nothing;
-            self.link.release_apdu();
+            if place == Place::Link {
+                self.link.release_apdu();
+            }
             if let Some(confirm) = confirm {
                 self.confirmations.push(confirm);
             }
-            if let Some(number) = ask_next {
-                self.ask_next(number);
+            match next {
+                Next::Nothing => {}
+                Next::Ask(number) => self.ask_next(number),
+                Next::GoOn => self.go_on(),
             }
         }
         self.pump();
@@ -308,22 +354,29 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
         match core::mem::replace(&mut self.ready, Ready::Nothing) {
             Ready::Associated(negotiated) => return Some(Event::Associated(negotiated)),
-            Ready::Foreign => {
-                self.ready = Ready::Lent { ask_next: None, confirm: None };
-                return Some(Event::Foreign(self.link.apdu()));
+            Ready::Foreign { place, whole } => {
+                self.ready = Ready::Lent { place, next: Next::Nothing, confirm: None };
+                return Some(Event::Foreign(self.octets(place).get_mut(whole).unwrap_or_default()));
             }
-            Ready::Apdu(Received { plain, protection, list, ask_next, confirm }) => {
+            Ready::Block { raw, last } => {
+                let next = if last { Next::Nothing } else { Next::GoOn };
+                self.ready = Ready::Lent { place: Place::Link, next, confirm: None };
+                let raw = self.link.apdu().get(raw).unwrap_or_default();
+                return Some(Event::Response(Response::GetBlock { raw, last }));
+            }
+            Ready::Apdu(Received { place, plain, protection, list, ask_next, confirm }) => {
                 // A block that cannot be decoded ends the request: no further one is asked for.
                 let broken = ask_next.is_some() && {
-                    let octets = self.link.apdu().get(plain.clone()).unwrap_or_default();
+                    let octets = self.octets(place).get(plain.clone()).unwrap_or_default();
                     matches!(decode_event(octets, protection, list), Event::Failed(_))
                 };
                 if broken {
                     self.pending = None;
                 }
                 let confirm = confirm.map(|invoke| (invoke, protection));
-                self.ready = Ready::Lent { ask_next: ask_next.filter(|_| !broken), confirm };
-                let octets = self.link.apdu().get(plain).unwrap_or_default();
+                let next = ask_next.filter(|_| !broken).map_or(Next::Nothing, Next::Ask);
+                self.ready = Ready::Lent { place, next, confirm };
+                let octets = self.octets(place).get(plain).unwrap_or_default();
                 return Some(decode_event(octets, protection, list));
             }
             Ready::Nothing | Ready::Lent { .. } => {}
@@ -331,6 +384,14 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         match self.ended.take()? {
             End::Released => Some(Event::Released),
             End::Lost(error) => Some(Event::Closed(error)),
+        }
+    }
+
+    /// Octets that were received.
+    fn octets(&mut self, place: Place) -> &mut [u8] {
+        match place {
+            Place::Link => self.link.apdu(),
+            Place::Long => self.long.as_mut(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Notifications that arrive within an association: which they are, and the confirmation that some ask for.
 
-use super::{Connection, State};
+use core::ops::Range;
+
+use super::{Connection, Place, State};
 use crate::apdu::{DataNotificationConfirm, LongInvokeIdAndPriority, tag};
 use crate::axdr::{Reader, Writer};
 use crate::link::{Link, LinkError, Storage};
@@ -30,9 +32,13 @@ pub(super) fn to_confirm(plain: &[u8]) -> Option<LongInvokeIdAndPriority> {
 impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// Whether a ciphered APDU that does not open in this association need not be the answer that is waited for: a
     /// notification under other keys. Answers come in the envelope of their request.
-    pub(super) fn is_foreign(&mut self) -> bool {
+    pub(super) fn is_foreign(&mut self, place: Place, whole: &Range<usize>) -> bool {
         let State::Associated(session) = &self.state else { return false };
-        let apdu = self.link.apdu();
+        let octets = match place {
+            Place::Link => self.link.apdu(),
+            Place::Long => self.long.as_mut(),
+        };
+        let apdu = octets.get(whole.clone()).unwrap_or_default();
         let Ok(header) = ProtectedHeader::parse(apdu) else { return false };
         if is_ciphered_notification(header.tag) {
             return true;

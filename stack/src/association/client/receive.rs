@@ -6,7 +6,7 @@ use super::error::{ConnectionError, ProtocolError, RequestError};
 use super::event::{Event, Response};
 use super::notification::{is_ciphered_notification, is_unsolicited, to_confirm};
 use super::request::{Pending, Service};
-use super::{Connection, End, Ready, Received, State};
+use super::{Connection, End, Place, Ready, Received, State};
 use crate::apdu::{
     AccessResponse, ActionResponse, Apdu, BlockResult, ConfirmedServiceError, ExceptionResponse, GetDataResult,
     GetRequest, GetResponse, InvokeIdAndPriority, LongInvokeIdAndPriority, ReadResponse, ReadResult, SetResponse,
@@ -31,6 +31,11 @@ enum Verdict {
 impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// Takes what the link has, until something waits for the user.
     pub(super) fn pump(&mut self) {
+        if self.has_block()
+            && let Err(error) = self.send_blocks()
+        {
+            self.fail(RequestError::Usage(error));
+        }
         while matches!(self.ready, Ready::Nothing) {
             match self.link.poll_event() {
                 None => return,
@@ -53,8 +58,17 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 }
                 Some(LinkEvent::Apdu) => {
                     self.handle_apdu();
-                    if !matches!(self.ready, Ready::Apdu(_) | Ready::Foreign) {
+                    // What is to be seen in the link's own storage stays there.
+                    let held = match &self.ready {
+                        Ready::Apdu(Received { place, .. }) | Ready::Foreign { place, .. } => *place == Place::Link,
+                        Ready::Block { .. } => true,
+                        _ => false,
+                    };
+                    if !held {
                         self.link.release_apdu();
+                        if self.is_streaming() {
+                            self.link.expect(self.now);
+                        }
                     }
                 }
             }
@@ -88,7 +102,12 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             }
             State::Associated(session) => {
                 self.state = State::Associated(session);
-                self.handle_answer(tag);
+                if tag == tag::GENERAL_BLOCK_TRANSFER {
+                    self.handle_block();
+                } else {
+                    let whole = 0..self.link.apdu().len();
+                    self.handle_answer(Place::Link, whole);
+                }
             }
             state => self.state = state,
         }
@@ -96,33 +115,36 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     /// A notification outside an open association reaches the user all the same.
     fn show_unsolicited(&mut self, tag: u8) {
+        let (place, plain) = (Place::Link, 0..self.link.apdu().len());
         if is_unsolicited(tag) {
-            let plain = 0..self.link.apdu().len();
             let protection = Protection::NONE;
-            self.ready = Ready::Apdu(Received { plain, protection, list: 0, ask_next: None, confirm: None });
+            self.ready = Ready::Apdu(Received { place, plain, protection, list: 0, ask_next: None, confirm: None });
         } else if is_ciphered_notification(tag) {
-            self.ready = Ready::Foreign;
+            self.ready = Ready::Foreign { place, whole: plain };
         }
     }
 
-    fn handle_answer(&mut self, tag: u8) {
-        let (plain, protection) = match self.unwrap(tag) {
+    /// Takes a complete APDU.
+    pub(super) fn handle_answer(&mut self, place: Place, whole: Range<usize>) {
+        let (plain, protection) = match self.unwrap(place, whole.clone()) {
             Ok(unwrapped) => unwrapped,
-            Err(_) if self.is_foreign() => {
-                self.ready = Ready::Foreign;
+            Err(_) if self.is_foreign(place, &whole) => {
+                self.ready = Ready::Foreign { place, whole };
                 return;
             }
             // An answer that cannot be believed fails the request; without one it is noise.
             Err(error) => return self.fail(RequestError::Security(error)),
         };
-        let Some(octets) = self.link.apdu().get(plain.clone()) else { return };
-        let verdict = judge(octets, self.pending.as_ref());
+        let pending = self.pending;
+        let Some(octets) = self.octets(place).get(plain.clone()) else { return };
+        let notification = octets.first().copied().is_some_and(is_unsolicited);
+        let confirm = to_confirm(octets);
+        let verdict = judge(octets, pending.as_ref());
         match verdict {
             Verdict::Drop => self.count_late(),
             Verdict::Fail(error) => self.fail(error),
             Verdict::Show { ask_next } => {
-                let notification = octets.first().copied().is_some_and(is_unsolicited);
-                let confirm = to_confirm(octets).filter(|_| self.is_protected_enough(protection));
+                let confirm = confirm.filter(|_| self.is_protected_enough(protection));
                 let list = self.pending.map_or(0, |pending| pending.list);
                 if !notification {
                     self.deadline = None;
@@ -131,7 +153,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                         None => None,
                     };
                 }
-                self.ready = Ready::Apdu(Received { plain, protection, list, ask_next, confirm });
+                self.ready = Ready::Apdu(Received { place, plain, protection, list, ask_next, confirm });
             }
             Verdict::Acknowledged { number } => self.acknowledged(number),
         }
@@ -139,14 +161,21 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     /// Deciphers in place. Exceptions come in clear even inside a ciphered association: accepted as refusals,
     /// never as data. So do notifications, whose protection the user is told.
-    fn unwrap(&mut self, tag: u8) -> Result<(Range<usize>, Protection), SecurityError> {
+    fn unwrap(&mut self, place: Place, whole: Range<usize>) -> Result<(Range<usize>, Protection), SecurityError> {
         let State::Associated(session) = &mut self.state else { return Ok((0..0, Protection::NONE)) };
-        let apdu = self.link.apdu();
-        match &mut session.security {
-            Some(secured) if !is_refusal(tag) && !is_unsolicited(tag) => secured.unwrap(apdu),
-            None if security::is_protected(apdu) => Err(SecurityError::NotExpected),
-            _ => Ok((0..apdu.len(), Protection::NONE)),
-        }
+        let octets = match place {
+            Place::Link => self.link.apdu(),
+            Place::Long => self.long.as_mut(),
+        };
+        let apdu = octets.get_mut(whole.clone()).unwrap_or_default();
+        let tag = apdu.first().copied().unwrap_or_default();
+        let (plain, protection) = match &mut session.security {
+            Some(secured) if !is_refusal(tag) && !is_unsolicited(tag) => secured.unwrap(apdu)?,
+            None if security::is_protected(apdu) => return Err(SecurityError::NotExpected),
+            _ => (0..apdu.len(), Protection::NONE),
+        };
+        let moved = |offset: usize| offset.saturating_add(whole.start);
+        Ok((moved(plain.start)..moved(plain.end), protection))
     }
 
     fn acknowledged(&mut self, number: u32) {
@@ -168,6 +197,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// Fails the request under way, if there is one.
     pub(super) fn fail(&mut self, error: RequestError) {
         if self.pending.take().is_some() {
+            self.exchange = None;
             self.deadline = None;
             self.failed = Some(error);
         }

@@ -1,6 +1,5 @@
 //! Requests: GET, SET and ACTION, and long values in blocks.
 
-use super::access::envelope_for;
 use super::error::UsageError;
 use super::{Connection, State};
 use crate::Instant;
@@ -198,6 +197,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             return Err(UsageError::RequestPending);
         }
         self.now = now;
+        self.exchange = None;
         self.invoke_id = self.invoke_id.wrapping_add(1) & 0x0F;
         Ok(InvokeIdAndPriority::new(self.invoke_id, true, true))
     }
@@ -207,9 +207,14 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         service: Service,
         invoke: InvokeIdAndPriority,
         list: usize,
-        encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>,
+        encode: impl Fn(&mut Writer<'_>) -> Result<(), BufferFull>,
     ) -> Result<(), UsageError> {
-        self.send_apdu(encode)?;
+        match self.send_apdu(&encode) {
+            Err(UsageError::RequestTooLong) if self.need(Conformance::GENERAL_BLOCK_TRANSFER, "").is_ok() => {
+                return self.send_in_blocks(service, invoke, list, encode);
+            }
+            done => done?,
+        }
         self.pending = Some(Pending { invoke, service, list, expected_block: 1, sending: None });
         Ok(())
     }
@@ -219,6 +224,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         &mut self,
         encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>,
     ) -> Result<usize, UsageError> {
+        self.pushed = None;
         let mut out = Writer::new(self.long.as_mut());
         encode(&mut out).map_err(|_| UsageError::RequestTooLong)?;
         Ok(out.len())
@@ -332,14 +338,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let (State::Associated(session) | State::AwaitHls { session, .. }) = &mut self.state else {
             return Err(UsageError::NotAssociated);
         };
-        match &mut session.security {
-            Some(secured) if !secured.protection.is_none() => {
-                let tag = self.out.as_ref().get(plain.start).copied().unwrap_or_default();
-                let envelope = envelope_for(tag, secured.envelope());
-                secured.protect(envelope, &mut self.counter, self.out.as_mut(), plain)
-            }
-            _ => Ok(plain),
-        }
+        session.protect(&mut self.counter, self.out.as_mut(), plain)
     }
 }
 

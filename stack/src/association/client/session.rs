@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::access::envelope_for;
 use super::config::{Config, Security};
 use super::error::UsageError;
 use super::event::Negotiated;
@@ -48,6 +49,27 @@ impl<C: Crypto> Session<C> {
         } else {
             limit
         }
+    }
+}
+
+impl<C: Crypto> Session<C> {
+    /// Protects a request in place; without ciphering it stays as it is.
+    pub(super) fn protect(
+        &mut self,
+        global: &mut InvocationCounter,
+        buffer: &mut [u8],
+        plain: Range<usize>,
+    ) -> Result<Range<usize>, UsageError> {
+        let Some(secured) = self.security.as_mut().filter(|secured| !secured.protection.is_none()) else {
+            return Ok(plain);
+        };
+        let tag = buffer.get(plain.start).copied().unwrap_or_default();
+        secured.protect(envelope_for(tag, secured.envelope()), global, buffer, plain)
+    }
+
+    /// Whether an answer in clear is as good as any other.
+    pub(super) fn takes_clear(&self) -> bool {
+        self.security.as_ref().is_none_or(|secured| secured.context.required().is_none())
     }
 }
 

@@ -192,7 +192,7 @@ impl<B: Storage> Transfers<B> {
     /// readings that implementations show, the one of the most widespread client.
     fn action_result_block(&mut self, long: LongResult, invoke: InvokeIdAndPriority, answer: &mut Answer<'_>) {
         let number = long.number.saturating_add(1);
-        let limit = answer.limit().saturating_sub(BLOCK_HEADER_MAX);
+        let limit = answer.block_limit().saturating_sub(BLOCK_HEADER_MAX);
         let end = long.next.saturating_add(limit).min(long.length);
         let raw = self.long.as_ref().get(long.next..end).unwrap_or_default();
         let fitted = answer.encode(|out| {

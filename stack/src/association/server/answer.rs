@@ -64,6 +64,10 @@ pub(super) struct Answer<'b> {
     buffer: &'b mut [u8],
     /// Most octets that the plain APDU may have.
     limit: usize,
+    /// Most octets that it may have to go out as one APDU.
+    block_limit: usize,
+    /// Octets of ciphering around it.
+    overhead: usize,
     /// The plain APDU in `buffer`; empty while there is none.
     plain: Range<usize>,
     /// Sent in clear even inside a ciphered association: exceptions.
@@ -75,12 +79,29 @@ impl<'b> Answer<'b> {
     pub(super) fn new(buffer: &'b mut [u8], limit: usize, overhead: usize) -> Self {
         let room = buffer.len().saturating_sub(HEADROOM).saturating_sub(overhead);
         let limit = limit.saturating_sub(overhead).min(room);
-        Self { buffer, limit, plain: 0..0, clear: false }
+        Self { buffer, limit, block_limit: limit, overhead, plain: 0..0, clear: false }
     }
 
     /// Most octets that the plain APDU may have.
     pub(super) const fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Lets the answer have `limit` octets, ciphering included, because it can be sent in blocks.
+    pub(super) fn widen(&mut self, limit: usize) {
+        let room = self.buffer.len().saturating_sub(HEADROOM).saturating_sub(self.overhead);
+        self.limit = limit.saturating_sub(self.overhead).min(room);
+        self.block_limit = self.block_limit.min(self.limit);
+    }
+
+    /// Most octets that the plain APDU may have to go out as one APDU: one that carries a block of a value.
+    pub(super) const fn block_limit(&self) -> usize {
+        self.block_limit
+    }
+
+    /// Whether the answer is going to be ciphered.
+    pub(super) const fn is_ciphered(&self) -> bool {
+        self.overhead > 0
     }
 
     /// Room for a body of at most `limit` octets behind a header of at most `header_max`.

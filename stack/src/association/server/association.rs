@@ -7,6 +7,7 @@ use super::answer::{
     invocation_counter_error,
 };
 use super::device::{Access, AuditEvent, Device};
+use super::general::{Exchange, Room};
 use super::guard::Guard;
 use super::member::Members;
 use super::transfer::{Transfer, Transfers};
@@ -41,13 +42,15 @@ const HLS_TIMEOUT_MS: u64 = 30_000;
 /// ```
 ///
 /// `B` holds requests that arrive in blocks, the request of a GET that is answered in blocks, and results of
-/// methods that leave in blocks; what is longer than it is refused. 128 octets are enough for reading.
+/// methods that leave in blocks; what is longer than it is refused. 128 octets are enough for reading. With general
+/// block transfer it also holds answers, the longest and all that are ciphered: give it a PDU at least.
 #[derive(Debug)]
 pub struct Association<C: Crypto, B> {
     pub(super) client: ClientSap,
     pub(super) server: ServerSap,
     pub(super) state: State<C>,
     pub(super) transfers: Transfers<B>,
+    pub(super) exchange: Option<Exchange>,
     /// A notification that the client confirmed.
     pub(super) confirmation: Option<(LongInvokeIdAndPriority, Protection)>,
     pub(super) guard: Guard,
@@ -113,7 +116,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     pub const fn new(client: ClientSap, server: ServerSap, storage: B) -> Self {
         let transfers = Transfers { transfer: Transfer::None, long: storage, response: Protection::NONE };
         let now = Instant::from_millis(0);
-        Self { client, server, state: State::Idle, transfers, confirmation: None, guard: Guard::NEW, now }
+        let (state, guard) = (State::Idle, Guard::NEW);
+        Self { client, server, state, transfers, exchange: None, confirmation: None, guard, now }
     }
 
     /// Gives a closed association to another pair.
@@ -161,10 +165,12 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
         self.state = State::Idle;
         self.transfers.transfer = Transfer::None;
+        self.exchange = None;
     }
 
     /// Takes one APDU of the client at `now` and writes the response into `out`; returns its place there, or
-    /// `None` when nothing is to be sent. `apdu` is deciphered in place.
+    /// `None` when nothing is to be sent. `apdu` is deciphered in place. As long as [`has_block`](Self::has_block),
+    /// [`next_block`](Self::next_block) yields what is to be sent behind it.
     ///
     /// `out` must hold the longest response plus [`HEADROOM`] and [`TAG_LENGTH`]; it bounds the response together
     /// with the client's own limit, and longer values go out in blocks.
@@ -182,9 +188,10 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
         self.establish(device);
         self.renew_keys(device);
-        let placed = match apdu.first()? {
+        let placed = match *apdu.first()? {
             0x60 => self.open(apdu, device, random, out),
             0x62 => self.release(apdu, device, out),
+            tag::GENERAL_BLOCK_TRANSFER => self.block(apdu, device, out),
             _ => self.request(apdu, device, out),
         };
         device.answered(self.server);
@@ -228,8 +235,22 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         refuse(request, referencing, security_exception(error), out)
     }
 
-    /// Everything that needs an association.
+    /// Everything that needs an association, in one APDU. It ends an exchange of blocks.
     fn request<D: Device>(&mut self, apdu: &mut [u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
+        self.exchange = None;
+        let room = Room::whole(self.transfers.long.as_ref().len());
+        let placed = self.answer(room, apdu, device, out);
+        self.place(placed, false, device, out)
+    }
+
+    /// Answers a request. Where general block transfer was negotiated, the answer may have as many octets as `room` says.
+    pub(super) fn answer<D: Device>(
+        &mut self,
+        room: Room,
+        apdu: &mut [u8],
+        device: &mut D,
+        out: &mut [u8],
+    ) -> Option<Range<usize>> {
         let (client, server) = (self.client, self.server);
         let pending = matches!(self.state, State::Pending(_));
         let session = match &mut self.state {
@@ -270,6 +291,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let may_be_wrapped = wrapping.is_some() || access.ciphered_context;
         let overhead = if may_be_wrapped { HEADROOM.saturating_add(TAG_LENGTH) } else { 0 };
         let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
+        if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER)
+            && access.referencing == Referencing::LogicalName
+        {
+            answer.widen(room.of(client_limit(access.client_max_pdu)));
+        }
         if matches!(self.state, State::Pending(_)) {
             return self.authenticate(plain, floor_before, wrapping, device, answer);
         }
@@ -360,6 +386,9 @@ impl<B: Storage> Transfers<B> {
         // Nor is an unconfirmed request that was refused.
         if expects_no_answer(plain) {
             answer.clear();
+            if let Transfer::General { .. } = self.transfer {
+                self.transfer = Transfer::None;
+            }
         }
     }
 
@@ -512,7 +541,7 @@ fn expects_no_answer(plain: &[u8]) -> bool {
 }
 
 /// The client's limit in octets; 0 means none.
-const fn client_limit(client_max_pdu: u16) -> usize {
+pub(super) const fn client_limit(client_max_pdu: u16) -> usize {
     if client_max_pdu == 0 { u16::MAX as usize } else { client_max_pdu as usize }
 }
 
@@ -525,7 +554,7 @@ pub(super) fn security_exception(error: SecurityError) -> ExceptionResponse {
 }
 
 /// Answers for the APDU as a whole, in clear.
-fn refuse(
+pub(super) fn refuse(
     request: &[u8],
     referencing: Referencing,
     exception: ExceptionResponse,

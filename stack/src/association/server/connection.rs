@@ -17,6 +17,8 @@ const NOBODY_HERE: [u8; 33] = [
     0x61, 0x1F, 0xA1, 0x09, 0x06, 0x07, 0x60, 0x85, 0x74, 0x05, 0x08, 0x01, 0x01, 0xA2, 0x03, 0x02, 0x01, 0x01, 0xA3,
     0x05, 0xA1, 0x03, 0x02, 0x01, 0x01, 0xBE, 0x06, 0x04, 0x04, 0x0E, 0x01, 0x06, 0x00,
 ];
+/// Silence after which an exchange of blocks is given up, in milliseconds. No source states one.
+const EXCHANGE_TIMEOUT_MS: u64 = 60_000;
 /// ExceptionResponse: service not allowed, operation not possible.
 const NOT_ASSOCIATED: [u8; 3] = [0xD8, 1, 1];
 
@@ -59,6 +61,12 @@ pub trait ServerLink {
     /// As [`send`](Self::send); `Busy` when it has to be tried again after the client has sent something.
     fn notify(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], now: Instant) -> Result<(), LinkError> {
         self.send(client, server, apdu, now)
+    }
+
+    /// Whether what was sent to `client` before has left, so that another APDU can follow it.
+    fn can_send(&self, client: ClientSap, server: ServerSap) -> bool {
+        let _ = (client, server);
+        true
     }
 
     /// Whether other stations listen on the same line: what is for nobody here may be for one of them.
@@ -110,6 +118,8 @@ pub struct Connection<L, C: Crypto, B, const N: usize> {
     /// The association that was used last stands at its number's place; the lowest is replaced first.
     used: [u32; N],
     clock: u32,
+    /// When an exchange of blocks is given up, in the place of its association.
+    deadlines: [Option<Instant>; N],
     pub(super) out: B,
     pub(super) failed: Option<LinkError>,
     /// Notifications that wait.
@@ -132,6 +142,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
             associations,
             used: [0; N],
             clock: 0,
+            deadlines: [None; N],
             out,
             failed: None,
             outbox: None,
@@ -181,6 +192,12 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         random: &mut R,
     ) -> Result<(), LinkError> {
         self.link.handle_timeout(now);
+        for (association, deadline) in self.associations.iter_mut().zip(&mut self.deadlines) {
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                *deadline = None;
+                association.abandon_exchange();
+            }
+        }
         self.pump(now, device, random);
         self.flush(now, device);
         self.failed.map_or(Ok(()), Err)
@@ -195,10 +212,14 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match (self.link.poll_timeout(), self.notification_due()) {
-            (Some(link), Some(own)) => Some(link.min(own)),
-            (link, own) => link.or(own),
-        }
+        // A further block of an answer is due as soon as the one before it has left.
+        let due = self.associations.iter().any(|association| self.has_block(association)).then_some(self.now);
+        let silent = self.deadlines.iter().copied().flatten();
+        silent.chain(self.link.poll_timeout()).chain(self.notification_due()).chain(due).min()
+    }
+
+    fn has_block(&self, association: &Association<C, B>) -> bool {
+        association.has_block() && self.link.can_send(association.client(), association.server())
     }
 
     /// Whether any client is associated.
@@ -215,6 +236,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
     /// Answers what has arrived; whether anything had.
     fn pump<D: Device, R: Random>(&mut self, now: Instant, device: &mut D, random: &mut R) -> bool {
         let mut any = false;
+        self.now = now;
         while let Some(event) = self.link.poll_event() {
             any = true;
             match event {
@@ -229,6 +251,23 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
                     self.answer(client, server, now, device, random);
                     self.link.release_apdu();
                 }
+            }
+        }
+        any | self.send_blocks(now, device)
+    }
+
+    /// Sends further blocks of answers, one for each client whose link is free; whether there were any.
+    fn send_blocks<D: Device>(&mut self, now: Instant, device: &mut D) -> bool {
+        let mut any = false;
+        for slot in 0..N {
+            let Some(association) = self.associations.get(slot).filter(|found| self.has_block(found)) else { continue };
+            let (client, server) = (association.client(), association.server());
+            let Some(association) = self.associations.get_mut(slot) else { continue };
+            let Some(place) = association.next_block(device, self.out.as_mut()) else { continue };
+            any = true;
+            self.sending = true;
+            if let Err(error) = self.link.send(client, server, self.out.as_ref().get(place).unwrap_or_default(), now) {
+                self.failed = Some(error);
             }
         }
         any
@@ -274,6 +313,9 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         let apdu = self.link.apdu();
         let place = association.handle(apdu, now, device, random, self.out.as_mut());
         let exhausted = association.is_exhausted();
+        if let Some(deadline) = self.deadlines.get_mut(slot) {
+            *deadline = association.is_exchanging().then(|| now.after_ms(EXCHANGE_TIMEOUT_MS));
+        }
         if let Some(confirmation) = association.take_confirmation() {
             self.confirmed(client, server, confirmation, device);
         }
@@ -354,5 +396,9 @@ impl<B: Storage> ServerLink for wrapper::server::Wrapper<B> {
 
     fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], _: Instant) -> Result<(), LinkError> {
         self.send(client, server, apdu)
+    }
+
+    fn can_send(&self, _: ClientSap, _: ServerSap) -> bool {
+        self.is_empty()
     }
 }

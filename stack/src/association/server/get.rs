@@ -18,6 +18,8 @@ const BLOCK_HEADER_MAX: usize = 14;
 /// Where the raw data of a long answer stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Position {
+    /// In general block transfer: whether the APDU's own header is written already.
+    headed: bool,
     /// With a list: whether the count is written already.
     counted: bool,
     /// With a list: the item.
@@ -53,6 +55,14 @@ pub(super) enum Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
+    /// What stands in front of the data in the response, and how many octets that are.
+    const fn header(self, invoke: InvokeIdAndPriority) -> ([u8; NORMAL_HEADER], usize) {
+        match self {
+            Self::One(_) => ([0xC4, 1, invoke.0, 0], NORMAL_HEADER),
+            Self::List(_) | Self::Names(_) => ([0xC4, 3, invoke.0, 0], NORMAL_HEADER.saturating_sub(1)),
+        }
+    }
+
     fn of(request: &GetRequest<'a>) -> Option<Self> {
         match *request {
             GetRequest::Normal { request, .. } => Some(Self::One(request)),
@@ -94,10 +104,7 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let (header, length): ([u8; NORMAL_HEADER], usize) = match wanted {
-            Wanted::One(_) => ([0xC4, 1, invoke.0, 0], NORMAL_HEADER),
-            Wanted::List(_) | Wanted::Names(_) => ([0xC4, 3, invoke.0, 0], NORMAL_HEADER.saturating_sub(1)),
-        };
+        let (header, length) = wanted.header(invoke);
         let limit = answer.limit().saturating_sub(length);
         let filled = fill(device, access, wanted, Position::default(), answer.body(length, limit));
         match filled {
@@ -105,16 +112,22 @@ impl<B: Storage> Transfers<B> {
             Ok(Filled { length: body, next: None }) => {
                 answer.finish(header.get(..length).unwrap_or_default(), length, body);
             }
-            Ok(_) if !access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_GET) => {
-                answer.write(&[0xC4, 1, invoke.0, 1, DataAccessResult::OtherReason.code()]);
-            }
             Ok(_) => {
-                let Some(room) = self.long.as_mut().get_mut(..plain.len()) else {
+                // A ciphered answer would have to be held whole for the general transfer: it goes out in blocks of the
+                // service's own, each ciphered alone.
+                let general = access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER) && !answer.is_ciphered();
+                let own = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_GET);
+                let room = self.long.as_mut().get_mut(..plain.len()).filter(|_| general || own);
+                let Some(room) = room else {
                     answer.write(&[0xC4, 1, invoke.0, 1, DataAccessResult::OtherReason.code()]);
                     return;
                 };
                 room.copy_from_slice(plain);
                 let request = plain.len();
+                if general {
+                    self.transfer = Transfer::General { request };
+                    return;
+                }
                 let start = LongGet { request, number: 0, at: Position::default(), next: Some(Position::default()) };
                 self.get_block(start, invoke, access, device, answer);
             }
@@ -162,7 +175,7 @@ impl<B: Storage> Transfers<B> {
             refuse_block(answer, invoke, number, DataAccessResult::LongGetAborted);
             return;
         };
-        let limit = answer.limit().saturating_sub(BLOCK_HEADER_MAX);
+        let limit = answer.block_limit().saturating_sub(BLOCK_HEADER_MAX);
         match fill(device, access, wanted, at, answer.body(BLOCK_HEADER_MAX, limit)) {
             Err(result) => {
                 self.transfer = Transfer::None;
@@ -206,9 +219,34 @@ fn refuse_block(answer: &mut Answer<'_>, invoke: InvokeIdAndPriority, number: u3
     }
 }
 
+/// What came of filling a block.
 pub(super) struct Filled {
+    /// Octets written.
     pub(super) length: usize,
+    /// Where the next block begins; `None` behind the last.
     pub(super) next: Option<Position>,
+}
+
+/// Fills `room` with the response APDU to the GET request `stored`, from `at` on.
+pub(super) fn read_on<D: Device>(
+    stored: &[u8],
+    mut at: Position,
+    access: &Access,
+    device: &mut D,
+    room: &mut [u8],
+) -> Result<Filled, DataAccessResult> {
+    let request = GetRequest::decode(stored).map_err(|_| DataAccessResult::LongGetAborted)?;
+    let wanted = Wanted::of(&request).ok_or(DataAccessResult::LongGetAborted)?;
+    if at.headed {
+        return fill(device, access, wanted, at, room);
+    }
+    let (header, length) = wanted.header(request.invoke());
+    let too_narrow = DataAccessResult::OtherReason;
+    let (head, body) = room.split_at_mut_checked(length).ok_or(too_narrow)?;
+    head.copy_from_slice(header.get(..length).ok_or(too_narrow)?);
+    at.headed = true;
+    let filled = fill(device, access, wanted, at, body)?;
+    Ok(Filled { length: filled.length.saturating_add(length), ..filled })
 }
 
 /// Fills `room` with the value from `at` on, whole parts and pieces of them.
@@ -261,7 +299,7 @@ fn write_piece<D: Device>(
     let full = |_| DataAccessResult::OtherReason;
     if !at.counted {
         out.length(count).map_err(full)?;
-        return Ok((count > 0).then_some(Position { counted: true, ..Position::default() }));
+        return Ok((count > 0).then_some(Position { headed: at.headed, counted: true, ..Position::default() }));
     }
     let request = match wanted {
         Wanted::One(_) => None,
@@ -270,7 +308,8 @@ fn write_piece<D: Device>(
     };
     let Some(request) = request else { return Ok(None) };
     let item = at.item.saturating_add(1);
-    let next_item = (item < count).then_some(Position { counted: true, item, ..Position::default() });
+    let next = Position { headed: at.headed, counted: true, item, ..Position::default() };
+    let next_item = (item < count).then_some(next);
     if let Some(result) = at.failed {
         out.bytes(&[1, result.code()]).map_err(full)?;
         return Ok(next_item);

@@ -50,6 +50,10 @@ where
         true
     }
 
+    fn can_send(&self, client: ClientSap, server: ServerSap) -> bool {
+        self.can_send(client, server)
+    }
+
     /// The link of one client goes down: the line lives on.
     fn expel(&mut self) -> Result<(), LinkError> {
         self.disconnect_current();

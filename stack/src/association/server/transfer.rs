@@ -21,6 +21,10 @@ pub(super) struct Transfers<B> {
 pub(super) enum Transfer {
     None,
     Get(LongGet),
+    /// A GET that is answered by general block transfer, its request in so many octets of the storage.
+    General {
+        request: usize,
+    },
     Set(LongRequest),
     Action(LongRequest),
     ActionResult(LongResult),

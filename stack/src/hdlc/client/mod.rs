@@ -170,6 +170,14 @@ impl<B: Storage> Link for Session<B> {
         self.station.send(apdu, false, now)
     }
 
+    fn can_send(&self) -> bool {
+        self.station.can_send()
+    }
+
+    fn expect(&mut self, now: Instant) {
+        self.station.expect(now);
+    }
+
     fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.pump(bytes, now)
     }

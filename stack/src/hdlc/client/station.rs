@@ -224,6 +224,22 @@ impl<B: Storage> Station<B> {
         Ok(())
     }
 
+    pub(super) fn can_send(&self) -> bool {
+        self.state == State::Connected && !self.closing && !self.sender.is_pending()
+    }
+
+    /// Another APDU is to come without being asked for: it is polled for, as the server may only send when it is.
+    pub(super) fn expect(&mut self, now: Instant) {
+        if self.state != State::Connected {
+            return;
+        }
+        self.expecting = true;
+        self.extend_answer(now);
+        if let Turn::Ours { .. } = self.turn {
+            self.take_turn(now);
+        }
+    }
+
     fn extend_answer(&mut self, now: Instant) {
         self.answer_deadline = Some(now.after_ms(u64::from(self.config.answer_timeout_ms)));
     }
