@@ -3,7 +3,7 @@
 mod pair;
 
 use dlms::apdu::*;
-use dlms::association::client::RequestError;
+use dlms::association::client::{AccessItem, AccessOptions, RequestError};
 use dlms::axdr::{Data, Value};
 use hex_literal::hex;
 use pair::*;
@@ -19,8 +19,12 @@ fn unconfirmed_set_and_action_are_executed_and_not_answered() {
         pair.client.action_unconfirmed(ECHO, Some(Data::Unsigned(1)), pair.now).unwrap();
         assert_eq!(pair.drive(), []);
         assert_eq!((pair.meter.text.as_slice(), pair.meter.invoked), (b"quiet".as_slice(), 1));
+        let items = [AccessItem::Set(AttributeRequest::whole(TEXT), Data::OctetString(b"access"))];
+        pair.client.access_unconfirmed(&items, AccessOptions::default(), pair.now).unwrap();
+        assert_eq!(pair.drive(), []);
+        assert_eq!(pair.meter.text, b"access");
         // One APDU each, none of them an answer; then an ordinary request.
-        assert_eq!(pair.seen.len(), before + 2);
+        assert_eq!(pair.seen.len(), before + 3);
         pair.client.get(AttributeRequest::whole(REGISTER), pair.now).unwrap();
         assert_eq!(pair.drive(), [Happened::Value(Value::DoubleLongUnsigned(913))]);
     }

@@ -5,7 +5,8 @@ use super::request::Service;
 use super::{Connection, State};
 use crate::Instant;
 use crate::apdu::{
-    AccessSpecification, AttributeRequest, Conformance, LongInvokeIdAndPriority, MethodRequest, ServiceTag, tag,
+    AccessSpecification, AttributeRequest, Conformance, InvokeIdAndPriority, LongInvokeIdAndPriority, MethodRequest,
+    ServiceTag, tag,
 };
 use crate::axdr::{BufferFull, Data, Writer};
 use crate::link::{Link, Storage};
@@ -68,6 +69,32 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// # Errors
     /// [`UsageError`]; nothing was sent then.
     pub fn access(&mut self, items: &[AccessItem<'_>], options: AccessOptions, now: Instant) -> Result<(), UsageError> {
+        let (short, invoke) = self.begin_access(items, options, LongInvokeIdAndPriority::CONFIRMED, now)?;
+        self.send_whole(Service::Access(invoke), short, items.len(), |out| write(invoke, items, out))
+    }
+
+    /// The same without an answer: what came of it is not known.
+    ///
+    /// # Errors
+    /// [`UsageError`]; nothing was sent then.
+    pub fn access_unconfirmed(
+        &mut self,
+        items: &[AccessItem<'_>],
+        options: AccessOptions,
+        now: Instant,
+    ) -> Result<(), UsageError> {
+        let (_, invoke) = self.begin_access(items, options, 0, now)?;
+        self.send_unanswered(|out| write(invoke, items, out))
+    }
+
+    /// Checks a request, and gives it its invoke-ids.
+    fn begin_access(
+        &mut self,
+        items: &[AccessItem<'_>],
+        options: AccessOptions,
+        service_class: u32,
+        now: Instant,
+    ) -> Result<(InvokeIdAndPriority, LongInvokeIdAndPriority), UsageError> {
         self.need(Conformance::ACCESS, "access")?;
         if items.is_empty() {
             return Err(UsageError::InvalidList);
@@ -80,12 +107,12 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let flag = |on: bool, flag| if on { flag } else { 0 };
         let invoke = LongInvokeIdAndPriority::new(
             self.long_invoke_id,
-            LongInvokeIdAndPriority::CONFIRMED
+            service_class
                 | LongInvokeIdAndPriority::HIGH_PRIORITY
                 | flag(options.break_on_error, LongInvokeIdAndPriority::BREAK_ON_ERROR)
                 | flag(options.self_descriptive, LongInvokeIdAndPriority::SELF_DESCRIPTIVE),
         );
-        self.send_whole(Service::Access(invoke), short, items.len(), |out| write(invoke, items, out))
+        Ok((short, invoke))
     }
 
     fn is_ciphered(&self) -> bool {

@@ -202,10 +202,12 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     ) -> Result<(Range<usize>, Protection), NotSent> {
         // A counter of new keys must not meet an old one.
         self.renew_keys(device);
-        let server = self.server();
+        let (client, server) = (self.client(), self.server());
         let State::Associated(session) = &mut self.state else { return Err(NotSent::NoKeys) };
         let secured = session.security.as_mut().ok_or(NotSent::NoKeys)?;
-        let protection = secured.context.required();
+        // As well as requests have to be protected, and answers.
+        let policy = device.association(client, server).and_then(|config| config.security).map(|found| found.policy);
+        let protection = policy.map_or(secured.context.required(), |policy| policy.request.union(policy.response));
         if protection.is_none() {
             return Ok((plain, protection));
         }

@@ -1,6 +1,9 @@
 //! The client's station: it opens the link, and owns the right to send.
 
+mod connectionless;
 mod station;
+
+pub use connectionless::Connectionless;
 
 use super::address::Address;
 use super::deframer::Deframer;

@@ -1,0 +1,98 @@
+//! Unconfirmed services in UI frames: to one meter, to all of a line, in clear and under the broadcast key.
+
+mod pair;
+
+use dlms::Instant;
+use dlms::apdu::AttributeRequest;
+use dlms::association::client::{Connection, Event, PreEstablished};
+use dlms::association::{client::Config, server};
+use dlms::axdr::Data;
+use dlms::hdlc::client::Connectionless;
+use dlms::hdlc::{self, Address, Width};
+use dlms::id::{ClientSap, ServerSap};
+use dlms::security::{InvocationCounter, RustCrypto};
+use pair::*;
+
+type Addresses = fn(ClientSap, Address) -> bool;
+type Station = hdlc::server::Station<Vec<u8>, Vec<hdlc::server::Session<Vec<u8>>>, Addresses>;
+
+struct Served {
+    connection: server::Connection<Station, RustCrypto, Vec<u8>, 2>,
+    meter: Meter,
+    random: Counting,
+}
+
+/// A meter with physical address 16, 17 or other, and logical device 1.
+fn meter(addresses: Addresses) -> Served {
+    let session = || hdlc::server::Session::new(hdlc::server::Config::default(), vec![0; 1_024], vec![0; 1_024]);
+    let station = Station::new(vec![0; 1_024], 1_000, vec![session(), session()], addresses);
+    let connection = server::Connection::new(station, || vec![0; 1_024], vec![0; 1_024]);
+    Served { connection, meter: Meter::default(), random: Counting(7) }
+}
+
+fn client(config: Config, destination: Address) -> Connection<Connectionless<Vec<u8>>, RustCrypto, Counting, Vec<u8>> {
+    let own = Address::client(config.client.0).unwrap();
+    let session = hdlc::client::Config::new(own, Address::new(1, 16, Width::Two).unwrap());
+    let session = hdlc::client::Session::new(session, vec![0; 1_024], vec![0; 1_024], vec![0; 1_024]);
+    let link = Connectionless::new(session, destination);
+    Connection::new(link, config, Counting(0), InvocationCounter::new(1, 1_000), vec![0; 1_024], vec![0; 1_024])
+}
+
+#[test]
+fn a_broadcast_is_executed_by_all_and_answered_by_none() {
+    let now = Instant::from_millis(0);
+    for (lower, heard) in [(0x7F, [true, true]), (17, [false, true])] {
+        let config = Config {
+            client: STANDING,
+            pre_established: Some(PreEstablished { server_max_pdu: 500 }),
+            ..Config::public(ServerSap::MANAGEMENT)
+        };
+        let mut meters = [
+            meter(|_, address| address.lower() == Some(16) && address.upper() == 1),
+            meter(|_, address| address.lower() == Some(17) && address.upper() == 1),
+        ];
+        let mut client = client(config, Address::new(1, lower, Width::Two).unwrap());
+        client.associate(now).unwrap();
+        assert!(matches!(client.poll_event(), Some(Event::Associated(_))));
+        client.set_unconfirmed(AttributeRequest::whole(TEXT), Data::OctetString(b"to all"), now).unwrap();
+        client.poll_event();
+        let mut octets = [0; 1_024];
+        let mut frames = 0;
+        while let Some(length) = client.poll_transmit(&mut octets) {
+            frames += 1;
+            for served in &mut meters {
+                let frame = &octets[..length];
+                served.connection.handle_input(frame, now, &mut served.meter, &mut served.random).unwrap();
+                assert_eq!(served.connection.poll_transmit(&mut [0; 1_024]), None, "a broadcast was answered");
+            }
+        }
+        assert_eq!(frames, 1);
+        let told = meters.each_ref().map(|served| served.meter.text == b"to all");
+        assert_eq!(told, heard);
+        // Nothing is waited for.
+        assert!(!client.is_pending());
+        client.action_unconfirmed(ECHO, None, now).unwrap();
+    }
+}
+
+#[test]
+fn a_confirmed_request_in_a_ui_frame_is_not_answered_in_sequence() {
+    let now = Instant::from_millis(0);
+    let config = Config {
+        client: STANDING,
+        pre_established: Some(PreEstablished { server_max_pdu: 500 }),
+        response_timeout_ms: 1_000,
+        ..Config::public(ServerSap::MANAGEMENT)
+    };
+    let mut served = meter(|_, address| address.lower() == Some(16) && address.upper() == 1);
+    let mut client = client(config, Address::new(1, 16, Width::Two).unwrap());
+    client.associate(now).unwrap();
+    assert!(matches!(client.poll_event(), Some(Event::Associated(_))));
+    client.get(AttributeRequest::whole(REGISTER), now).unwrap();
+    let mut octets = [0; 1_024];
+    let length = client.poll_transmit(&mut octets).unwrap();
+    served.connection.handle_input(&octets[..length], now, &mut served.meter, &mut served.random).unwrap();
+    assert_eq!(served.connection.poll_transmit(&mut octets), None);
+    client.handle_timeout(Instant::from_millis(1_000));
+    assert!(matches!(client.poll_event(), Some(Event::Failed(_))));
+}
