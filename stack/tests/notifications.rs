@@ -169,7 +169,7 @@ fn report() -> Apdu<'static> {
 }
 
 fn to(config: &Config, protection: PushProtection) -> PushTo {
-    PushTo { client: config.client, server: config.server, protection, confirmation: None }
+    PushTo { client: config.client, server: config.server, protection, max_pdu: 0, confirmation: None }
 }
 
 fn confirmed(to: PushTo) -> PushTo {
@@ -473,5 +473,33 @@ fn over_hdlc_notifications_travel_in_unnumbered_frames() {
         }
         let pushes = seen.iter().filter(|seen| matches!(seen, Seen::Notification(..))).count();
         assert_eq!(pushes, 2, "{full_duplex}: {seen:?}");
+    }
+}
+
+/// Long pushes leave in blocks, ciphered as a whole first; the client joins them.
+#[test]
+fn long_notifications_go_out_in_blocks_and_are_joined() {
+    for (config, protection) in
+        [(reader(PASSWORD), PushProtection::Clear), (management(), PushProtection::Association { general: false })]
+    {
+        let push = PushTo { max_pdu: 64, ..to(&config, protection) };
+        let mut line = over_wrapper(config, Meter::default()).associated();
+        let octets: Vec<u8> = (0..200).collect();
+        let invoke = LongInvokeIdAndPriority(7);
+        let long = DataNotification { invoke, time: None, body: Data::OctetString(&octets) };
+        let long = Apdu::DataNotification(long);
+        line.notify(&long, push).unwrap();
+        // A short one behind it waits for the last block.
+        line.notify(&event(), PushTo { max_pdu: 0, ..push }).unwrap();
+        let seen = line.drive();
+        let [Seen::Notification(first, found), Seen::Notification(second, _)] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!((first, second), (&encoded(&long), &encoded(&event())));
+        assert_eq!(found.is_none(), protection == PushProtection::Clear);
+        let blocks = line.sent.iter().filter(|wpdu| wpdu[8] == 0xE0).count();
+        assert!(blocks > 3, "{blocks}");
+        assert!(line.sent.iter().all(|wpdu| wpdu.len() <= 8 + 64));
+        // Requests go on as before.
+        line.client.get(AttributeRequest::whole(REGISTER), line.now).unwrap();
+        assert_eq!(line.drive(), [Seen::Value(913)]);
     }
 }

@@ -55,7 +55,7 @@ fn our_pushes_open_at_its_listener() {
         let invoke = LongInvokeIdAndPriority::new(number, 0);
         let notification = DataNotification { invoke, time: None, body: Data::DoubleLongUnsigned(number) };
         let protection = PushProtection::Keys(Envelope::GeneralGlobal);
-        let to = PushTo { client: ClientSap(102), server: ServerSap(1), protection, confirmation: None };
+        let to = PushTo { client: ClientSap(102), server: ServerSap(1), protection, max_pdu: 0, confirmation: None };
         line.notify(&Apdu::DataNotification(notification), to, now, &mut meter).unwrap();
         let mut wpdu = [0; 256];
         let length = line.poll_transmit(&mut wpdu).unwrap();

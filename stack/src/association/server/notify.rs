@@ -9,7 +9,8 @@ use super::connection::{Connection, ServerLink};
 use super::device::{AuditEvent, Device, SecurityConfig};
 use super::outbox::{Due, Outbox, PushProtection, PushTo};
 use crate::Instant;
-use crate::apdu::{Apdu, DataNotificationConfirm, LongInvokeIdAndPriority};
+use crate::apdu::{Apdu, DataNotificationConfirm, GeneralBlockTransfer, LongInvokeIdAndPriority};
+use crate::association::UnconfirmedBlocks;
 use crate::id::{ClientSap, ServerSap};
 use crate::link::{LinkError, Storage};
 use crate::security::{
@@ -82,6 +83,9 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         self.now = now;
         // An answer on its way is not interrupted.
         while !self.sending && !self.blocked {
+            if self.send_block(now) {
+                continue;
+            }
             let Some(outbox) = &mut self.outbox else { return };
             match outbox.due(now) {
                 None => return,
@@ -96,9 +100,20 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
                     let PushTo { client, server, .. } = entry.to;
                     let sent = self.protect_notification(index, entry.to, device).and_then(|(place, protection)| {
                         let apdu = self.out.as_ref().get(place).unwrap_or_default();
-                        self.link.notify(client, server, apdu, now).map(|()| protection).map_err(NotSent::Link)
+                        if entry.to.max_pdu != 0 && apdu.len() > usize::from(entry.to.max_pdu) {
+                            let kept =
+                                self.outbox.as_mut().is_some_and(|outbox| outbox.start_cut(index, apdu, protection));
+                            return if kept { Ok(None) } else { Err(NotSent::NoRoom) };
+                        }
+                        self.link.notify(client, server, apdu, now).map(|()| Some(protection)).map_err(NotSent::Link)
                     });
                     let Some(outbox) = &mut self.outbox else { return };
+                    let sent = match sent {
+                        // It leaves in blocks, from now on.
+                        Ok(None) => continue,
+                        Ok(Some(protection)) => Ok(protection),
+                        Err(error) => Err(error),
+                    };
                     match sent {
                         Ok(protection) => {
                             self.sending = true;
@@ -117,6 +132,42 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
                 }
             }
         }
+    }
+
+    /// Sends the next block of the notification that is going out in blocks; whether there is one.
+    fn send_block(&mut self, now: Instant) -> bool {
+        let Some((cut, apdu)) = self.outbox.as_ref().and_then(Outbox::cut) else { return false };
+        let Some(entry) = self.outbox.as_ref().and_then(|outbox| outbox.entry(cut.index)) else { return false };
+        let mut blocks = UnconfirmedBlocks::new(apdu, usize::from(entry.to.max_pdu));
+        let mut length = None;
+        for _ in 0..=cut.blocks {
+            length = blocks.next_block(self.out.as_mut());
+        }
+        let Some(length) = length else {
+            // The buffer holds no block: nothing further can be sent.
+            self.blocked = true;
+            return true;
+        };
+        let block = self.out.as_ref().get(..length).unwrap_or_default();
+        let last = GeneralBlockTransfer::decode(block).is_ok_and(|block| block.control.is_last());
+        let sent = self.link.notify(entry.to.client, entry.to.server, block, now);
+        let Some(outbox) = &mut self.outbox else { return true };
+        match sent {
+            Ok(()) => {
+                self.sending = true;
+                outbox.block_sent(last);
+                if last {
+                    outbox.sent(cut.index, cut.protection, now);
+                }
+            }
+            Err(LinkError::Busy) => self.blocked = true,
+            Err(_) => {
+                // The rest has nowhere to go: it counts as an attempt, or as lost where there is only one.
+                outbox.block_sent(true);
+                outbox.sent(cut.index, cut.protection, now);
+            }
+        }
+        true
     }
 
     /// Writes the APDU of an entry into the connection's buffer, protected.
@@ -260,6 +311,8 @@ fn push_context<C: Crypto>(security: &SecurityConfig<'_>) -> Result<Context<C>, 
 pub(super) enum NotSent {
     /// There are no keys for it, or no counter is left.
     NoKeys,
+    /// The storage does not hold it beside what waits.
+    NoRoom,
     Security,
     Link(LinkError),
 }

@@ -45,6 +45,9 @@ pub struct PushTo {
     pub server: ServerSap,
     /// How it is protected.
     pub protection: PushProtection,
+    /// Longest APDU that the client takes, in octets, 0 for no limit: a longer one goes out in blocks (general block
+    /// transfer) that nobody acknowledges.
+    pub max_pdu: u16,
     /// For a DataNotification whose confirmed bit is set; it stays in the queue until it is confirmed.
     pub confirmation: Option<Confirmation>,
 }
@@ -71,6 +74,18 @@ pub(super) struct Outbox<B> {
     entries: [Option<Entry>; ENTRIES],
     storage: B,
     used: usize,
+    /// The notification that is going out in blocks.
+    cut: Option<Cut>,
+}
+
+/// A notification that is going out in blocks: whole and protected at the end of the storage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) index: usize,
+    length: usize,
+    /// Blocks that are out already.
+    pub(super) blocks: usize,
+    pub(super) protection: Protection,
 }
 
 /// What became of a notification that is due.
@@ -84,7 +99,7 @@ pub(super) enum Due {
 
 impl<B: Storage> Outbox<B> {
     pub(super) const fn new(storage: B) -> Self {
-        Self { entries: [None; ENTRIES], storage, used: 0 }
+        Self { entries: [None; ENTRIES], storage, used: 0, cut: None }
     }
 
     /// Queues the APDU that `encode` writes.
@@ -94,8 +109,9 @@ impl<B: Storage> Outbox<B> {
         awaits: Option<LongInvokeIdAndPriority>,
         encode: impl FnOnce(&mut Writer<'_>) -> Result<(), BufferFull>,
     ) -> Result<(), BufferFull> {
+        let end = self.storage.as_ref().len().saturating_sub(self.cut.map_or(0, |cut| cut.length));
         let slot = self.entries.iter_mut().find(|entry| entry.is_none()).ok_or(BufferFull)?;
-        let mut out = Writer::new(self.storage.as_mut().get_mut(self.used..).unwrap_or_default());
+        let mut out = Writer::new(self.storage.as_mut().get_mut(self.used..end).unwrap_or_default());
         encode(&mut out)?;
         let length = out.len();
         *slot = Some(Entry { to, length, awaits, sent: 0, due: None, protection: Protection::NONE });
@@ -118,7 +134,35 @@ impl<B: Storage> Outbox<B> {
 
     /// When something has to be done next, `now` if that is at once.
     pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.cut.is_some() {
+            return Some(now);
+        }
         self.entries.iter().flatten().map(|entry| entry.due.unwrap_or(now)).min()
+    }
+
+    /// Keeps the protected APDU of an entry, to be cut into blocks; `false` when there is no room for it.
+    pub(super) fn start_cut(&mut self, index: usize, apdu: &[u8], protection: Protection) -> bool {
+        let start = self.storage.as_ref().len().checked_sub(apdu.len()).filter(|start| *start >= self.used);
+        let room = start.and_then(|start| self.storage.as_mut().get_mut(start..));
+        let Some(room) = room else { return false };
+        room.copy_from_slice(apdu);
+        self.cut = Some(Cut { index, length: apdu.len(), blocks: 0, protection });
+        true
+    }
+
+    /// The notification that is going out in blocks, and its octets.
+    pub(super) fn cut(&self) -> Option<(Cut, &[u8])> {
+        let cut = self.cut?;
+        let storage = self.storage.as_ref();
+        Some((cut, storage.get(storage.len().saturating_sub(cut.length)..).unwrap_or_default()))
+    }
+
+    /// One more block is out; `last` ends the transfer.
+    pub(super) fn block_sent(&mut self, last: bool) {
+        self.cut = match self.cut {
+            Some(cut) if !last => Some(Cut { blocks: cut.blocks.saturating_add(1), ..cut }),
+            _ => None,
+        };
     }
 
     pub(super) fn entry(&self, index: usize) -> Option<Entry> {
@@ -160,6 +204,11 @@ impl<B: Storage> Outbox<B> {
             behind.copy_within(end.., start);
         }
         self.used = self.used.saturating_sub(entry.length);
+        self.cut = match self.cut {
+            Some(cut) if cut.index == index => None,
+            Some(cut) if cut.index > index => Some(Cut { index: cut.index.saturating_sub(1), ..cut }),
+            cut => cut,
+        };
         // Order is kept: the free place goes to the end.
         if let Some(rest) = self.entries.get_mut(index..) {
             rest.rotate_left(1);
