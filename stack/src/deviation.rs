@@ -104,8 +104,8 @@ deviations! {
     RefusedRelease = "refused-release",
     /// An error in clear inside a ciphered association. It is never taken for data.
     PlainError = "plain-error",
-    /// An answer with another invoke-id than that of any request under way; it is dropped.
-    ForeignInvokeId = "foreign-invoke-id",
+    /// A VAA name in the AARE that is not that of the referencing.
+    VaaName = "vaa-name",
 }
 
 impl Deviation {
@@ -155,6 +155,13 @@ impl Deviations {
     /// Adds `deviation`.
     pub const fn insert(&mut self, deviation: Deviation) {
         self.0 |= deviation.bit();
+    }
+
+    /// This set and `deviation`.
+    #[must_use]
+    pub const fn with(mut self, deviation: Deviation) -> Self {
+        self.insert(deviation);
+        self
     }
 
     /// Takes `deviation` out.

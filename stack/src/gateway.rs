@@ -8,6 +8,7 @@ use core::ops::Range;
 use crate::Instant;
 use crate::apdu::{Gateway, tag};
 use crate::axdr::Writer;
+use crate::deviation::Deviations;
 use crate::link::{Link, LinkError, LinkEvent, Storage};
 
 /// Most octets of a physical device address. The standard states no limit; the field has one octet of length.
@@ -161,5 +162,9 @@ impl<L: Link, B: Storage> Link for Behind<L, B> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.link.poll_timeout()
+    }
+
+    fn take_deviations(&mut self) -> Deviations {
+        self.link.take_deviations()
     }
 }

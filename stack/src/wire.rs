@@ -212,6 +212,16 @@ macro_rules! codec {
                 $crate::wire::decode_whole(bytes).map(|(value, _)| value)
             }
 
+            /// Decodes `bytes` like `decode` and says which deviations were met.
+            ///
+            /// # Errors
+            /// As `decode`.
+            pub fn decode_with_deviations(
+                bytes: &$life [u8],
+            ) -> Result<(Self, $crate::deviation::Deviations), $crate::axdr::DecodeError> {
+                $crate::wire::decode_whole(bytes)
+            }
+
             codec!(@encode);
         }
     };
@@ -223,6 +233,16 @@ macro_rules! codec {
             /// [`DecodeError`](crate::axdr::DecodeError) with the place and the reason.
             pub fn decode(bytes: &[u8]) -> Result<Self, $crate::axdr::DecodeError> {
                 $crate::wire::decode_whole(bytes).map(|(value, _)| value)
+            }
+
+            /// Decodes `bytes` like `decode` and says which deviations were met.
+            ///
+            /// # Errors
+            /// As `decode`.
+            pub fn decode_with_deviations(
+                bytes: &[u8],
+            ) -> Result<(Self, $crate::deviation::Deviations), $crate::axdr::DecodeError> {
+                $crate::wire::decode_whole(bytes)
             }
 
             codec!(@encode);

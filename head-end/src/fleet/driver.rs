@@ -257,6 +257,10 @@ impl Driver {
                         self.notifications += 1;
                         tracing::warn!(%error, "notification dropped: it cannot be decoded");
                     }
+                    Event::Refused(deviation) => {
+                        self.notifications += 1;
+                        tracing::warn!(%deviation, "notification dropped: it deviates from the standard");
+                    }
                     Event::Closed(error) => return Err(DriveError::Closed(error)),
                     event => {
                         let released = matches!(event, Event::Released);

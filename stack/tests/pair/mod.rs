@@ -601,7 +601,9 @@ fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
                 .collect(),
         ),
         Event::Failed(error) => Happened::Failed(error),
-        Event::Notification { .. } | Event::Unreadable(_) | Event::Foreign(_) => Happened::Notification,
+        Event::Notification { .. } | Event::Unreadable(_) | Event::Foreign(_) | Event::Refused(_) => {
+            Happened::Notification
+        }
         Event::Released => Happened::Released,
         Event::Closed(error) => Happened::Closed(error),
     })

@@ -8,6 +8,7 @@ use crate::acse::Mechanism;
 use crate::apdu::Conformance;
 use crate::association::{Referencing, Secret};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
+use crate::quirk::Quirks;
 use crate::security::{Crypto, KeySet, Protection, SecurityError, Suite, hls};
 
 /// What this stack's client uses. General block transfer is left to be added ([`Conformance::GENERAL_BLOCK_TRANSFER`]):
@@ -74,6 +75,8 @@ pub struct Config {
     pub required_response: Option<Protection>,
     /// The association exists without being proposed: what would be negotiated is agreed on beforehand.
     pub pre_established: Option<PreEstablished>,
+    /// Which deviations of the server are tolerated.
+    pub quirks: Quirks,
 }
 
 /// How a client does general block transfer.
@@ -125,6 +128,7 @@ impl Config {
             peer_title: None,
             required_response: None,
             pre_established: None,
+            quirks: Quirks::LENIENT,
         }
     }
 

@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::acse::{AssociationResult, Diagnostic};
 use crate::apdu::{ConfirmedServiceError, ExceptionResponse};
 use crate::axdr::DecodeError;
+use crate::deviation::Deviation;
 use crate::link::LinkError;
 use crate::security::SecurityError;
 
@@ -115,6 +116,9 @@ pub enum RequestError {
         /// Octets of the storage.
         limit: usize,
     },
+    /// The answer can be understood, but deviates from the standard in a way that is not tolerated.
+    #[error("deviates from the standard: {0}")]
+    Deviates(Deviation),
     /// No answer in time.
     #[error("no answer in time")]
     TimedOut,

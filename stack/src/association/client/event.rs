@@ -5,6 +5,7 @@ use crate::apdu::{
     AccessResponse, Apdu, Conformance, DataAccessResult, GetDataResult, List, MethodResult, ReadResult, WriteResult,
 };
 use crate::axdr::DecodeError;
+use crate::deviation::Deviation;
 use crate::id::SystemTitle;
 use crate::security::Protection;
 
@@ -29,6 +30,9 @@ pub enum Event<'a> {
     Foreign(&'a [u8]),
     /// Something that the server sent of its own accord, and that cannot be decoded.
     Unreadable(DecodeError),
+    /// Something that the server sent of its own accord, and that deviates from the standard in a way that is not
+    /// tolerated.
+    Refused(Deviation),
     /// The association was released and the link closed, as asked for.
     Released,
     /// The association was not opened, or is lost.

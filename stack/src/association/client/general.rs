@@ -9,7 +9,7 @@ use core::ops::Range;
 use super::config::GeneralBlocks;
 use super::error::{RequestError, UsageError};
 use super::notification::is_unsolicited;
-use super::request::{Pending, Service};
+use super::request::{FIRST_BLOCK, Pending, Service};
 use super::{Connection, Place, Ready, State};
 use crate::Instant;
 use crate::apdu::{BlockControl, Conformance, GeneralBlockTransfer, InvokeIdAndPriority, tag};
@@ -116,7 +116,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let mut exchange = Exchange::new(request, fragment, total);
         exchange.rewind();
         self.exchange = Some(exchange);
-        self.pending = Some(Pending { invoke, service, list, expected_block: 1, sending: None });
+        self.pending = Some(Pending { invoke, service, list, expected_block: FIRST_BLOCK, sending: None });
         self.send_blocks().inspect_err(|_| (self.exchange, self.pending) = (None, None))
     }
 

@@ -7,6 +7,7 @@ mod event;
 mod general;
 mod notification;
 mod open;
+mod quirk;
 mod receive;
 mod request;
 mod session;
@@ -23,6 +24,7 @@ use core::ops::Range;
 use crate::Instant;
 use crate::apdu::LongInvokeIdAndPriority;
 use crate::association::blocks::Joiner;
+use crate::deviation::DeviationCounts;
 use crate::link::{Events, Link, Storage};
 use crate::security::hls::Challenge;
 use crate::security::{Crypto, InvocationCounter, KeySet, Protection, Random};
@@ -82,6 +84,7 @@ pub struct Connection<L, C: Crypto, R, B> {
     confirmations: Events<(LongInvokeIdAndPriority, Protection), CONFIRMATIONS>,
     /// Answers that came too late or were to nothing.
     late_answers: u32,
+    deviations: DeviationCounts,
     /// A request that failed, to be told.
     failed: Option<RequestError>,
     /// How the connection will have ended once the link is down.
@@ -202,6 +205,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             ready: Ready::Nothing,
             confirmations: Events::new(),
             late_answers: 0,
+            deviations: DeviationCounts::NONE,
             failed: None,
             end: None,
             ended: None,
@@ -288,7 +292,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
     /// after [`poll_event`](Self::poll_event) returned `None`.
     pub fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.now = now;
-        self.link.handle_input(bytes, now)
+        let taken = self.link.handle_input(bytes, now);
+        self.tolerate_link();
+        taken
     }
 
     /// Does what is due at `now`.
@@ -366,18 +372,30 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             }
             Ready::Apdu(Received { place, plain, protection, list, ask_next, confirm }) => {
                 // A block that cannot be decoded ends the request: no further one is asked for.
-                let broken = ask_next.is_some() && {
+                let quirks = self.config.quirks;
+                // One that is not tolerated ends it as well, and is not confirmed.
+                let broken = (ask_next.is_some() || confirm.is_some()) && {
                     let octets = self.octets(place).get(plain.clone()).unwrap_or_default();
-                    matches!(decode_event(octets, protection, list), Event::Failed(_))
+                    let (event, met) = decode_event(octets, protection, list);
+                    matches!(event, Event::Failed(_)) || quirks.check(met).is_err()
                 };
-                if broken {
+                if broken && confirm.is_none() {
                     self.pending = None;
                 }
-                let confirm = confirm.map(|invoke| (invoke, protection));
+                let confirm = confirm.filter(|_| !broken).map(|invoke| (invoke, protection));
                 let next = ask_next.filter(|_| !broken).map_or(Next::Nothing, Next::Ask);
                 self.ready = Ready::Lent { place, next, confirm };
-                let octets = self.octets(place).get(plain).unwrap_or_default();
-                return Some(decode_event(octets, protection, list));
+                let octets = match place {
+                    Place::Link => self.link.apdu(),
+                    Place::Long => self.long.as_mut(),
+                };
+                let (event, met) = decode_event(octets.get(plain).unwrap_or_default(), protection, list);
+                self.deviations.count(met);
+                return Some(match (quirks.check(met), event) {
+                    (Ok(()), event) | (_, event @ Event::Failed(_)) => event,
+                    (Err(deviation), Event::Response(_)) => Event::Failed(RequestError::Deviates(deviation)),
+                    (Err(deviation), _) => Event::Refused(deviation),
+                });
             }
             Ready::Nothing | Ready::Lent { .. } => {}
         }

@@ -4,7 +4,7 @@ use super::config::PreEstablished;
 use super::error::{ConnectionError, ProtocolError, RequestError, UsageError};
 use super::event::Negotiated;
 use super::session::Session;
-use super::{Connection, End, Ready, State};
+use super::{Connection, End, Ready, State, quirk};
 use crate::Instant;
 use crate::acse::{
     Aare, Aarq, AssociationResult, AuthenticationValue, Diagnostic, Mechanism, ReleaseReason, Rlrq,
@@ -62,7 +62,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             return Err(UsageError::RequestPending);
         }
         self.now = now;
-        if self.config.pre_established.is_some() {
+        if self.config.pre_established.is_some() || !self.config.quirks.release {
             self.finish(End::Released);
             return Ok(());
         }
@@ -267,7 +267,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         challenge: Option<&Challenge>,
     ) -> Result<Option<(Response, Challenge)>, ConnectionError> {
         let protocol = |error| ConnectionError::Request(RequestError::Protocol(error));
-        let aare = Aare::decode(self.link.apdu()).map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
+        let decoded = Aare::decode_with_deviations(self.link.apdu());
+        let (aare, mut met) = decoded.map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
         let mut room = [0; INITIATE_MAX];
         let information = match aare.user_information {
             Some(information) => {
@@ -278,9 +279,11 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             None => None,
         };
         if aare.result != AssociationResult::Accepted {
+            self.deviations.count(met);
             let initiate = information.and_then(|information| ConfirmedServiceError::decode(information).ok());
             return Err(ConnectionError::Rejected { result: aare.result, diagnostic: aare.diagnostic, initiate });
         }
+        met = met.union(quirk::of_aare(&aare, &self.config, challenge.is_some()));
         if aare.context != self.config.referencing.context(session.ciphered) {
             return Err(protocol(ProtocolError::ContextChanged));
         }
@@ -320,8 +323,11 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             None => 0..information.len(),
         };
         let plain = information.get(plain).unwrap_or_default();
-        let initiate =
-            InitiateResponse::decode(plain).map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
+        let decoded = InitiateResponse::decode_with_deviations(plain);
+        let (initiate, inner) = decoded.map_err(|e| ConnectionError::Request(RequestError::Decode(e)))?;
+        met = met.union(inner).union(quirk::of_initiate(&initiate, &self.config));
+        self.deviations.count(met);
+        self.config.quirks.check(met).map_err(|met| ConnectionError::Request(RequestError::Deviates(met)))?;
         session.negotiated = Negotiated {
             conformance: initiate.conformance.intersection(self.config.conformance),
             server_max_pdu: if initiate.max_receive_pdu == 0 { u16::MAX } else { initiate.max_receive_pdu },

@@ -6,15 +6,18 @@ use super::error::{ConnectionError, ProtocolError, RequestError};
 use super::event::{Event, Response};
 use super::notification::{is_ciphered_notification, is_unsolicited, to_confirm};
 use super::request::{Pending, Service};
-use super::{Connection, End, Place, Ready, Received, State};
+use super::{Connection, End, Place, Ready, Received, State, quirk};
 use crate::apdu::{
     AccessResponse, ActionResponse, Apdu, BlockResult, ConfirmedServiceError, ExceptionResponse, GetDataResult,
     GetRequest, GetResponse, InvokeIdAndPriority, LongInvokeIdAndPriority, ReadResponse, ReadResult, SetResponse,
     WriteResponse, tag,
 };
 use crate::axdr::DecodeError;
+use crate::deviation::{Deviation, Deviations};
 use crate::link::{Link, LinkEvent, Storage};
 use crate::security::{self, Crypto, Protection, Random, SecurityError};
+
+const BLOCKS_FROM_0: Deviations = Deviations::NONE.with(Deviation::BlockNumberZero);
 
 /// What to do with a received APDU.
 enum Verdict {
@@ -97,7 +100,12 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 self.state = State::Releasing(session);
                 self.show_unsolicited(tag);
                 if tag == 0x63 || is_refusal(tag) {
-                    self.finish(End::Released);
+                    let met = self.release_deviations();
+                    let end = match self.tolerate(met) {
+                        Ok(()) => End::Released,
+                        Err(error) => End::Lost(ConnectionError::Request(error)),
+                    };
+                    self.finish(end);
                 }
             }
             State::Associated(session) => {
@@ -126,6 +134,11 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     /// Takes a complete APDU.
     pub(super) fn handle_answer(&mut self, place: Place, whole: Range<usize>) {
+        let ciphered = matches!(&self.state, State::Associated(session) if session.ciphered);
+        let met = quirk::of_envelope(self.octets(place).get(whole.clone()).unwrap_or_default(), ciphered);
+        if let Err(error) = self.tolerate(met) {
+            return self.fail(error);
+        }
         let (plain, protection) = match self.unwrap(place, whole.clone()) {
             Ok(unwrapped) => unwrapped,
             Err(_) if self.is_foreign(place, &whole) => {
@@ -144,6 +157,12 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             Verdict::Drop => self.count_late(),
             Verdict::Fail(error) => self.fail(error),
             Verdict::Show { ask_next } => {
+                // What follows block 0 is asked for: the blocks are counted from 0.
+                if ask_next == Some(0)
+                    && let Err(error) = self.tolerate(BLOCKS_FROM_0)
+                {
+                    return self.fail(error);
+                }
                 let confirm = confirm.filter(|_| self.is_protected_enough(protection));
                 let list = self.pending.map_or(0, |pending| pending.list);
                 if !notification {
@@ -282,7 +301,7 @@ fn judge_named(
         }
         _ => return Ok(Verdict::Show { ask_next: None }),
     };
-    let expected = if pending.expected_block == 1 && number == 0 { 0 } else { pending.expected_block };
+    let expected = pending.expects(number);
     if number != expected {
         let error = ProtocolError::BlockNumber { expected, found: number };
         return Ok(Verdict::Fail(RequestError::Protocol(error)));
@@ -314,8 +333,7 @@ fn judge_answer(
     }
     let last = head.present()?;
     let number = head.u32()?;
-    // Some meters count from 0 (field reports); from the first block on strictly one by one.
-    let expected = if pending.expected_block == 1 && number == 0 { 0 } else { pending.expected_block };
+    let expected = pending.expects(number);
     if number != expected {
         let error = ProtocolError::BlockNumber { expected, found: number };
         return Ok(Verdict::Fail(RequestError::Protocol(error)));
@@ -325,15 +343,16 @@ fn judge_answer(
     Ok(Verdict::Show { ask_next: (!last && !failed).then_some(number) })
 }
 
-/// Decodes what the user is to see.
-pub(super) fn decode_event(octets: &[u8], protection: Protection, list: usize) -> Event<'_> {
+/// Decodes what the user is to see, and says which deviations were met.
+pub(super) fn decode_event(octets: &[u8], protection: Protection, list: usize) -> (Event<'_>, Deviations) {
     if octets.first().copied().is_some_and(is_unsolicited) {
-        return match Apdu::decode(octets) {
-            Ok(apdu) => Event::Notification { apdu, protection },
-            Err(error) => Event::Unreadable(error),
+        return match Apdu::decode_with_deviations(octets) {
+            Ok((apdu, met)) => (Event::Notification { apdu, protection }, met),
+            Err(error) => (Event::Unreadable(error), Deviations::NONE),
         };
     }
-    match decode_response(octets) {
+    let mut met = Deviations::NONE;
+    let event = match decode_response(octets, &mut met) {
         Ok(response) => match response.count() {
             Some(found) if found != list => {
                 Event::Failed(RequestError::Protocol(ProtocolError::ResultCount { expected: list, found }))
@@ -341,13 +360,21 @@ pub(super) fn decode_event(octets: &[u8], protection: Protection, list: usize) -
             _ => Event::Response(response),
         },
         Err(error) => Event::Failed(error),
-    }
+    };
+    (event, met)
 }
 
-fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
+/// Keeps the deviations apart from what was decoded.
+fn noted<T>(decoded: Result<(T, Deviations), DecodeError>, met: &mut Deviations) -> Result<T, RequestError> {
+    let (value, deviations) = decoded.map_err(RequestError::Decode)?;
+    *met = deviations;
+    Ok(value)
+}
+
+fn decode_response<'a>(octets: &'a [u8], met: &mut Deviations) -> Result<Response<'a>, RequestError> {
     let unexpected = |found| Err(RequestError::Protocol(ProtocolError::UnexpectedApdu { found }));
     Ok(match octets.first() {
-        Some(0xC4) => match GetResponse::decode(octets).map_err(RequestError::Decode)? {
+        Some(0xC4) => match noted(GetResponse::decode_with_deviations(octets), met)? {
             GetResponse::Normal { result, .. } => Response::Get(result),
             GetResponse::WithList { results, .. } => Response::GetList(results),
             GetResponse::WithDataBlock { last, result: BlockResult::Raw(raw), .. } => Response::GetBlock { raw, last },
@@ -355,7 +382,7 @@ fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
                 Response::Get(GetDataResult::Error(error))
             }
         },
-        Some(0xC5) => match SetResponse::decode(octets).map_err(RequestError::Decode)? {
+        Some(0xC5) => match noted(SetResponse::decode_with_deviations(octets), met)? {
             SetResponse::Normal { result, .. } | SetResponse::LastDataBlock { result, .. } => Response::Set(result),
             SetResponse::WithList { results, .. } | SetResponse::LastDataBlockWithList { results, .. } => {
                 Response::SetList(results)
@@ -363,7 +390,7 @@ fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
             SetResponse::DataBlock { .. } => return unexpected("set-response-datablock"),
         },
         Some(&tag::ACCESS_RESPONSE) => {
-            let response = AccessResponse::decode(octets).map_err(RequestError::Decode)?;
+            let response = noted(AccessResponse::decode_with_deviations(octets), met)?;
             let (expected, found) = (response.results.len(), response.data.len());
             if expected != found {
                 return Err(RequestError::Protocol(ProtocolError::ResultCount { expected, found }));
@@ -371,16 +398,16 @@ fn decode_response(octets: &[u8]) -> Result<Response<'_>, RequestError> {
             Response::Access(response)
         }
         Some(&tag::READ_RESPONSE) => {
-            let ReadResponse { results } = ReadResponse::decode(octets).map_err(RequestError::Decode)?;
+            let ReadResponse { results } = noted(ReadResponse::decode_with_deviations(octets), met)?;
             match results.get(0) {
                 Some(ReadResult::Block { last, raw, .. }) if results.len() == 1 => Response::ReadBlock { raw, last },
                 _ => Response::Read(results),
             }
         }
         Some(&tag::WRITE_RESPONSE) => {
-            Response::Write(WriteResponse::decode(octets).map_err(RequestError::Decode)?.results)
+            Response::Write(noted(WriteResponse::decode_with_deviations(octets), met)?.results)
         }
-        _ => match ActionResponse::decode(octets).map_err(RequestError::Decode)? {
+        _ => match noted(ActionResponse::decode_with_deviations(octets), met)? {
             ActionResponse::Normal { result, .. } => Response::Action(result),
             ActionResponse::WithList { results, .. } => Response::ActionList(results),
             ActionResponse::WithPBlock { block, .. } => Response::ActionBlock { raw: block.raw, last: block.last },

@@ -18,10 +18,25 @@ pub(super) struct Pending {
     pub(super) service: Service,
     /// How many attributes or methods were asked for; 0 stands for one outside a list.
     pub(super) list: usize,
-    /// The block of the answer that is due.
+    /// The block of the answer that is due; [`FIRST_BLOCK`] before any has come.
     pub(super) expected_block: u32,
     /// Blocks of the request that are still to be sent.
     pub(super) sending: Option<Sending>,
+}
+
+/// No block has come yet.
+pub(super) const FIRST_BLOCK: u32 = 0;
+
+impl Pending {
+    /// The number that the next block must have where `found` came. Some meters count from 0 (field reports); from the
+    /// first block on it goes one by one.
+    pub(super) const fn expects(&self, found: u32) -> u32 {
+        match (self.expected_block, found) {
+            (FIRST_BLOCK, 0) => 0,
+            (FIRST_BLOCK, _) => 1,
+            (expected, _) => expected,
+        }
+    }
 }
 
 /// The services that a client asks for.
@@ -215,7 +230,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             }
             done => done?,
         }
-        self.pending = Some(Pending { invoke, service, list, expected_block: 1, sending: None });
+        self.pending = Some(Pending { invoke, service, list, expected_block: FIRST_BLOCK, sending: None });
         Ok(())
     }
 
@@ -254,7 +269,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         };
         self.transmit(plain)?;
         let sending = Some(Sending { length, sent: room, number: 1 });
-        self.pending = Some(Pending { invoke, service, list, expected_block: 1, sending });
+        self.pending = Some(Pending { invoke, service, list, expected_block: FIRST_BLOCK, sending });
         Ok(())
     }
 

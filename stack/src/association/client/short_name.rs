@@ -4,7 +4,7 @@
 //! out therefore ends the association, and services that change something are never repeated.
 
 use super::error::UsageError;
-use super::request::{Pending, Sending, Service};
+use super::request::{FIRST_BLOCK, Pending, Sending, Service};
 use super::{Connection, State};
 use crate::Instant;
 use crate::apdu::{
@@ -121,7 +121,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     fn await_named(&mut self, service: Service, list: usize, sending: Option<Sending>) {
         let invoke = InvokeIdAndPriority(0);
-        self.pending = Some(Pending { invoke, service, list, expected_block: 1, sending });
+        self.pending = Some(Pending { invoke, service, list, expected_block: FIRST_BLOCK, sending });
     }
 
     /// Sends the block of the kept request behind what `sending` has sent already.

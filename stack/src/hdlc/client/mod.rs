@@ -10,6 +10,7 @@ use super::deframer::Deframer;
 use super::frame::OVERHEAD_MAX;
 use super::parameters::Parameters;
 use crate::Instant;
+use crate::deviation::Deviations;
 use crate::link::{Link, LinkError, LinkEvent, Storage};
 
 use station::Station;
@@ -124,6 +125,11 @@ impl<B: Storage> Session<B> {
         self.station.send_unnumbered(destination, apdu)
     }
 
+    /// Sets the time of one octet on the line: see [`Config::octet_time_us`]. For a rate that a sign-on has settled.
+    pub const fn set_octet_time_us(&mut self, octet_time_us: u32) {
+        self.station.set_octet_time_us(octet_time_us);
+    }
+
     /// Broken frames received so far.
     pub const fn frame_errors(&self) -> u32 {
         self.deframer.errors()
@@ -210,5 +216,9 @@ impl<B: Storage> Link for Session<B> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         self.station.poll_timeout(self.deframer.poll_timeout())
+    }
+
+    fn take_deviations(&mut self) -> Deviations {
+        self.station.take_deviations()
     }
 }

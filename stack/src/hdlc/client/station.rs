@@ -3,6 +3,7 @@
 use super::Config;
 use crate::Instant;
 use crate::axdr::Writer;
+use crate::deviation::{Deviation, Deviations};
 use crate::hdlc::address::Address;
 use crate::hdlc::control::{Control, Kind, Sequence};
 use crate::hdlc::echo::Echo;
@@ -10,7 +11,7 @@ use crate::hdlc::frame::{Frame, Repr};
 use crate::hdlc::parameters::Parameters;
 use crate::hdlc::receiver::{Outcome, Receiver};
 use crate::hdlc::sender::{Acknowledged, Sender};
-use crate::hdlc::{LLC_COMMAND, Width};
+use crate::hdlc::{LLC_COMMAND, LLC_RESPONSE, Width};
 use crate::link::{Events, LinkError, LinkEvent, Storage};
 
 #[derive(Debug)]
@@ -44,6 +45,7 @@ pub(super) struct Station<B> {
     unnumbered_to: Address,
     foreign: u32,
     repeated: u32,
+    met: Deviations,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +116,7 @@ impl<B: Storage> Station<B> {
             unnumbered_to: config.server,
             foreign: 0,
             repeated: 0,
+            met: Deviations::NONE,
         }
     }
 
@@ -127,6 +130,23 @@ impl<B: Storage> Station<B> {
 
     pub(super) fn is_held(&self) -> bool {
         self.receiver.is_held()
+    }
+
+    pub(super) const fn take_deviations(&mut self) -> Deviations {
+        core::mem::replace(&mut self.met, Deviations::NONE)
+    }
+
+    pub(super) const fn set_octet_time_us(&mut self, octet_time_us: u32) {
+        self.config.octet_time_us = octet_time_us;
+    }
+
+    /// Notes what the first segment of an APDU shows.
+    fn note_first(&mut self, information: &[u8]) {
+        if information.starts_with(&LLC_COMMAND) {
+            self.met.insert(Deviation::LlcDirection);
+        } else if !information.starts_with(&LLC_RESPONSE) {
+            self.met.insert(Deviation::MissingLlc);
+        }
     }
 
     pub(super) const fn foreign(&self) -> u32 {
@@ -338,10 +358,14 @@ impl<B: Storage> Station<B> {
             self.foreign = self.foreign.saturating_add(1);
             return;
         }
+        if frame.source().width() != server.width() {
+            self.met.insert(Deviation::AddressWidth);
+        }
         match (self.state, kind) {
             (State::Connecting { .. }, Kind::Ua) => self.handle_agreement(frame, now),
             (State::Connecting { plain: false }, Kind::Dm | Kind::Frmr) => {
                 // There are meters that refuse parameters, but not a link.
+                self.met.insert(Deviation::RefusedParameters);
                 self.state = State::Connecting { plain: true };
                 self.hand_over(Pending::Snrm, now);
             }
@@ -356,6 +380,9 @@ impl<B: Storage> Station<B> {
                 self.acknowledge(receive);
                 self.heard.data = true;
                 let expected = self.receiver.next();
+                if send == expected && !self.receiver.is_partial() && !frame.information().is_empty() {
+                    self.note_first(frame.information());
+                }
                 match self.receiver.numbered(send, frame.is_segmented(), frame.information()) {
                     Outcome::Accepted => self.heard.fresh = true,
                     Outcome::Complete => {
@@ -449,6 +476,12 @@ impl<B: Storage> Station<B> {
         if own || !meant {
             self.foreign = self.foreign.saturating_add(1);
             return;
+        }
+        if frame.control().kind != Kind::Ui {
+            self.met.insert(Deviation::InformationPush);
+        }
+        if !self.receiver.is_unnumbered_partial() {
+            self.note_first(frame.information());
         }
         if self.receiver.unnumbered(frame.source(), frame.is_segmented(), frame.information()) {
             self.events.push(LinkEvent::Apdu);
