@@ -2,8 +2,8 @@
 //! one; what it answers is changed, replaced by what a meter with the keys might say, or lost.
 
 use arbitrary::{Arbitrary, Unstructured};
-use dlms::apdu::{AttributeRequest, MethodDescriptor};
-use dlms::association::client::{Config, Event, Response};
+use dlms::apdu::{AttributeRequest, MethodDescriptor, MethodRequest, VariableAccess};
+use dlms::association::client::{AccessItem, AccessOptions, Config, Event, Response};
 use dlms::axdr::{Data, Value};
 use dlms::id::ServerSap;
 
@@ -23,6 +23,14 @@ enum Op<'a> {
     SetList(u8, u16),
     Action(u16),
     ActionList(u8, u16),
+    Access {
+        items: u8,
+        length: u16,
+        on_error: bool,
+    },
+    Unconfirmed(u16),
+    Read(u8),
+    Write(u8, u16),
     /// What the client has to say goes to the server, and the answer comes back.
     Exchange,
     /// The answer is changed on the way.
@@ -53,6 +61,14 @@ enum Op<'a> {
     /// Events are left waiting for a while.
     Events(bool),
 }
+
+/// Short names, for associations that go by them.
+const NAMES: [VariableAccess<'static>; 4] = [
+    VariableAccess::Name(0x1000),
+    VariableAccess::Name(0x1008),
+    VariableAccess::Name(-0x0600),
+    VariableAccess::BlockNumber(1),
+];
 
 struct Session {
     pair: Pair,
@@ -148,6 +164,26 @@ impl Session {
                 let (many, text) = (count(many), long(length));
                 let methods: [MethodDescriptor; 4] = [ECHO; 4];
                 let _ = client.action_list(&methods[..many], &[Data::OctetString(&text); 4][..many], now);
+            }
+            Op::Access { items, length, on_error } => {
+                let text = long(length);
+                let all = [
+                    AccessItem::Get(attributes[0]),
+                    AccessItem::Set(attributes[1], Data::OctetString(&text)),
+                    AccessItem::Action(MethodRequest { method: ECHO, parameter: Some(Data::OctetString(&text)) }),
+                    AccessItem::Get(attributes[3]),
+                ];
+                let options = AccessOptions { break_on_error: on_error, self_descriptive: on_error };
+                let _ = client.access(&all[..count(items)], options, now);
+            }
+            Op::Unconfirmed(length) => {
+                let _ = client.set_unconfirmed(attributes[1], Data::OctetString(&long(length)), now);
+                let _ = client.action_unconfirmed(ECHO, None, now);
+            }
+            Op::Read(many) => drop(client.read(&NAMES[..count(many)], now)),
+            Op::Write(many, length) => {
+                let (many, text) = (count(many), long(length));
+                let _ = client.write(&NAMES[..many], &[Data::OctetString(&text); 4][..many], now);
             }
             Op::Exchange => {
                 if let Some(apdu) = self.answer() {

@@ -3,9 +3,12 @@
 mod acse;
 mod apdu;
 mod axdr;
+mod certificate;
 mod client;
 mod cosem;
+mod general;
 mod hdlc;
+mod p1;
 #[path = "../../../stack/tests/pair/mod.rs"]
 mod pair;
 mod rows;
@@ -28,6 +31,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "hdlc", longest: 4096, run: hdlc::run },
     Target { name: "wrapper", longest: 1024, run: wrapper::run },
     Target { name: "security", longest: 1024, run: security::run },
+    Target { name: "general", longest: 512, run: general::run },
+    Target { name: "certificate", longest: 1024, run: certificate::run },
+    Target { name: "p1", longest: 1024, run: p1::run },
     Target { name: "cosem", longest: 1024, run: cosem::run },
     Target { name: "rows", longest: 2048, run: rows::run },
     Target { name: "text", longest: 128, run: text::run },
