@@ -1,20 +1,27 @@
 //! The meter without `std` and without an allocator: linked, run, and read over its line.
 
+mod firmware_build;
+
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use dlms::Instant;
 use dlms::acse::Mechanism;
-use dlms::apdu::{AttributeDescriptor, AttributeRequest, DataAccessResult};
+use dlms::apdu::{ActionResult, AttributeDescriptor, AttributeRequest, DataAccessResult};
 use dlms::association::client::{Config, Connection, Event, Response, Security};
-use dlms::axdr::{Data, Value};
+use dlms::axdr::{Data, Value, Writer};
+use dlms::cosem::image_transfer::{self as image_transfer, ImageBlock, ImageToTransfer};
+use dlms::cosem::{Method, Zero};
+use dlms::hdlc::Fcs;
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::{InvocationCounter, KeySet, Protection, Random, RustCrypto, Suite};
 use dlms::wrapper::client::Wrapper;
+use firmware_build::build;
 
 const NOW: Instant = Instant::from_millis(0);
+const IMAGE: ObisCode = ObisCode([0, 0, 44, 0, 0, 255]);
 
 struct Entropy;
 
@@ -22,23 +29,6 @@ impl Random for Entropy {
     fn fill(&mut self, octets: &mut [u8]) {
         getrandom::fill(octets).unwrap();
     }
-}
-
-fn build() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware");
-    let target = folder.join("../../target/firmware");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--manifest-path"])
-        .arg(folder.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        // Flags of the test run, of coverage for instance, are for programs with std.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    target.join("release/firmware-meter")
 }
 
 type Client = Connection<Wrapper<Vec<u8>>, RustCrypto, Entropy, Vec<u8>>;
@@ -77,6 +67,7 @@ impl Line {
                             return Outcome::Value(Ok(Data::from_slice(&joined).unwrap().into()));
                         }
                     }
+                    Event::Response(Response::Action(result)) => return Outcome::Invoked(result.result),
                     other => panic!("{other:?}"),
                 }
             }
@@ -99,6 +90,23 @@ impl Line {
         }
     }
 
+    /// Invokes a method of the image transfer.
+    fn invoke<M: Method>(&mut self, parameter: &M::Parameter<'_>) -> ActionResult {
+        let mut buffer = [0; 512];
+        let mut writer = Writer::new(&mut buffer);
+        M::encode(parameter, &mut writer).unwrap();
+        let parameter = Data::from_slice(writer.written()).unwrap();
+        self.client.action(M::of(IMAGE), Some(parameter), NOW).unwrap();
+        match self.exchange() {
+            Outcome::Invoked(result) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn image(&mut self, attribute: i8) -> Value {
+        self.get(18, IMAGE.0, attribute).unwrap()
+    }
+
     fn release(mut self) {
         self.client.release(NOW).unwrap();
         assert_eq!(self.exchange(), Outcome::Released);
@@ -117,6 +125,7 @@ impl Drop for Line {
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Associated,
+    Invoked(ActionResult),
     Released,
     Value(Result<Value, DataAccessResult>),
 }
@@ -182,4 +191,56 @@ fn a_meter_without_std_and_allocator_serves_an_association() {
         other => panic!("{other:?}"),
     }
     management.release();
+}
+
+/// An image as the meter wants it: with the check sequence over it at its end.
+fn image() -> Vec<u8> {
+    let mut image: Vec<u8> = (0..500_u32).map(|n| (n * 7 % 251) as u8).collect();
+    image.extend(Fcs::new().update(&image).to_bytes());
+    image
+}
+
+/// lesson_16: what was transferred is not transferred again, and what is missing is asked for.
+#[test]
+fn a_firmware_image_is_written_resumed_verified_and_activated() {
+    let mut line = Line::open(&build(), management());
+    let Value::DoubleLongUnsigned(block_size) = line.image(2) else { panic!("a block size") };
+    let image = image();
+    let blocks: Vec<&[u8]> = image.chunks(block_size as usize).collect();
+    let count = u32::try_from(blocks.len()).unwrap();
+    let send = |line: &mut Line, number: u32| {
+        let image_block_value = blocks[number as usize];
+        let block = ImageBlock { image_block_number: number, image_block_value };
+        line.invoke::<image_transfer::BlockTransfer>(&block)
+    };
+    assert_eq!(send(&mut line, 0), ActionResult::OtherReason, "nothing was initiated");
+
+    let name = ImageToTransfer { image_identifier: b"firmware 2", image_size: u32::try_from(image.len()).unwrap() };
+    assert_eq!(line.invoke::<image_transfer::TransferInitiate>(&name), ActionResult::Success);
+    for number in (0..count).filter(|number| *number != 3) {
+        assert_eq!(send(&mut line, number), ActionResult::Success);
+    }
+    assert_eq!(line.image(4), Value::DoubleLongUnsigned(3), "the first missing block");
+    assert_ne!(line.invoke::<image_transfer::Verify>(&Zero), ActionResult::Success, "a block is missing");
+    assert_eq!(send(&mut line, 3), ActionResult::Success);
+    assert_eq!(line.image(4), Value::DoubleLongUnsigned(count));
+    let bits = (0..count).map(|_| true).collect();
+    assert_eq!(line.image(3), Value::BitString(bits));
+    assert_ne!(line.invoke::<image_transfer::Activate>(&Zero), ActionResult::Success, "not verified yet");
+    assert_eq!(line.invoke::<image_transfer::Verify>(&Zero), ActionResult::Success);
+    assert_eq!(line.image(6), Value::Enum(3), "verified");
+    assert_eq!(line.invoke::<image_transfer::Activate>(&Zero), ActionResult::Success);
+    assert_eq!(line.get(1, [1, 0, 0, 2, 0, 255], 2), Ok(Value::OctetString(b"firmware 2".to_vec())));
+
+    // A damaged image is not activated.
+    assert_eq!(line.invoke::<image_transfer::TransferInitiate>(&name), ActionResult::Success);
+    for number in 0..count {
+        let damaged: Vec<u8> = blocks[number as usize].iter().map(|octet| octet ^ u8::from(number == 5)).collect();
+        let block = ImageBlock { image_block_number: number, image_block_value: &damaged };
+        assert_eq!(line.invoke::<image_transfer::BlockTransfer>(&block), ActionResult::Success);
+    }
+    assert_ne!(line.invoke::<image_transfer::Verify>(&Zero), ActionResult::Success);
+    assert_eq!(line.image(6), Value::Enum(4), "not good");
+    assert_ne!(line.invoke::<image_transfer::Activate>(&Zero), ActionResult::Success);
+    line.release();
 }

@@ -113,7 +113,7 @@ fn protected(layers: &Layers, transaction: u64, plain: &[u8], flip: Option<u16>)
         layers,
         &TransactionId::new(transaction),
         || Ok(7),
-        &mut Counting(transaction),
+        &mut Counting(transaction >> 1),
         &mut buffer,
         place,
     );

@@ -15,7 +15,7 @@ use dlms::security::{HEADROOM, RustCrypto, TAG_LENGTH};
 use dlms::wrapper::server::Wrapper;
 
 use firmware_meter::{Meter, PDU_OCTETS};
-use system::{Entropy, monotonic_ms, read, unix_seconds, write};
+use system::{Entropy, Place, monotonic_ms, read, unix_seconds, write};
 
 /// Associations at a time.
 const ASSOCIATIONS: usize = 2;
@@ -24,7 +24,7 @@ const STORAGE: usize = 128;
 /// One buffer size for all: an APDU with its ciphering.
 const BUFFER: usize = PDU_OCTETS as usize + HEADROOM + TAG_LENGTH;
 
-/// Memory of one line, borrowed by the connection.
+/// Octets of one line, borrowed by the connection.
 struct Memory {
     receive: [u8; BUFFER],
     transmit: [u8; BUFFER],
@@ -32,22 +32,30 @@ struct Memory {
     long: [[u8; STORAGE]; ASSOCIATIONS],
 }
 
+type Line = Connection<Wrapper<&'static mut [u8]>, RustCrypto, &'static mut [u8], ASSOCIATIONS>;
+
+// All memory but the stack: what the linker counts is what the program needs.
+static MEMORY: Place<Memory> = Place::new();
+static LINE: Place<Line> = Place::new();
+static METER: Place<Meter> = Place::new();
+
 /// The entry point that the C start-up code calls.
 ///
 #[unsafe(no_mangle)]
 extern "C" fn main() -> i32 {
-    let mut memory =
+    let memory =
         Memory { receive: [0; BUFFER], transmit: [0; BUFFER], out: [0; BUFFER], long: [[0; STORAGE]; ASSOCIATIONS] };
+    let Some(memory) = MEMORY.put(memory) else { return 1 };
     let mut storages = memory.long.iter_mut();
     let link = Wrapper::new(&mut memory.receive[..], &mut memory.transmit[..], 5_000);
     let storage = || storages.next().map_or(&mut [][..], |storage| &mut storage[..]);
-    let mut line = Connection::<_, RustCrypto, &mut [u8], ASSOCIATIONS>::new(link, storage, &mut memory.out[..]);
-    let mut meter = Meter::new();
-    serve(&mut line, &mut meter)
+    let line = Line::new(link, storage, &mut memory.out[..]);
+    let (Some(line), Some(meter)) = (LINE.put(line), METER.put(Meter::new())) else { return 1 };
+    serve(line, meter)
 }
 
 /// Reads, answers and writes until the line ends.
-fn serve(line: &mut Connection<Wrapper<&mut [u8]>, RustCrypto, &mut [u8], ASSOCIATIONS>, meter: &mut Meter) -> i32 {
+fn serve(line: &mut Line, meter: &mut Meter) -> i32 {
     let mut octets = [0; 64];
     let mut entropy = Entropy;
     loop {

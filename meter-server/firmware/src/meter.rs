@@ -8,12 +8,14 @@ use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::time::DateTime;
 use dlms::unit::{ScalerUnit, Unit};
-use dlms_meter_server::access::{AttributeAccess, Rights};
+use dlms_meter_server::access::{AttributeAccess, MethodAccess, Rights};
 use dlms_meter_server::objects::{
     Association, AssociationDescription, AssociationState, CaptureObject, Clock, ClockSettings, ClockState, DataObject,
-    ProfileGeneric, Register, RowRange, Rows, Value,
+    ImageTransfer, ProfileGeneric, Register, RowRange, Rows, Value,
 };
 use dlms_meter_server::{Context, Entry, LogicalDevice, Moment};
+
+use crate::image::{Bank, Receiver};
 
 const ENCRYPTION_KEY: [u8; 16] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C\x0D\x0E\x0F";
 const AUTHENTICATION_KEY: [u8; 16] = *b"\xD0\xD1\xD2\xD3\xD4\xD5\xD6\xD7\xD8\xD9\xDA\xDB\xDC\xDD\xDE\xDF";
@@ -25,6 +27,7 @@ const ROWS: u32 = 960;
 
 const SERVICES: Conformance = Conformance::GET
     .union(Conformance::ACTION)
+    .union(Conformance::BLOCK_TRANSFER_WITH_ACTION)
     .union(Conformance::SELECTIVE_ACCESS)
     .union(Conformance::MULTIPLE_REFERENCES)
     .union(Conformance::BLOCK_TRANSFER_WITH_GET);
@@ -34,6 +37,7 @@ pub struct Meter {
     /// Seconds since 1970, UTC, as the board's clock shows them.
     now: i64,
     clock: ClockSettings,
+    pub(crate) image: Receiver,
     transmit_counter: u32,
     floor: Option<(SystemTitle, u32)>,
 }
@@ -57,7 +61,7 @@ impl Meter {
             measuring_period_seconds: PERIOD_SECONDS,
             preset: None,
         };
-        Self { now: 0, clock, transmit_counter: 0, floor: None }
+        Self { now: 0, clock, image: Bank::receiver(), transmit_counter: 0, floor: None }
     }
 
     /// Says what the time is, in seconds since 1970, UTC.
@@ -83,6 +87,7 @@ enum Source {
     Name,
     Energy,
     LowestCounter,
+    Firmware,
 }
 
 impl Value<Meter> for Source {
@@ -90,6 +95,7 @@ impl Value<Meter> for Source {
         match self {
             Self::Name => out.octets(Meter::name()),
             Self::Energy => out.double_long_unsigned(energy(cx.at)),
+            Self::Firmware => out.octets(meter.image.storage().active()),
             Self::LowestCounter => out.double_long_unsigned(meter.floor.map_or(0, |(_, floor)| floor)),
         }
         .map_err(|_| DataAccessResult::OtherReason)
@@ -190,6 +196,8 @@ fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Met
     const READ: Rights<'static> = Rights::new(&[AttributeAccess::READ; 9], &[]);
     const ALL: [(ClientSap, Rights<'static>); 2] = [(ClientSap::PUBLIC, READ), (ClientSap::MANAGEMENT, READ)];
     const MANAGEMENT: [(ClientSap, Rights<'static>); 1] = [(ClientSap::MANAGEMENT, READ)];
+    const INVOKE: Rights<'static> = Rights::new(&[AttributeAccess::READ; 7], &[MethodAccess::INVOKE; 4]);
+    const UPDATE: [(ClientSap, Rights<'static>); 1] = [(ClientSap::MANAGEMENT, INVOKE)];
     let name = DataObject { instance: ObisCode([0, 0, 42, 0, 0, 255]), value: Source::Name };
     let counter = DataObject { instance: ObisCode([0, 0, 43, 1, 0, 255]), value: Source::LowestCounter };
     let clock = Clock { instance: CLOCK };
@@ -197,13 +205,17 @@ fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Met
     let watt_hours = ScalerUnit { scaler: 0, unit: Unit(30) };
     let register = Register { instance: ENERGY, value: Source::Energy, scaler_unit: watt_hours };
     let profile = ProfileGeneric { instance: ObisCode([1, 0, 99, 1, 0, 255]), rows: LoadProfile };
-    let table: [Entry<'_, Meter>; 6] = [
+    let image = ImageTransfer { instance: ObisCode([0, 0, 44, 0, 0, 255]) };
+    let firmware = DataObject { instance: ObisCode([1, 0, 0, 2, 0, 255]), value: Source::Firmware };
+    let table: [Entry<'_, Meter>; 8] = [
         Entry { object: &name, rights: &ALL },
         Entry { object: &counter, rights: &ALL },
         Entry { object: &clock, rights: &ALL },
         Entry { object: &association, rights: &ALL },
         Entry { object: &register, rights: &MANAGEMENT },
         Entry { object: &profile, rights: &MANAGEMENT },
+        Entry { object: &firmware, rights: &ALL },
+        Entry { object: &image, rights: &UPDATE },
     ];
     let at = Moment::from_seconds(meter.now);
     ask(&mut LogicalDevice { table: &table, state: meter, at })

@@ -1,7 +1,10 @@
 //! What the board gives: here a few functions of the C library.
 
+use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use dlms::security::Random;
 
@@ -13,6 +16,30 @@ unsafe extern "C" {
     fn getrandom(buffer: *mut c_void, count: usize, flags: u32) -> isize;
     fn time(now: *mut i64) -> i64;
     fn abort() -> !;
+}
+
+/// Memory that is filled once, when the program begins, and lasts as long as it.
+pub struct Place<T> {
+    taken: AtomicBool,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: the value is reached through the one reference that `put` gives out, once.
+unsafe impl<T: Send> Sync for Place<T> {}
+
+impl<T> Place<T> {
+    pub const fn new() -> Self {
+        Self { taken: AtomicBool::new(false), value: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    /// Puts `value` here; `None` when there is one already.
+    pub fn put(&'static self, value: T) -> Option<&'static mut T> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // SAFETY: nobody else gets here, before or after.
+        Some(unsafe { (*self.value.get()).write(value) })
+    }
 }
 
 /// Octets from the line; none when it has ended.

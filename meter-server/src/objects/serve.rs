@@ -18,6 +18,12 @@ macro_rules! serve {
                 $class::Server::<S, $crate::object::Context<'_, S>>::class_version(self)
             }
 
+            // By its name and not by its number: looking for a number would link the tables of all classes.
+            fn described(&self) -> Option<dlms::cosem::ClassVersion> {
+                const CLASS: &dlms::cosem::Class = &$class::CLASS;
+                CLASS.in_version($crate::object::Object::<S>::version(self))
+            }
+
             fn read(
                 &self,
                 state: &S,
