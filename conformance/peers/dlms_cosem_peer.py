@@ -10,6 +10,7 @@ from dlms_cosem.cosem.selective_access import RangeDescriptor
 from dlms_cosem.hdlc import frames
 from dlms_cosem.io import BlockingTcpIO, HdlcTransport, TcpTransport
 from dlms_cosem.security import (
+    HighLevelSecurityCommonAuthentication,
     HighLevelSecurityGmacAuthentication,
     LowLevelSecurityAuthentication,
     NoSecurityAuthentication,
@@ -44,6 +45,7 @@ class DlmsCosemPeer:
         authentication = {
             "none": NoSecurityAuthentication,
             "lls": lambda: LowLevelSecurityAuthentication(secret=session.password),
+            "hls2": lambda: HighLevelSecurityCommonAuthentication(secret=session.password),
             "gmac": lambda: HighLevelSecurityGmacAuthentication(challenge_length=16),
         }[session.mechanism]()
         self.client = DlmsClient(

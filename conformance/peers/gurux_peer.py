@@ -5,12 +5,21 @@ import socket
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
 from gurux_dlms.enums import Authentication, Conformance, InterfaceType, ObjectType, Security
 from gurux_dlms.enums.AccessMode import AccessMode
-from gurux_dlms.objects import GXDLMSProfileGeneric
+from gurux_dlms.objects.enums import GlobalKeyType
+from gurux_dlms.objects import GXDLMSProfileGeneric, GXDLMSSecuritySetup
 from gurux_dlms.secure import GXDLMSSecureClient
 
 from session import Attribute, Refused, Session, plain
 
-MECHANISMS = {"none": Authentication.NONE, "lls": Authentication.LOW, "gmac": Authentication.HIGH_GMAC}
+MECHANISMS = {
+    "none": Authentication.NONE,
+    "lls": Authentication.LOW,
+    "hls2": Authentication.HIGH,
+    "md5": Authentication.HIGH_MD5,
+    "sha1": Authentication.HIGH_SHA1,
+    "gmac": Authentication.HIGH_GMAC,
+    "sha256": Authentication.HIGH_SHA256,
+}
 
 
 class GuruxPeer:
@@ -40,6 +49,8 @@ class GuruxPeer:
             client.ciphering.blockCipherKey = session.encryption_key
             client.ciphering.authenticationKey = session.authentication_key
             client.ciphering.invocationCounter = session.invocation_counter
+        elif session.client_title:
+            client.ciphering.systemTitle = session.client_title
         self.client = client
 
     def open(self):
@@ -98,6 +109,14 @@ class GuruxPeer:
         profile = self._find(attribute) if self.by_short_name else GXDLMSProfileGeneric(attribute.obis)
         request = self.client.readRowsByEntry(profile, first, last - first + 1)
         return plain(self._exchange(request).value)
+
+    def transfer_key(self, master: bytes, key: bytes):
+        """Replaces the unicast key by key_transfer, and goes on with the new one."""
+        setup = GXDLMSSecuritySetup("0.0.43.0.0.255")
+        keys = [(GlobalKeyType.UNICAST_ENCRYPTION, key)]
+        self._exchange(setup.globalKeyTransfer(self.client, master, keys))
+        self.client.ciphering.blockCipherKey = key
+        self.client.ciphering.invocationCounter = 0
 
     def close(self):
         if self.socket is None:

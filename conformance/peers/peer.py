@@ -6,6 +6,7 @@ The plan is an object with the fields of `Session`, with octets in hex, and
 
     stack      "gurux-dlms" or "dlms-cosem"
     requests   what to read: class, obis, attribute, and optionally range (two UTC times) or entries (two numbers)
+    transfer_key  optional: master key and new unicast key, to be transferred before the requests are made
     typed      true: also have the implementation's own object model read all it is granted (gurux-dlms only)
 
 The report is an object with `values`, one for each request, in order, each with `value` or `refused`; with `typed`,
@@ -82,6 +83,8 @@ def main() -> int:
     try:
         peer = peer_of(plan)
         peer.open()
+        if "transfer_key" in plan:
+            peer.transfer_key(*(bytes.fromhex(key) for key in plan["transfer_key"]))
         for request in plan["requests"]:
             report["values"].append(answer(peer, request))
         if plan.get("typed"):

@@ -17,7 +17,7 @@ class Session:
     link: str  # "wrapper" or "hdlc"
     client: int  # client SAP
     server: int = 1  # server SAP
-    mechanism: str = "none"  # "none", "lls" or "gmac"
+    mechanism: str = "none"  # "none", "lls", "hls2", "md5", "sha1", "gmac" or "sha256"
     password: bytes = b""
     encryption_key: bytes = b""
     authentication_key: bytes = b""

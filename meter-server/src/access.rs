@@ -21,6 +21,13 @@ const fn required(bits: u8) -> Protection {
     Protection::from_bits(bits >> 2)
 }
 
+/// Bits of the response lie three above those of the request.
+const RESPONSE: u8 = 5;
+
+const fn responding(bits: u8, protection: Protection) -> u8 {
+    bits | (protection.bits() << RESPONSE)
+}
+
 const fn requiring(bits: u8, protection: Protection) -> u8 {
     let bits = if protection.authenticated { bits | AUTHENTICATED } else { bits };
     let bits = if protection.encrypted { bits | ENCRYPTED } else { bits };
@@ -61,6 +68,18 @@ impl AttributeAccess {
         self.0 & Self::WRITE.0 != 0
     }
 
+    /// The same right, but responses have at least this protection.
+    #[must_use]
+    pub const fn responding(self, protection: Protection) -> Self {
+        Self(responding(self.0, protection))
+    }
+
+    /// Protection that a response must have.
+    #[must_use]
+    pub const fn response(self) -> Protection {
+        Protection::from_bits(self.0 >> RESPONSE)
+    }
+
     /// Protection that a request must have.
     #[must_use]
     pub const fn required(self) -> Protection {
@@ -98,6 +117,18 @@ impl MethodAccess {
     #[must_use]
     pub const fn invocable(self) -> bool {
         self.0 & Self::INVOKE.0 != 0
+    }
+
+    /// The same right, but responses have at least this protection.
+    #[must_use]
+    pub const fn responding(self, protection: Protection) -> Self {
+        Self(responding(self.0, protection))
+    }
+
+    /// Protection that a response must have.
+    #[must_use]
+    pub const fn response(self) -> Protection {
+        Protection::from_bits(self.0 >> RESPONSE)
     }
 
     /// Protection that a request must have.

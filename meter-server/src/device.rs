@@ -1,10 +1,11 @@
 //! A logical device: access rights in front of objects.
 
 use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection};
-use dlms::association::server::{Access, Cursor, Progress};
+use dlms::association::server::{Access, Cursor, Member, Progress};
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClassId, ShortName};
 use dlms::obis::ObisCode;
+use dlms::security::Protection;
 
 use crate::access::Rights;
 use crate::moment::Moment;
@@ -74,7 +75,7 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
             self.find(access, attribute.class, attribute.instance).ok_or(DataAccessResult::ObjectUndefined)?;
         let id = attribute.attribute;
         let right = rights.attribute(id.0);
-        if !right.writable() || id.0 > object.attributes() || id.0 == 1 {
+        if !right.writable() || !may_change(access, attribute.class) || id.0 > object.attributes() || id.0 == 1 {
             return Err(DataAccessResult::ReadWriteDenied);
         }
         if !access.request.covers(right.required()) {
@@ -100,7 +101,7 @@ impl<'a, S: ?Sized> LogicalDevice<'a, S> {
     ) -> Result<(), ActionResult> {
         let (object, rights) = self.find(access, method.class, method.instance).ok_or(ActionResult::ObjectUndefined)?;
         let right = rights.method(method.method.0);
-        if !right.invocable() || method.method.0 > object.methods() {
+        if !right.invocable() || !may_change(access, method.class) || method.method.0 > object.methods() {
             return Err(ActionResult::ReadWriteDenied);
         }
         if !access.request.covers(right.required()) {
@@ -151,6 +152,31 @@ pub(crate) fn read_attribute<S: ?Sized>(
         return done(out.obis(attribute.instance));
     }
     object.read(state, cx, Read { attribute: id, selection }, cursor, out)
+}
+
+/// Classes that obey requests under the broadcast key, which any meter of the group can forge: the clock, and the blocks
+/// of a firmware image, which is verified as a whole.
+const BROADCAST: [ClassId; 2] = [ClassId(8), ClassId(18)];
+
+/// Whether an object of this class may be changed by this request.
+fn may_change(access: &Access, class: ClassId) -> bool {
+    !access.broadcast || BROADCAST.contains(&class)
+}
+
+/// Protection that the client's rights demand of the response about a member: what
+/// [`Device::response_protection`](dlms::association::server::Device::response_protection) wants to know.
+#[must_use]
+pub fn response_protection<S: ?Sized>(table: &dyn ObjectTable<S>, access: &Access, member: Member) -> Protection {
+    let (class, instance) = match member {
+        Member::Attribute(attribute) => (attribute.class, attribute.instance),
+        Member::Method(method) => (method.class, method.instance),
+    };
+    let Some(index) = table.find(class, instance) else { return Protection::NONE };
+    let rights = table.rights(index, access.client);
+    match member {
+        Member::Attribute(attribute) => rights.attribute(attribute.attribute.0).response(),
+        Member::Method(method) => rights.method(method.method.0).response(),
+    }
 }
 
 #[cfg(test)]

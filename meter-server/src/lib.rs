@@ -16,7 +16,9 @@
 )]
 
 pub mod access;
+pub mod counters;
 pub mod device;
+pub mod journal;
 pub mod moment;
 pub mod object;
 pub mod objects;

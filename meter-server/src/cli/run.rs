@@ -74,11 +74,22 @@ pub(crate) struct Run {
     /// Authentication key of all meters, 32 hexadecimal digits. The demonstration key D0 D1 … DF without it.
     #[arg(long, value_name = "HEX", env = "METER_SERVER_GAK", hide_env_values = true, help_heading = "Security")]
     gak: Option<String>,
+    /// Key encrypting key of all meters, 32 hexadecimal digits, under which new keys are transferred. The demonstration key
+    /// E0 E1 … EF without it.
+    #[arg(long, value_name = "HEX", env = "METER_SERVER_KEK", hide_env_values = true, help_heading = "Security")]
+    kek: Option<String>,
+    /// Global broadcast encryption key of all meters, 32 hexadecimal digits; no broadcasts without it.
+    #[arg(long, value_name = "HEX", env = "METER_SERVER_GBEK", hide_env_values = true, help_heading = "Security")]
+    gbek: Option<String>,
+    /// Folder in which the meters keep counters, policies, transferred keys and failed attempts across restarts. Nothing
+    /// is kept without it.
+    #[arg(long, value_name = "FOLDER", help_heading = "Security")]
+    state: Option<PathBuf>,
     /// System title of the first meter, 16 hexadecimal digits; further meters count up in its last five octets, all with
     /// the same keys. Manufacturer and serial number without it.
     #[arg(long, value_name = "HEX", help_heading = "Security")]
     system_title: Option<String>,
-    /// Password of clients with low-level security. 12345678 without it.
+    /// Password of clients with low-level security, and HLS secret of those whose mechanism has one. 12345678 without it.
     #[arg(
         long,
         value_name = "TEXT",
@@ -146,7 +157,15 @@ impl Run {
         ensure!(encryption.len() == 16, "--guek has {} octets instead of 16", encryption.len());
         ensure!(authentication.len() == 16, "--gak has {} octets instead of 16", authentication.len());
         let password = self.lls_password.as_deref().map_or(Keys::DEMONSTRATION_PASSWORD, str::as_bytes);
+        let master = key(self.kek, "--kek", &Keys::DEMONSTRATION_MASTER)?;
         let keys = Keys::new(&encryption, &authentication, password).context("--lls-password")?;
+        let mut keys = keys.with_master(&master).context("--kek")?;
+        if self.gbek.is_some() {
+            keys = keys.with_broadcast(&key(self.gbek, "--gbek", &[])?).context("--gbek")?;
+        }
+        if let Some(folder) = &self.state {
+            std::fs::create_dir_all(folder).with_context(|| format!("--state {}", folder.display()))?;
+        }
         let system_title = match &self.system_title {
             None => None,
             Some(text) => {
@@ -164,6 +183,7 @@ impl Run {
             serial: self.serial.iter().map(|text| serial(text)).collect::<anyhow::Result<_>>()?,
             seed: self.seed,
             keys: Arc::new(keys),
+            state: self.state,
             system_title,
             start: self.start.map(|start| Moment::from_millis(start.as_millisecond())),
             speed: self.speed,

@@ -1,11 +1,12 @@
-//! Security setup (class 64, version 0).
+//! Security setup (class 64, versions 0 and 1).
 
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Progress;
-use dlms::cosem::{Answer, Enumerated, security_setup};
+use dlms::cosem::security_setup::{KeyId, KeyTransferData};
+use dlms::cosem::{Answer, Array, Enumerated, security_setup};
 use dlms::id::SystemTitle;
 use dlms::obis::ObisCode;
-use dlms::security::{SecurityPolicy, Suite};
+use dlms::security::{Crypto, KeyEncryptionKey, Protection, SecurityPolicy, Suite, TransferredKey, unwrap_key};
 
 use crate::object::Context;
 
@@ -24,8 +25,37 @@ pub struct SecurityDescription {
     pub server_title: SystemTitle,
 }
 
+/// Keys that arrived with one `key_transfer`, each unwrapped and of the suite's length. They wipe themselves.
+#[derive(Debug, Default)]
+pub struct NewKeys {
+    /// Global unicast encryption key.
+    pub unicast: Option<TransferredKey>,
+    /// Global broadcast encryption key.
+    pub broadcast: Option<TransferredKey>,
+    /// Authentication key.
+    pub authentication: Option<TransferredKey>,
+    /// Key encrypting key, the master key.
+    pub master: Option<TransferredKey>,
+}
+
+impl NewKeys {
+    /// The place of the key that `key_id` names.
+    const fn place(&mut self, key_id: KeyId) -> Option<&mut Option<TransferredKey>> {
+        match key_id {
+            KeyId::GlobalUnicastEncryption => Some(&mut self.unicast),
+            KeyId::GlobalBroadcastEncryption => Some(&mut self.broadcast),
+            KeyId::Authentication => Some(&mut self.authentication),
+            KeyId::Master => Some(&mut self.master),
+            KeyId::Other(_) => None,
+        }
+    }
+}
+
 /// The security setups of the meter.
 pub trait SecurityState {
+    /// What unwraps keys.
+    type Crypto: Crypto;
+
     /// Setup number `setup`: value group E of its logical name.
     fn security(&self, setup: u8) -> Option<SecurityDescription>;
 
@@ -34,34 +64,104 @@ pub trait SecurityState {
     /// # Errors
     /// What the client gets; the policy is unchanged then.
     fn activate(&mut self, setup: u8, policy: SecurityPolicy) -> Result<(), ActionResult>;
+
+    /// The key encrypting key, with which new keys are wrapped; `None` for a meter whose keys stay.
+    fn master_key(&self, setup: u8) -> Option<&KeyEncryptionKey> {
+        let _ = setup;
+        None
+    }
+
+    /// Keeps new keys for good. They are put in force, with counters that begin anew, when the meter is told that the
+    /// response has been made ([`Device::answered`](dlms::association::server::Device::answered)): it is still
+    /// protected with the old ones.
+    ///
+    /// # Errors
+    /// What the client gets; all keys stay as they are then.
+    fn replace_keys(&mut self, setup: u8, keys: NewKeys) -> Result<(), ActionResult> {
+        let _ = (setup, keys);
+        Err(ActionResult::ReadWriteDenied)
+    }
 }
 
-/// Policy, suite and system titles. Keys cannot be read, and `global_key_transfer` is not offered: this server
-/// does not unwrap keys.
+/// Policy, suite, system titles, and keys that can be replaced but never read.
+///
+/// `key_transfer` wants requests that are authenticated and encrypted, whatever the access rights say, and replaces
+/// all the keys that it names or none. Of version 1 the methods that need suites 1 and 2 are refused.
 #[derive(Clone, Copy, Debug)]
 pub struct SecuritySetup {
     /// Logical name.
     pub instance: ObisCode,
+    /// Version of the class, 0 or 1: how the policy is written.
+    pub version: u8,
 }
+
+serve!(security_setup: [S: SecurityState + ?Sized] SecuritySetup);
 
 impl SecuritySetup {
     const fn setup(&self) -> u8 {
         let [_, _, _, _, e, _] = self.instance.0;
         e
     }
-}
 
-serve!(security_setup: [S: SecurityState + ?Sized] SecuritySetup);
-
-impl SecuritySetup {
     fn describe<S: SecurityState + ?Sized>(&self, state: &S) -> Result<SecurityDescription, DataAccessResult> {
         state.security(self.setup()).ok_or(DataAccessResult::ObjectUnavailable)
     }
+
+    fn activate<S: SecurityState + ?Sized>(
+        &self,
+        state: &mut S,
+        policy: Option<SecurityPolicy>,
+    ) -> Result<(), ActionResult> {
+        let policy = policy.ok_or(ActionResult::OtherReason)?;
+        let security = state.security(self.setup()).ok_or(ActionResult::ObjectUnavailable)?;
+        if !security.policy.may_become(policy) {
+            return Err(ActionResult::ReadWriteDenied);
+        }
+        state.activate(self.setup(), policy)
+    }
+
+    /// All or nothing: whatever is wrong with one key, no key is replaced, and the answer does not say which.
+    fn transfer<S: SecurityState + ?Sized>(
+        &self,
+        state: &mut S,
+        cx: &Context<'_, S>,
+        transfers: &Array<'_, KeyTransferData<'_>>,
+    ) -> Result<(), ActionResult> {
+        if !cx.access.request.covers(Protection::AUTHENTICATED_ENCRYPTED) {
+            return Err(ActionResult::ReadWriteDenied);
+        }
+        let security = state.security(self.setup()).ok_or(ActionResult::ObjectUnavailable)?;
+        let master = state.master_key(self.setup()).ok_or(ActionResult::ReadWriteDenied)?;
+        let keys = unwrap_all::<S::Crypto>(security.suite, master, transfers)?;
+        state.replace_keys(self.setup(), keys)
+    }
+}
+
+/// Unwraps every key with the master key that is in force.
+fn unwrap_all<C: Crypto>(
+    suite: Suite,
+    master: &KeyEncryptionKey,
+    transfers: &Array<'_, KeyTransferData<'_>>,
+) -> Result<NewKeys, ActionResult> {
+    let mut keys = NewKeys::default();
+    if transfers.is_empty() {
+        return Err(ActionResult::TypeUnmatched);
+    }
+    for transfer in transfers.iter() {
+        let KeyTransferData { key_id, key_wrapped } = transfer.map_err(|_| ActionResult::TypeUnmatched)?;
+        let place = keys.place(key_id).ok_or(ActionResult::OtherReason)?;
+        // One key twice: nobody knows which one is meant.
+        if place.is_some() {
+            return Err(ActionResult::OtherReason);
+        }
+        *place = Some(unwrap_key::<C>(suite, master, key_wrapped).map_err(|_| ActionResult::OtherReason)?);
+    }
+    Ok(keys)
 }
 
 impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> for SecuritySetup {
     fn class_version(&self) -> u8 {
-        0
+        self.version
     }
 
     fn security_policy_v0(
@@ -72,6 +172,15 @@ impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> fo
     ) -> Answered {
         let policy = self.describe(state)?.policy.to_v0().ok_or(DataAccessResult::OtherReason)?;
         answer.value(&Enumerated(policy))
+    }
+
+    fn security_policy(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, security_setup::Policy>,
+    ) -> Answered {
+        answer.value(&Enumerated(self.describe(state)?.policy.to_v1()))
     }
 
     fn security_suite(&self, state: &S, _: &Context<'c, S>, answer: Answer<'_, '_, security_setup::Suite>) -> Answered {
@@ -96,12 +205,42 @@ impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> fo
         answer.value(&self.describe(state)?.server_title.as_bytes().as_slice())
     }
 
+    fn certificates(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, security_setup::Certificates>,
+    ) -> Answered {
+        // Suite 0 has none.
+        self.describe(state)?;
+        answer.elements(0, |_| Err(DataAccessResult::OtherReason))
+    }
+
     fn security_activate_v0(&self, state: &mut S, _: &Context<'c, S>, policy: Enumerated) -> Result<(), ActionResult> {
-        let policy = SecurityPolicy::from_v0(policy.0).ok_or(ActionResult::OtherReason)?;
-        let security = state.security(self.setup()).ok_or(ActionResult::ObjectUnavailable)?;
-        if !security.policy.may_become(policy) {
-            return Err(ActionResult::ReadWriteDenied);
-        }
-        state.activate(self.setup(), policy)
+        // One client implementation writes the bits of the security control octet (seen in its source).
+        let value = if matches!(policy.0, 0x10 | 0x20 | 0x30) { policy.0 >> 4 } else { policy.0 };
+        self.activate(state, SecurityPolicy::from_v0(value))
+    }
+
+    fn security_activate(&self, state: &mut S, _: &Context<'c, S>, policy: Enumerated) -> Result<(), ActionResult> {
+        self.activate(state, SecurityPolicy::from_v1(policy.0))
+    }
+
+    fn global_key_transfer(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        transfers: Array<'_, KeyTransferData<'_>>,
+    ) -> Result<(), ActionResult> {
+        self.transfer(state, cx, &transfers)
+    }
+
+    fn key_transfer(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        transfers: Array<'_, KeyTransferData<'_>>,
+    ) -> Result<(), ActionResult> {
+        self.transfer(state, cx, &transfers)
     }
 }

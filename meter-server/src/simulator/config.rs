@@ -36,6 +36,9 @@ pub struct FleetConfig {
     pub seed: u64,
     /// Keys of all meters.
     pub keys: Arc<Keys>,
+    /// Folder in which the meters keep counters, floors, policies, keys that were transferred and failed attempts; they
+    /// remember nothing across restarts when `None`. One simulator at a time may use it.
+    pub state: Option<PathBuf>,
     /// System title of the first meter; the last five octets count up. Manufacturer and serial number of the first
     /// meter when `None`.
     pub system_title: Option<SystemTitle>,
@@ -63,6 +66,7 @@ impl Default for FleetConfig {
             serial: Vec::new(),
             seed: 1,
             keys: Arc::new(Keys::demonstration()),
+            state: None,
             system_title: None,
             start: None,
             speed: 1.0,

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection};
-use dlms::association::server::{Access, AssociationConfig, AuditEvent, Cursor, Device, Progress, SecurityConfig};
+use dlms::association::server::{
+    Access, AssociationConfig, AuditEvent, Cursor, Device, FailedAttempts, Member, Progress, SecurityConfig,
+};
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClientSap, ServerSap, ShortName, SystemTitle};
-use dlms::security::{SecurityError, Suite};
+use dlms::security::{Protection, SecurityError};
 use tracing::{debug, info};
 
 use super::keys::Keys;
 use super::meter::Meter;
 use super::meter::events::{LogKind, code};
 use super::timeline::Timeline;
-use crate::device::LogicalDevice;
+use crate::device::{LogicalDevice, response_protection};
 use crate::table::ObjectTable;
 
 /// The logical devices of one physical device, in the order of their SAPs.
@@ -67,20 +69,17 @@ impl Device for PhysicalDevice {
         let meter = self.meter(server)?;
         let association = meter.model().association(client)?;
         let secret = match association.mechanism {
-            Mechanism::Lls => meter.secret(client).unwrap_or(self.keys.lls_password.as_bytes()),
-            _ => &[],
+            Mechanism::Lowest | Mechanism::Gmac => &[],
+            _ => meter.secret(client).unwrap_or(self.keys.password.as_bytes()),
         };
+        let keys = meter.security();
         let security = match association.security_setup {
             None => None,
             Some(setup) => Some(SecurityConfig {
                 setup,
-                suite: Suite::Suite0,
                 policy: meter.policy(setup)?,
-                ..SecurityConfig::new(
-                    self.keys.encryption.as_bytes(),
-                    self.keys.authentication.as_bytes(),
-                    meter.identity().system_title,
-                )
+                broadcast_key: keys.broadcast(),
+                ..SecurityConfig::new(keys.encryption(), keys.authentication(), meter.identity().system_title)
             }),
         };
         Some(AssociationConfig {
@@ -88,6 +87,7 @@ impl Device for PhysicalDevice {
             mechanism: association.mechanism,
             secret,
             security,
+            system_title: Some(meter.identity().system_title),
             ..AssociationConfig::public(association.conformance, association.max_pdu)
         })
     }
@@ -151,6 +151,42 @@ impl Device for PhysicalDevice {
         }
     }
 
+    fn broadcast_floor(&self, server: ServerSap, setup: u8, peer: SystemTitle) -> u32 {
+        let meter = self.meter(server).filter(|meter| meter.counters(setup).is_some());
+        meter.map_or(u32::MAX, |meter| meter.security().broadcast_counters().floor(peer))
+    }
+
+    fn accept_broadcast_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32) {
+        if let Some(meter) = self.meter_mut(server).filter(|meter| meter.counters(setup).is_some()) {
+            meter.security_mut().broadcast_counters_mut().accept(peer, counter);
+        }
+    }
+
+    fn key_generation(&self, server: ServerSap, _: u8) -> u32 {
+        self.meter(server).map_or(0, |meter| meter.security().generation())
+    }
+
+    fn answered(&mut self, server: ServerSap) {
+        if let Some(meter) = self.meter_mut(server) {
+            meter.security_mut().answered();
+        }
+    }
+
+    fn failed_attempts(&self, client: ClientSap, server: ServerSap) -> FailedAttempts {
+        self.meter(server).map_or(FailedAttempts::NONE, |meter| meter.security().failed_attempts(client))
+    }
+
+    fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, attempts: FailedAttempts) {
+        if let Some(meter) = self.meter_mut(server) {
+            meter.security_mut().set_failed_attempts(client, attempts);
+        }
+    }
+
+    fn response_protection(&self, access: &Access, member: Member) -> Protection {
+        self.meter(access.server)
+            .map_or(Protection::NONE, |meter| response_protection(&**meter.model(), access, member))
+    }
+
     fn audit(&mut self, event: AuditEvent) {
         let at = self.timeline.now();
         match event {
@@ -171,6 +207,9 @@ impl Device for PhysicalDevice {
                 if let Some(meter) = self.meter_mut(server) {
                     meter.record(LogKind::Fraud, at, code::AUTHENTICATION_FAILURE);
                 }
+            }
+            AuditEvent::LockedOut { client, server, failures } => {
+                info!(client = client.0, server = server.0, failures, "client locked out");
             }
             AuditEvent::SecurityFailed { client, server, error } => {
                 info!(client = client.0, server = server.0, %error, "protected apdu refused");

@@ -14,6 +14,7 @@ use super::config::{FleetConfig, SerialConfig};
 use super::consumption::Noise;
 use super::device::PhysicalDevice;
 use super::fault::Fault;
+use super::meter::security::Security;
 use super::meter::{Meter, MeterIdentity};
 use super::net::{self, Port};
 use super::timeline::{Timeline, wall_clock};
@@ -68,6 +69,14 @@ pub enum FleetError {
         ports: usize,
         /// Physical devices.
         devices: usize,
+    },
+    /// What a meter kept cannot be used.
+    #[error("state of meter {serial}: {reason}")]
+    State {
+        /// Serial number.
+        serial: String,
+        /// Why.
+        reason: String,
     },
     /// A setting is outside its range.
     #[error("{what} must be {range}")]
@@ -150,7 +159,7 @@ impl Fleet {
         let guard = cancel.clone().drop_guard();
         let noise = Noise::new(config.seed);
         let mut devices = Vec::new();
-        for (number, meters) in physical_devices(&config, timeline).into_iter().enumerate() {
+        for (number, meters) in physical_devices(&config, timeline)?.into_iter().enumerate() {
             let number_u32 = u32::try_from(number).unwrap_or(u32::MAX);
             let identities: Arc<[MeterIdentity]> = meters.iter().map(|meter| meter.identity().clone()).collect();
             let device = Arc::new(Mutex::new(PhysicalDevice::new(meters, Arc::clone(&config.keys), timeline)));
@@ -220,25 +229,31 @@ fn check(config: &FleetConfig) -> Result<(), FleetError> {
 }
 
 /// Makes all meters, each group of them one physical device.
-fn physical_devices(config: &FleetConfig, timeline: Timeline) -> Vec<Vec<Meter>> {
+fn physical_devices(config: &FleetConfig, timeline: Timeline) -> Result<Vec<Vec<Meter>>, FleetError> {
     let wall = wall_clock();
     let seeds = Noise::new(config.seed).stream(2_000);
     let meter = |number: u32, server: ServerSap, neighbours: &Arc<[(ServerSap, String)]>| {
         let seed = seeds.bits(i64::from(number));
         let identity = identity(config, number, server);
-        Meter::new(Arc::clone(&config.model), identity, Arc::clone(neighbours), seed, timeline.start(), wall)
+        let (keys, folder) = (Arc::clone(&config.keys), config.state.as_deref());
+        let security = Security::open(keys, &config.model.setups, folder, &identity.serial, wall);
+        let security = security
+            .map_err(|error| FleetError::State { serial: identity.serial.clone(), reason: error.to_string() })?;
+        Ok(Meter::new(Arc::clone(&config.model), identity, Arc::clone(neighbours), seed, timeline.start(), security))
     };
     let named = |number: u32, server: ServerSap| (server, identity(config, number, server).logical_device_name);
     if config.logical_devices {
         let sap = |number: u32| ServerSap(u16::try_from(number + 1).unwrap_or(u16::MAX));
         let neighbours: Arc<[_]> = (0..config.meters).map(|number| named(number, sap(number))).collect();
-        vec![(0..config.meters).map(|number| meter(number, sap(number), &neighbours)).collect()]
+        let meters: Result<Vec<_>, _> =
+            (0..config.meters).map(|number| meter(number, sap(number), &neighbours)).collect();
+        Ok(vec![meters?])
     } else {
         let sap = ServerSap::MANAGEMENT;
         (0..config.meters)
             .map(|number| {
                 let neighbours: Arc<[_]> = Arc::new([named(number, sap)]);
-                vec![meter(number, sap, &neighbours)]
+                Ok(vec![meter(number, sap, &neighbours)?])
             })
             .collect()
     }
@@ -325,7 +340,7 @@ mod tests {
     #[test]
     fn meters_of_a_fleet_are_all_different() {
         let config = FleetConfig { meters: 3, logical_devices: true, ..FleetConfig::default() };
-        let devices = physical_devices(&config, Timeline::real());
+        let devices = physical_devices(&config, Timeline::real()).unwrap();
         let identities: Vec<_> = devices[0].iter().map(|meter| meter.identity().clone()).collect();
         assert_eq!(identities[0].logical_device_name, "SIM3PH0010000001");
         assert_eq!(identities[2].serial, "10000003");

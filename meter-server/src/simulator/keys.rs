@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dlms::association::Secret;
-use dlms::security::{AuthenticationKey, EncryptionKey, SecurityError, Suite};
+use dlms::security::{AuthenticationKey, EncryptionKey, KeyEncryptionKey, SecurityError, Suite};
 
 /// Keys of all meters of a fleet: each meter has the same ones and a system title of its own.
 ///
@@ -11,7 +11,10 @@ use dlms::security::{AuthenticationKey, EncryptionKey, SecurityError, Suite};
 pub struct Keys {
     pub(crate) encryption: EncryptionKey,
     pub(crate) authentication: AuthenticationKey,
-    pub(crate) lls_password: Secret,
+    pub(crate) broadcast: Option<EncryptionKey>,
+    pub(crate) master: Option<KeyEncryptionKey>,
+    /// Password, or HLS secret, of clients whose mechanism has one.
+    pub(crate) password: Secret,
 }
 
 impl Keys {
@@ -20,20 +23,43 @@ impl Keys {
     /// Authentication key of [`Keys::demonstration`].
     pub const DEMONSTRATION_AUTHENTICATION: [u8; 16] =
         [0xD0, 0xD1, 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF];
+    /// Key encrypting key of [`Keys::demonstration`].
+    pub const DEMONSTRATION_MASTER: [u8; 16] =
+        [0xE0, 0xE1, 0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEA, 0xEB, 0xEC, 0xED, 0xEE, 0xEF];
     /// LLS password of [`Keys::demonstration`].
     pub const DEMONSTRATION_PASSWORD: &[u8] = b"12345678";
 
-    /// Keys of suite 0 (16 octets each) and the password of clients with low-level security.
+    /// Keys of suite 0 (16 octets each) and the password, or HLS secret, of clients whose mechanism has one.
     ///
     /// # Errors
     /// A key that does not have 16 octets, or a password without octets or with more than 64.
-    pub fn new(encryption: &[u8], authentication: &[u8], lls_password: &[u8]) -> Result<Self, SecurityError> {
-        let refused = SecurityError::SecretLength { length: lls_password.len() };
+    pub fn new(encryption: &[u8], authentication: &[u8], password: &[u8]) -> Result<Self, SecurityError> {
+        let refused = SecurityError::SecretLength { length: password.len() };
         Ok(Self {
             encryption: EncryptionKey::from_slice(Suite::Suite0, encryption)?,
             authentication: AuthenticationKey::from_slice(Suite::Suite0, authentication)?,
-            lls_password: Secret::new(lls_password).filter(|_| !lls_password.is_empty()).ok_or(refused)?,
+            broadcast: None,
+            master: None,
+            password: Secret::new(password).filter(|_| !password.is_empty()).ok_or(refused)?,
         })
+    }
+
+    /// With a global broadcast encryption key, under which unconfirmed requests may come.
+    ///
+    /// # Errors
+    /// A key that does not have 16 octets.
+    pub fn with_broadcast(mut self, key: &[u8]) -> Result<Self, SecurityError> {
+        self.broadcast = Some(EncryptionKey::from_slice(Suite::Suite0, key)?);
+        Ok(self)
+    }
+
+    /// With a key encrypting key: the meters' keys can then be replaced.
+    ///
+    /// # Errors
+    /// A key that does not have 16 octets.
+    pub fn with_master(mut self, key: &[u8]) -> Result<Self, SecurityError> {
+        self.master = Some(KeyEncryptionKey::from_slice(Suite::Suite0, key)?);
+        Ok(self)
     }
 
     /// Well-known keys, for demonstrations.
@@ -43,6 +69,7 @@ impl Keys {
     #[must_use]
     pub fn demonstration() -> Self {
         Self::new(&Self::DEMONSTRATION_ENCRYPTION, &Self::DEMONSTRATION_AUTHENTICATION, Self::DEMONSTRATION_PASSWORD)
+            .and_then(|keys| keys.with_master(&Self::DEMONSTRATION_MASTER))
             .unwrap_or_else(|error| unreachable!("the keys have the right length: {error}"))
     }
 }

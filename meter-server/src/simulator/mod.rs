@@ -23,6 +23,7 @@ mod keys;
 mod meter;
 mod model;
 mod net;
+mod state;
 mod timeline;
 
 pub use config::{FleetConfig, HdlcConfig, Limits, SerialConfig};

@@ -295,9 +295,19 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
     }
 
     pub(crate) fn action(&mut self, class: u16, instance: &str, method: i8) -> dlms::apdu::ActionResult {
+        self.action_with(class, instance, method, Data::Integer(0))
+    }
+
+    pub(crate) fn action_with(
+        &mut self,
+        class: u16,
+        instance: &str,
+        method: i8,
+        parameter: Data<'_>,
+    ) -> dlms::apdu::ActionResult {
         let method =
             MethodDescriptor { class: ClassId(class), instance: instance.parse().unwrap(), method: MethodId(method) };
-        self.connection.action(method, Some(Data::Integer(0)), self.now()).unwrap();
+        self.connection.action(method, Some(parameter), self.now()).unwrap();
         let result = self.until(|event| match event {
             Event::Response(Response::Action(result)) => Some(result.result),
             _ => None,

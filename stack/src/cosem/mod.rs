@@ -67,6 +67,7 @@ pub mod hdlc_setup;
 pub mod image_transfer;
 pub mod ipv4_setup;
 pub mod ipv6_setup;
+pub mod key_transfer;
 pub mod limiter;
 pub mod local_port_setup;
 pub mod lte_monitoring;

@@ -1,10 +1,10 @@
 //! The state of one simulated meter, and what its objects ask of it.
 
 pub(crate) mod clock;
-pub(crate) mod counters;
 pub(crate) mod events;
 pub(crate) mod number;
 pub(crate) mod rows;
+pub(crate) mod security;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
@@ -13,19 +13,21 @@ use std::sync::Arc;
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
-use dlms::security::{SecurityPolicy, Suite};
+use dlms::security::{KeyEncryptionKey, RustCrypto, SecurityPolicy};
 
 use self::clock::MeterClock;
-use self::counters::Counters;
 use self::events::{EventLog, LogKind, code};
 use self::rows::ProfileState;
+use self::security::{SUITE, Security, Setup};
+use crate::counters::Counters;
 use crate::moment::Moment;
 use crate::objects::{
-    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, SapState, SecurityDescription,
-    SecurityState, Switch, SwitchEvent, SwitchState,
+    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, SapState,
+    SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
 use crate::simulator::consumption::{Consumption, Noise};
 use crate::simulator::model::Model;
+use crate::simulator::state::State;
 
 /// Octets of an LLS password or HLS secret: what the stack's association holds.
 const SECRET_OCTETS: core::ops::RangeInclusive<usize> = 1..=64;
@@ -41,15 +43,6 @@ pub struct MeterIdentity {
     pub logical_device_name: String,
     /// System title.
     pub system_title: SystemTitle,
-}
-
-/// One security setup of one meter.
-#[derive(Debug)]
-struct Setup {
-    number: u8,
-    policy: SecurityPolicy,
-    /// The client heard last.
-    client_title: Option<SystemTitle>,
 }
 
 /// One simulated meter.
@@ -69,22 +62,20 @@ pub struct Meter {
     /// Values that clients wrote, as A-XDR, by slot.
     stored: BTreeMap<usize, Box<[u8]>>,
     profiles: BTreeMap<usize, ProfileState>,
-    setups: Vec<Setup>,
-    /// Of the encryption key, which all setups share.
-    counters: Counters,
+    security: Security,
     secrets: BTreeMap<ClientSap, Box<[u8]>>,
     associated: BTreeMap<ClientSap, u32>,
 }
 
 impl Meter {
-    /// The meter `identity` of `model` with `seed`, at the simulated moment `now` and the wall-clock moment `wall`.
+    /// The meter `identity` of `model` with `seed`, at the simulated moment `now`.
     pub(crate) fn new(
         model: Arc<Model>,
         identity: MeterIdentity,
         neighbours: Arc<[(ServerSap, String)]>,
         seed: u64,
         now: Moment,
-        wall: Moment,
+        security: Security,
     ) -> Self {
         let noise = Noise::new(seed).stream(100);
         let consumption = Consumption::new(&model.installation, seed);
@@ -94,11 +85,6 @@ impl Meter {
         let clock = MeterClock::new(model.clock.clone(), now, now.plus_millis(error_ms), drift_ppm);
         let logs =
             LogKind::ALL.map(|kind| EventLog::new(kind, noise.stream(2), model.log_capacity(kind), installed, now));
-        let setups = model
-            .setups
-            .iter()
-            .map(|setup| Setup { number: setup.number, policy: setup.policy, client_title: None })
-            .collect();
         Self {
             switch: model.switch,
             model,
@@ -109,8 +95,7 @@ impl Meter {
             logs,
             stored: BTreeMap::new(),
             profiles: BTreeMap::new(),
-            setups,
-            counters: Counters::new(wall),
+            security,
             secrets: BTreeMap::new(),
             associated: BTreeMap::new(),
         }
@@ -151,11 +136,17 @@ impl Meter {
     }
 
     fn setup(&self, number: u8) -> Option<&Setup> {
-        self.setups.iter().find(|setup| setup.number == number)
+        self.security.setup(number)
     }
 
-    fn setup_mut(&mut self, number: u8) -> Option<&mut Setup> {
-        self.setups.iter_mut().find(|setup| setup.number == number)
+    /// Keys, counters and failed attempts.
+    pub(crate) const fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// Keys, counters and failed attempts, to be changed.
+    pub(crate) const fn security_mut(&mut self) -> &mut Security {
+        &mut self.security
     }
 
     /// The policy in force in a security setup.
@@ -163,23 +154,22 @@ impl Meter {
         self.setup(setup).map(|setup| setup.policy)
     }
 
-    /// The counters of a security setup's encryption key. A fleet has one such key: were each setup to count for itself,
-    /// two of them would use the same nonces, and what one has taken could be replayed to the other.
-    pub(crate) fn counters(&self, setup: u8) -> Option<&Counters> {
-        self.setup(setup).map(|_| &self.counters)
+    /// The counters of a security setup's encryption key, which all setups share.
+    pub(crate) fn counters(&self, setup: u8) -> Option<&Counters<State>> {
+        self.setup(setup).map(|_| self.security.counters())
     }
 
     /// The next transmit counter of a security setup.
     pub(crate) fn take_counter(&mut self, setup: u8) -> Option<u32> {
         self.setup(setup)?;
-        self.counters.take()
+        self.security.counters_mut().take()
     }
 
     /// A counter of `peer` was verified.
     pub(crate) fn accept_counter(&mut self, setup: u8, peer: SystemTitle, counter: u32) {
-        if let Some(setup) = self.setup_mut(setup) {
+        if let Some(setup) = self.security.setup_mut(setup) {
             setup.client_title = Some(peer);
-            self.counters.accept(peer, counter);
+            self.security.counters_mut().accept(peer, counter);
         }
     }
 
@@ -263,19 +253,29 @@ impl SapState for Meter {
 }
 
 impl SecurityState for Meter {
+    type Crypto = RustCrypto;
+
     fn security(&self, setup: u8) -> Option<SecurityDescription> {
         let setup = self.setup(setup)?;
         Some(SecurityDescription {
             policy: setup.policy,
-            suite: Suite::Suite0,
+            suite: SUITE,
             client_title: setup.client_title,
             server_title: self.identity.system_title,
         })
     }
 
     fn activate(&mut self, setup: u8, policy: SecurityPolicy) -> Result<(), ActionResult> {
-        self.setup_mut(setup).ok_or(ActionResult::ObjectUnavailable)?.policy = policy;
-        Ok(())
+        self.security.activate(setup, policy)
+    }
+
+    fn master_key(&self, setup: u8) -> Option<&KeyEncryptionKey> {
+        self.setup(setup)?;
+        self.security.master()
+    }
+
+    fn replace_keys(&mut self, _: u8, keys: NewKeys) -> Result<(), ActionResult> {
+        self.security.replace(keys)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What several security setups of one meter share.
 
 use super::*;
+use crate::simulator::keys::Keys;
 use crate::simulator::model::ModelSetup;
 
 const PEER: SystemTitle = SystemTitle(*b"TSTCLNT1");
@@ -9,7 +10,7 @@ const PEER: SystemTitle = SystemTitle(*b"TSTCLNT1");
 fn setups_with_one_key_have_one_counter() {
     let mut model = Model::built_in();
     let policy = model.setups[0].policy;
-    model.setups.push(ModelSetup { number: 1, policy });
+    model.setups.push(ModelSetup { number: 1, policy, version: 0 });
     let identity = MeterIdentity {
         server: ServerSap(1),
         serial: String::new(),
@@ -17,7 +18,9 @@ fn setups_with_one_key_have_one_counter() {
         system_title: SystemTitle(*b"TSTMETR1"),
     };
     let now = Moment::from_seconds(1_790_000_000);
-    let mut meter = Meter::new(Arc::new(model), identity, Arc::default(), 1, now, now);
+    let keys = Arc::new(Keys::demonstration());
+    let security = Security::open(keys, &model.setups, None, "1", now).unwrap();
+    let mut meter = Meter::new(Arc::new(model), identity, Arc::default(), 1, now, security);
     assert_ne!(meter.take_counter(0).unwrap(), meter.take_counter(1).unwrap());
     assert_eq!(meter.take_counter(2), None);
     // What one setup has taken is a replay in the other.

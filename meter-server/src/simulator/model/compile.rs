@@ -183,9 +183,12 @@ fn load(places: &Places<'_>, file: &LoadFile) -> Result<Shape, ModelError> {
 fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<ModelSetup>, ModelError> {
     let mut setups: Vec<ModelSetup> = Vec::new();
     for file in files {
-        let SetupFile { number, policy } = file.get_ref();
+        let SetupFile { number, version, policy } = file.get_ref();
         if setups.iter().any(|setup| setup.number == *number) {
             return Err(places.error(file.span(), format!("security setup {number} is described twice")));
+        }
+        if *version > 1 {
+            return Err(places.error(file.span(), format!("class 64 has versions 0 and 1, not {version}")));
         }
         let protection = match policy {
             PolicyFile::None => Protection::NONE,
@@ -193,7 +196,7 @@ fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<Model
             PolicyFile::Encrypted => Protection::ENCRYPTED,
             PolicyFile::AuthenticatedEncrypted => Protection::AUTHENTICATED_ENCRYPTED,
         };
-        setups.push(ModelSetup { number: *number, policy: SecurityPolicy::both(protection) });
+        setups.push(ModelSetup { number: *number, policy: SecurityPolicy::both(protection), version: *version });
     }
     Ok(setups)
 }
@@ -221,7 +224,11 @@ fn associations(
         let mechanism = match file.mechanism {
             MechanismFile::None => Mechanism::Lowest,
             MechanismFile::Lls => Mechanism::Lls,
+            MechanismFile::Hls2 => Mechanism::Hls2,
+            MechanismFile::HlsMd5 => Mechanism::Md5,
+            MechanismFile::HlsSha1 => Mechanism::Sha1,
             MechanismFile::HlsGmac => Mechanism::Gmac,
+            MechanismFile::HlsSha256 => Mechanism::Sha256,
         };
         match file.security_setup {
             Some(number) if !setups.iter().any(|setup| setup.number == number) => {

@@ -56,6 +56,8 @@ pub(crate) struct ModelAssociation {
 pub(crate) struct ModelSetup {
     pub(crate) number: u8,
     pub(crate) policy: SecurityPolicy,
+    /// Version of the class.
+    pub(crate) version: u8,
 }
 
 /// A kind of meter: its objects, access rights, clock and installation. Shared by all meters made from it.

@@ -186,10 +186,10 @@ impl<'a> Builder<'a> {
             17 => Box::new(SapAssignment { instance }),
             64 => {
                 let number = instance.0[4];
-                if !self.setups.iter().any(|setup| setup.number == number) {
+                let Some(setup) = self.setups.iter().find(|setup| setup.number == number) else {
                     return Err(here(&format!("there is no security setup {number}, which value group E names")));
-                }
-                Box::new(SecuritySetup { instance })
+                };
+                Box::new(SecuritySetup { instance, version: setup.version })
             }
             70 => {
                 let mode = file.control_mode.ok_or_else(|| here("class 70 needs control-mode"))?;

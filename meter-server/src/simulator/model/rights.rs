@@ -13,8 +13,8 @@ const NUMBER_MAX: u8 = 31;
 /// Rights of one client on the attributes and methods of an object.
 ///
 /// Written as items of numbers (`2`, `3-5`, `2,4`, `all`; methods with `m` in front), a colon and letters: `R` read,
-/// `W` write, `X` execute, and behind them `a` or `e` when a request must be authenticated or encrypted. Attribute 1
-/// is readable as soon as anything is allowed.
+/// `W` write, `X` execute, and behind them `a`, `e` or `s` when a request must be authenticated, encrypted or signed;
+/// behind a `/` the same for the response: `Rae/ae`. Attribute 1 is readable as soon as anything is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RightsList {
     attributes: Vec<AttributeAccess>,
@@ -34,7 +34,7 @@ pub(crate) enum RightsError {
     Form(String),
     #[error("`{0}` is not a number from 1 to {NUMBER_MAX}, a range, a list of them, or `all`")]
     Numbers(String),
-    #[error("`{0}` is not made of R and W (attributes) or X (methods), with a and e behind")]
+    #[error("`{0}` is not made of R and W (attributes) or X (methods), with a, e and s behind")]
     Letters(String),
 }
 
@@ -45,16 +45,17 @@ impl FromStr for RightsList {
         let mut rights = Self::default();
         for item in text.split_whitespace() {
             let (numbers, letters) = item.split_once(':').ok_or_else(|| RightsError::Form(item.to_owned()))?;
-            let (access, protection) =
-                split_letters(letters).ok_or_else(|| RightsError::Letters(letters.to_owned()))?;
             let wrong_letters = || RightsError::Letters(letters.to_owned());
+            let (letters_of_request, of_response) = letters.split_once('/').unwrap_or((letters, ""));
+            let (access, protection) = split_letters(letters_of_request).ok_or_else(wrong_letters)?;
+            let response = demands(of_response).ok_or_else(wrong_letters)?;
             // `m1,m2` and `m1,2` both name methods.
             if let Some(methods) = numbers.strip_prefix('m') {
                 if access != "X" {
                     return Err(wrong_letters());
                 }
                 for number in parse_numbers(&methods.replace('m', ""))? {
-                    put(&mut rights.methods, number, MethodAccess::INVOKE.requiring(protection));
+                    put(&mut rights.methods, number, MethodAccess::INVOKE.requiring(protection).responding(response));
                 }
             } else {
                 let access = match access {
@@ -64,7 +65,7 @@ impl FromStr for RightsList {
                     _ => return Err(wrong_letters()),
                 };
                 for number in parse_numbers(numbers)? {
-                    put(&mut rights.attributes, number, access.requiring(protection));
+                    put(&mut rights.attributes, number, access.requiring(protection).responding(response));
                 }
             }
         }
@@ -79,15 +80,21 @@ impl FromStr for RightsList {
 fn split_letters(letters: &str) -> Option<(&str, Protection)> {
     let end = letters.find(|letter: char| letter.is_ascii_lowercase()).unwrap_or(letters.len());
     let (access, demands) = letters.split_at_checked(end)?;
+    Some((access, self::demands(demands)?))
+}
+
+/// What `ae` demands.
+fn demands(letters: &str) -> Option<Protection> {
     let mut protection = Protection::NONE;
-    for demand in demands.chars() {
+    for demand in letters.chars() {
         match demand {
             'a' => protection.authenticated = true,
             'e' => protection.encrypted = true,
+            's' => protection.signed = true,
             _ => return None,
         }
     }
-    Some((access, protection))
+    Some(protection)
 }
 
 fn parse_numbers(text: &str) -> Result<Vec<u8>, RightsError> {
@@ -127,6 +134,11 @@ mod tests {
         assert!(rights.attribute(3).writable() && !rights.attribute(2).writable());
         assert_eq!(rights.attribute(3).required(), Protection::AUTHENTICATED_ENCRYPTED);
         assert_eq!([1, 2, 3, 4].map(|id| rights.method(id).mode()), [1, 2, 1, 0]);
+        let list: RightsList = "2:R/a 3:RWas/aes m1:X/e".parse().unwrap();
+        let rights = list.as_rights();
+        assert_eq!([2, 3].map(|id| rights.attribute(id).response().bits()), [1, 7]);
+        assert_eq!((rights.attribute(3).required().bits(), rights.attribute(2).required().bits()), (5, 0));
+        assert_eq!((rights.method(1).response(), rights.method(1).mode()), (Protection::ENCRYPTED, 1));
         assert!("all:R".parse::<RightsList>().unwrap().as_rights().attribute(9).readable());
         assert!(!"".parse::<RightsList>().unwrap().as_rights().any());
     }

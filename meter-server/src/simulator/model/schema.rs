@@ -129,6 +129,9 @@ pub(super) struct LoadFile {
 pub(super) struct SetupFile {
     /// Value group E of the security setup object.
     pub(super) number: u8,
+    /// Version of the class, 0 unless said otherwise: how the policy is written.
+    #[serde(default)]
+    pub(super) version: u8,
     pub(super) policy: PolicyFile,
 }
 
@@ -169,7 +172,11 @@ pub(super) enum ReferencingFile {
 pub(super) enum MechanismFile {
     None,
     Lls,
+    Hls2,
+    HlsMd5,
+    HlsSha1,
     HlsGmac,
+    HlsSha256,
 }
 
 /// An object or a family of objects. Which keys it needs depends on its class.

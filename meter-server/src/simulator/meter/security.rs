@@ -1,0 +1,319 @@
+//! Keys, counters, policies and failed attempts of one simulated meter, and what of them outlives a restart.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use dlms::apdu::ActionResult;
+use dlms::association::server::FailedAttempts;
+use dlms::id::{ClientSap, SystemTitle};
+use dlms::security::{KeyEncryptionKey, RustCrypto, SecurityPolicy, Suite, TransferredKey, unwrap_key, wrap_key};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::counters::Counters;
+use crate::journal::{Found, Journal, OVERHEAD};
+use crate::moment::Moment;
+use crate::objects::NewKeys;
+use crate::simulator::keys::Keys;
+use crate::simulator::model::ModelSetup;
+use crate::simulator::state::State;
+
+/// The suite of all simulated meters.
+pub(crate) const SUITE: Suite = Suite::Suite0;
+/// 2026-01-01 00:00 UTC in seconds.
+const EPOCH_SECONDS: i64 = 1_767_225_600;
+/// Values set aside for each second of the wall clock; 32 bits last for eight years of them.
+const PER_SECOND: i64 = 16;
+/// Octets of the longest record.
+const RECORD_OCTETS: usize = 4_096;
+
+/// What a meter kept cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum StateError {
+    #[error("both copies are broken")]
+    Lost,
+    #[error("the record cannot be read: {0}")]
+    Record(#[from] serde_json::Error),
+    #[error("keys that were transferred are wrapped under another master key")]
+    Keys,
+}
+
+/// One security setup of one meter.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) number: u8,
+    pub(super) policy: SecurityPolicy,
+    /// The client heard last.
+    pub(super) client_title: Option<SystemTitle>,
+}
+
+/// What is kept of a meter's security besides its counters. Keys are wrapped under the fleet's master key, which is not
+/// kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    /// Policy of each setup, as the bits of version 1.
+    policies: BTreeMap<u8, u8>,
+    /// How often the unicast and the broadcast key were replaced.
+    unicast_generation: u32,
+    broadcast_generation: u32,
+    keys: BTreeMap<WrappedFor, String>,
+    failed_attempts: BTreeMap<u16, u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrappedFor {
+    Unicast,
+    Broadcast,
+    Authentication,
+    Master,
+}
+
+/// Security of one meter. All its setups share its keys, and therefore its counters: were each setup to count for
+/// itself, two of them would use the same nonces, and what one has taken could be replayed to the other.
+#[derive(Debug)]
+pub(crate) struct Security {
+    fleet: Arc<Keys>,
+    /// Keys that were transferred; the fleet's hold where there is none.
+    own: NewKeys,
+    /// The master key among them.
+    master: Option<KeyEncryptionKey>,
+    /// Keys that will be in force once the response to their transfer is made.
+    coming: Option<NewKeys>,
+    unicast_generation: u32,
+    broadcast_generation: u32,
+    /// Changes with any key.
+    generation: u32,
+    pub(super) setups: Vec<Setup>,
+    counters: Counters<State>,
+    broadcast_counters: Counters<State>,
+    failed: BTreeMap<ClientSap, FailedAttempts>,
+    journal: Journal<State>,
+}
+
+impl Security {
+    /// What the meter with this serial number remembers in `folder`, or how it begins.
+    ///
+    /// A simulator without a folder remembers nothing, yet must never use a counter twice with the same key. So the
+    /// transmit counter starts from the wall clock, which goes on while the simulator is down; as long as a meter
+    /// sends no more than 16 APDUs a second on the average, a restart starts above what was used. Floors start at zero: a
+    /// simulator that forgets accepts what its predecessor would have called a replay.
+    pub(crate) fn open(
+        fleet: Arc<Keys>,
+        setups: &[ModelSetup],
+        folder: Option<&Path>,
+        serial: &str,
+        wall: Moment,
+    ) -> Result<Self, StateError> {
+        let mut room = vec![0; RECORD_OCTETS + OVERHEAD];
+        let (journal, found) = Journal::open(State::new(folder, serial, "security"), &mut room);
+        let record = match found {
+            Found::Nothing => Record::default(),
+            Found::Record(length) => serde_json::from_slice(room.get(..length).unwrap_or_default())?,
+            Found::Lost => return Err(StateError::Lost),
+        };
+        let mut own = NewKeys::default();
+        for (purpose, wrapped) in &record.keys {
+            let wrapped = hex::decode(wrapped).map_err(|_| StateError::Keys)?;
+            let master = fleet.master.as_ref().ok_or(StateError::Keys)?;
+            let key = unwrap_key::<RustCrypto>(SUITE, master, &wrapped).map_err(|_| StateError::Keys)?;
+            *place(&mut own, *purpose) = Some(key);
+        }
+        let setups = setups.iter().map(|setup| Setup {
+            number: setup.number,
+            policy: record
+                .policies
+                .get(&setup.number)
+                .and_then(|bits| SecurityPolicy::from_v1(*bits))
+                .unwrap_or(setup.policy),
+            client_title: None,
+        });
+        let counters = |record: &str, generation: u32| {
+            // A key that was transferred was never used before.
+            let first = if generation == 0 { first_counter(wall) } else { 0 };
+            Counters::open(State::new(folder, serial, record), generation, first).map_err(|_| StateError::Lost)
+        };
+        // Time without power does not count: a lockout begins anew with the simulator.
+        let last = dlms::Instant::from_millis(0);
+        let failed = record
+            .failed_attempts
+            .iter()
+            .map(|(client, count)| (ClientSap(*client), FailedAttempts { count: *count, last }));
+        Ok(Self {
+            master: own.master.as_ref().and_then(as_master),
+            own,
+            coming: None,
+            unicast_generation: record.unicast_generation,
+            broadcast_generation: record.broadcast_generation,
+            generation: 0,
+            setups: setups.collect(),
+            counters: counters("counters", record.unicast_generation)?,
+            broadcast_counters: counters("broadcast-counters", record.broadcast_generation)?,
+            failed: failed.collect(),
+            fleet,
+            journal,
+        })
+    }
+
+    pub(crate) fn encryption(&self) -> &[u8] {
+        self.own.unicast.as_ref().map_or(self.fleet.encryption.as_bytes(), TransferredKey::as_bytes)
+    }
+
+    pub(crate) fn authentication(&self) -> &[u8] {
+        self.own.authentication.as_ref().map_or(self.fleet.authentication.as_bytes(), TransferredKey::as_bytes)
+    }
+
+    pub(crate) fn broadcast(&self) -> Option<&[u8]> {
+        let fleet = self.fleet.broadcast.as_ref().map(|key| key.as_bytes());
+        self.own.broadcast.as_ref().map(TransferredKey::as_bytes).or(fleet)
+    }
+
+    pub(crate) fn master(&self) -> Option<&KeyEncryptionKey> {
+        self.master.as_ref().or(self.fleet.master.as_ref())
+    }
+
+    pub(super) fn setup(&self, number: u8) -> Option<&Setup> {
+        self.setups.iter().find(|setup| setup.number == number)
+    }
+
+    pub(super) fn setup_mut(&mut self, number: u8) -> Option<&mut Setup> {
+        self.setups.iter_mut().find(|setup| setup.number == number)
+    }
+
+    /// The counters of the unicast key.
+    pub(crate) const fn counters(&self) -> &Counters<State> {
+        &self.counters
+    }
+
+    pub(crate) const fn counters_mut(&mut self) -> &mut Counters<State> {
+        &mut self.counters
+    }
+
+    pub(crate) const fn broadcast_counters(&self) -> &Counters<State> {
+        &self.broadcast_counters
+    }
+
+    pub(crate) const fn broadcast_counters_mut(&mut self) -> &mut Counters<State> {
+        &mut self.broadcast_counters
+    }
+
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    pub(crate) fn failed_attempts(&self, client: ClientSap) -> FailedAttempts {
+        self.failed.get(&client).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_failed_attempts(&mut self, client: ClientSap, attempts: FailedAttempts) {
+        if attempts.count == 0 {
+            self.failed.remove(&client);
+        } else {
+            self.failed.insert(client, attempts);
+        }
+        let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
+        self.keep(unicast, broadcast);
+    }
+
+    /// Puts a policy in force, if it can be kept.
+    pub(super) fn activate(&mut self, number: u8, policy: SecurityPolicy) -> Result<(), ActionResult> {
+        let setup = self.setup_mut(number).ok_or(ActionResult::ObjectUnavailable)?;
+        let before = std::mem::replace(&mut setup.policy, policy);
+        let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
+        if self.keep(unicast, broadcast) {
+            return Ok(());
+        }
+        if let Some(setup) = self.setup_mut(number) {
+            setup.policy = before;
+        }
+        Err(ActionResult::OtherReason)
+    }
+
+    /// Keeps new keys; they are put in force by [`answered`](Self::answered).
+    pub(super) fn replace(&mut self, keys: NewKeys) -> Result<(), ActionResult> {
+        let unicast = self.unicast_generation.saturating_add(u32::from(keys.unicast.is_some()));
+        let broadcast = self.broadcast_generation.saturating_add(u32::from(keys.broadcast.is_some()));
+        self.coming = Some(keys);
+        if self.keep(unicast, broadcast) {
+            return Ok(());
+        }
+        self.coming = None;
+        Err(ActionResult::OtherReason)
+    }
+
+    /// Puts keys in force that came with the request which is answered now; those that are kept already if power fails
+    /// here.
+    pub(crate) fn answered(&mut self) {
+        let Some(coming) = self.coming.take() else { return };
+        self.generation = self.generation.wrapping_add(1);
+        let NewKeys { unicast, broadcast, authentication, master } = coming;
+        if unicast.is_some() {
+            self.unicast_generation = self.unicast_generation.saturating_add(1);
+            self.counters.restart(self.unicast_generation);
+            self.own.unicast = unicast;
+        }
+        if broadcast.is_some() {
+            self.broadcast_generation = self.broadcast_generation.saturating_add(1);
+            self.broadcast_counters.restart(self.broadcast_generation);
+            self.own.broadcast = broadcast;
+        }
+        if authentication.is_some() {
+            self.own.authentication = authentication;
+        }
+        if master.is_some() {
+            self.master = master.as_ref().and_then(as_master);
+            self.own.master = master;
+        }
+    }
+
+    /// Keeps policies, keys and failed attempts.
+    fn keep(&mut self, unicast_generation: u32, broadcast_generation: u32) -> bool {
+        let mut record = Record {
+            policies: self.setups.iter().map(|setup| (setup.number, setup.policy.to_v1())).collect(),
+            unicast_generation,
+            broadcast_generation,
+            keys: BTreeMap::new(),
+            failed_attempts: self.failed.iter().map(|(client, attempts)| (client.0, attempts.count)).collect(),
+        };
+        for purpose in [WrappedFor::Unicast, WrappedFor::Broadcast, WrappedFor::Authentication, WrappedFor::Master] {
+            let coming = self.coming.as_ref().and_then(|keys| key(keys, purpose));
+            let Some(key) = coming.or(key(&self.own, purpose)) else { continue };
+            let Some(master) = &self.fleet.master else { return false };
+            let Ok(wrapped) = wrap_key::<RustCrypto>(SUITE, master, key.as_bytes()) else { return false };
+            record.keys.insert(purpose, hex::encode(wrapped.as_bytes()));
+        }
+        let Ok(json) = serde_json::to_vec(&record) else { return false };
+        let mut room = vec![0; json.len() + OVERHEAD];
+        room[Journal::<State>::HEAD..Journal::<State>::HEAD + json.len()].copy_from_slice(&json);
+        json.len() <= RECORD_OCTETS && self.journal.keep(&mut room, json.len())
+    }
+}
+
+fn as_master(key: &TransferredKey) -> Option<KeyEncryptionKey> {
+    KeyEncryptionKey::from_slice(SUITE, key.as_bytes()).ok()
+}
+
+const fn key(keys: &NewKeys, purpose: WrappedFor) -> Option<&TransferredKey> {
+    match purpose {
+        WrappedFor::Unicast => keys.unicast.as_ref(),
+        WrappedFor::Broadcast => keys.broadcast.as_ref(),
+        WrappedFor::Authentication => keys.authentication.as_ref(),
+        WrappedFor::Master => keys.master.as_ref(),
+    }
+}
+
+const fn place(keys: &mut NewKeys, purpose: WrappedFor) -> &mut Option<TransferredKey> {
+    match purpose {
+        WrappedFor::Unicast => &mut keys.unicast,
+        WrappedFor::Broadcast => &mut keys.broadcast,
+        WrappedFor::Authentication => &mut keys.authentication,
+        WrappedFor::Master => &mut keys.master,
+    }
+}
+
+/// The first transmit counter of a simulator that starts at the wall-clock moment `now` and remembers none.
+fn first_counter(now: Moment) -> u32 {
+    let start = now.as_seconds().saturating_sub(EPOCH_SECONDS).max(0).saturating_mul(PER_SECOND);
+    u32::try_from(start).unwrap_or(u32::MAX)
+}
