@@ -34,7 +34,7 @@ type WrapperServer = wrapper::server::Wrapper<Vec<u8>>;
 /// A client and a whole line of a meter.
 struct Line<L, S> {
     client: client::Connection<L, RustCrypto, Counting, Vec<u8>>,
-    server: server::Connection<S, RustCrypto, Vec<u8>, 2>,
+    server: server::Connection<S, RustCrypto, Vec<u8>, 2, server::Outbox<Vec<u8>>>,
     meter: Meter,
     random: Counting,
     now: Instant,
@@ -502,4 +502,29 @@ fn long_notifications_go_out_in_blocks_and_are_joined() {
         line.client.get(AttributeRequest::whole(REGISTER), line.now).unwrap();
         assert_eq!(line.drive(), [Seen::Value(913)]);
     }
+}
+
+/// On a line of frames a client that has set up no link is reached once its address is known.
+#[test]
+fn over_hdlc_a_client_without_a_link_is_notified_in_unnumbered_frames() {
+    let (config, now) = (reader(PASSWORD), Instant::from_millis(0));
+    let push = to(&config, PushProtection::Keys(Envelope::GeneralGlobal));
+    let session = hdlc::server::Session::new(hdlc::server::Config::default(), vec![0; 512], vec![0; 512]);
+    let station = hdlc::server::Station::new(vec![0; 512], 1_000, vec![session], |_: ClientSap, _: hdlc::Address| true);
+    let served: server::Connection<_, RustCrypto, _, 1> =
+        server::Connection::new(station, || vec![0; 512], vec![0; 512]);
+    let (mut served, mut meter) = (served.with_outbox(vec![0; 256]), Meter::default());
+    served.notify(&data(1), push, now, &mut meter).unwrap();
+    assert!(meter.audit.iter().any(|line| line.contains("NotificationLost")), "nobody knows its address");
+    let addresses = (hdlc::Address::client(config.client.0), hdlc::Address::new(1, 0, hdlc::Width::One));
+    assert_eq!(served.link_mut().bind(addresses.0.unwrap(), addresses.1.unwrap()), Some(0));
+    served.notify(&data(2), push, now, &mut meter).unwrap();
+    let mut frame = [0; 512];
+    let length = served.poll_transmit(&mut frame).unwrap();
+    let mut listener = hdlc::Listener::new(vec![0; 512], vec![0; 512], 1_000, false);
+    assert_eq!(listener.handle_input(&frame[..length], now), length);
+    assert_eq!(listener.poll_event().map(|push| push.destination), addresses.0);
+    let mut receiver = receiver(&PUSH_KEY);
+    let received = receiver.open(listener.apdu(), None).unwrap();
+    assert_eq!(encoded(&received.apdu), encoded(&data(2)));
 }

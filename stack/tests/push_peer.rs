@@ -44,8 +44,8 @@ fn our_pushes_open_at_its_listener() {
     let now = Instant::from_millis(0);
     let mut meter = Meter::default();
     let link = Wrapper::new(vec![0; 256], vec![0; 256], 1_000);
-    let mut line: server::Connection<_, RustCrypto, _, 1> =
-        server::Connection::new(link, || vec![0; 256], vec![0; 512]).with_outbox(vec![0; 256]);
+    let line: server::Connection<_, RustCrypto, _, 1> = server::Connection::new(link, || vec![0; 256], vec![0; 512]);
+    let mut line = line.with_outbox(vec![0; 256]);
     let title = SystemTitle::new(SERVER_TITLE.0);
     let ring = || KeyRing::new(PUSH_KEY, GAK);
     let lookup = SingleMeterKeys::new(title, ring());

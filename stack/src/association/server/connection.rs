@@ -2,7 +2,7 @@
 
 use super::association::Association;
 use super::device::Device;
-use super::outbox::Outbox;
+use super::outbox::Queue;
 use crate::Instant;
 use crate::apdu::tag;
 use crate::id::{ClientSap, ServerSap};
@@ -111,19 +111,21 @@ pub enum ServerLinkEvent {
 /// [`poll_transmit`](Self::poll_transmit) yields, in turn until all are taken, call [`handle_timeout`](Self::handle_timeout) when
 /// [`poll_timeout`](Self::poll_timeout) says so, and [`close`](Self::close) when the line is gone. The device is
 /// lent for the time of each call.
+///
+/// `Q` is where notifications wait; see [`with_outbox`](Self::with_outbox).
 #[derive(Debug)]
-pub struct Connection<L, C: Crypto, B, const N: usize> {
+pub struct Connection<L, C: Crypto, B, const N: usize, Q = ()> {
     pub(super) link: L,
     pub(super) associations: [Association<C, B>; N],
     /// The association that was used last stands at its number's place; the lowest is replaced first.
-    used: [u32; N],
-    clock: u32,
+    pub(super) used: [u32; N],
+    pub(super) clock: u32,
     /// When an exchange of blocks is given up, in the place of its association.
-    deadlines: [Option<Instant>; N],
+    pub(super) deadlines: [Option<Instant>; N],
     pub(super) out: B,
     pub(super) failed: Option<LinkError>,
     /// Notifications that wait.
-    pub(super) outbox: Option<Outbox<B>>,
+    pub(super) outbox: Q,
     /// Octets of an APDU may still be on their way.
     pub(super) sending: bool,
     /// The link takes no notification before the client has sent something.
@@ -145,11 +147,18 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
             deadlines: [None; N],
             out,
             failed: None,
-            outbox: None,
+            outbox: (),
             sending: false,
             blocked: false,
             now: Instant::from_millis(0),
         }
+    }
+}
+
+impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<L, C, B, N, Q> {
+    /// The link, for what only it knows of: HDLC addresses of clients that are to be notified without a link.
+    pub const fn link_mut(&mut self) -> &mut L {
+        &mut self.link
     }
 
     /// Octets of the line. Returns how many were taken: fewer than all when a response is to be sent first; hand

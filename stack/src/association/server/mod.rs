@@ -31,5 +31,5 @@ pub use guard::{AUDIT_WINDOW_MS, AUDITED_FAILURES_MAX, REFUSALS_MAX};
 pub use lockout::FailedAttempts;
 pub use member::Member;
 pub use notify::NotifyError;
-pub use outbox::{Confirmation, PushProtection, PushTo};
+pub use outbox::{Confirmation, Outbox, PushProtection, PushTo, Queue};
 pub use route::{Routed, Routing};

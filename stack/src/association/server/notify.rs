@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::association::{Association, State};
 use super::connection::{Connection, ServerLink};
 use super::device::{AuditEvent, Device, SecurityConfig};
-use super::outbox::{Due, Outbox, PushProtection, PushTo};
+use super::outbox::{Due, Outbox, PushProtection, PushTo, Queue};
 use crate::Instant;
 use crate::apdu::{Apdu, DataNotificationConfirm, GeneralBlockTransfer, LongInvokeIdAndPriority};
 use crate::association::UnconfirmedBlocks;
@@ -41,11 +41,14 @@ pub enum NotifyError {
 impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N> {
     /// Gives the connection a queue for notifications; `storage` holds the plain APDUs of all that wait.
     #[must_use]
-    pub fn with_outbox(mut self, storage: B) -> Self {
-        self.outbox = Some(Outbox::new(storage));
-        self
+    pub fn with_outbox<S: Storage>(self, storage: S) -> Connection<L, C, B, N, Outbox<S>> {
+        let Self { link, associations, used, clock, deadlines, out, failed, outbox: (), sending, blocked, now } = self;
+        let outbox = Outbox::new(storage);
+        Connection { link, associations, used, clock, deadlines, out, failed, outbox, sending, blocked, now }
     }
+}
 
+impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<L, C, B, N, Q> {
     /// Queues a notification: sent as soon as the link is free, between two answers and never within one. What became
     /// of it is told by [`Device::audit`]. One that asks for a confirmation is sent again with the same long invoke-id,
     /// and a fresh invocation counter, until it is confirmed or its attempts are used up.
@@ -67,7 +70,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         if awaits.is_some() != to.confirmation.is_some() {
             return Err(NotifyError::Confirmation);
         }
-        let outbox = self.outbox.as_mut().ok_or(NotifyError::NoOutbox)?;
+        let outbox = self.outbox.get_mut().ok_or(NotifyError::NoOutbox)?;
         outbox.push(to, awaits, |out| notification.encode(out)).map_err(|_| NotifyError::Full)?;
         self.flush(now, device);
         Ok(())
@@ -75,7 +78,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
 
     /// When a notification has to be sent or given up; `now` is the last moment this machine heard of.
     pub(super) fn notification_due(&self) -> Option<Instant> {
-        if self.sending || self.blocked { None } else { self.outbox.as_ref()?.poll_timeout(self.now) }
+        if self.sending || self.blocked { None } else { self.outbox.get()?.poll_timeout(self.now) }
     }
 
     /// Sends what is due, as far as the link takes it.
@@ -86,7 +89,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
             if self.send_block(now) {
                 continue;
             }
-            let Some(outbox) = &mut self.outbox else { return };
+            let Some(outbox) = self.outbox.get_mut() else { return };
             match outbox.due(now) {
                 None => return,
                 Some(Due::GivenUp(index)) => {
@@ -102,12 +105,12 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
                         let apdu = self.out.as_ref().get(place).unwrap_or_default();
                         if entry.to.max_pdu != 0 && apdu.len() > usize::from(entry.to.max_pdu) {
                             let kept =
-                                self.outbox.as_mut().is_some_and(|outbox| outbox.start_cut(index, apdu, protection));
+                                self.outbox.get_mut().is_some_and(|outbox| outbox.start_cut(index, apdu, protection));
                             return if kept { Ok(None) } else { Err(NotSent::NoRoom) };
                         }
                         self.link.notify(client, server, apdu, now).map(|()| Some(protection)).map_err(NotSent::Link)
                     });
-                    let Some(outbox) = &mut self.outbox else { return };
+                    let Some(outbox) = self.outbox.get_mut() else { return };
                     let sent = match sent {
                         // It leaves in blocks, from now on.
                         Ok(None) => continue,
@@ -136,8 +139,8 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
 
     /// Sends the next block of the notification that is going out in blocks; whether there is one.
     fn send_block(&mut self, now: Instant) -> bool {
-        let Some((cut, apdu)) = self.outbox.as_ref().and_then(Outbox::cut) else { return false };
-        let Some(entry) = self.outbox.as_ref().and_then(|outbox| outbox.entry(cut.index)) else { return false };
+        let Some((cut, apdu)) = self.outbox.get().and_then(Outbox::cut) else { return false };
+        let Some(entry) = self.outbox.get().and_then(|outbox| outbox.entry(cut.index)) else { return false };
         let mut blocks = UnconfirmedBlocks::new(apdu, usize::from(entry.to.max_pdu));
         let mut length = None;
         for _ in 0..=cut.blocks {
@@ -151,7 +154,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         let block = self.out.as_ref().get(..length).unwrap_or_default();
         let last = GeneralBlockTransfer::decode(block).is_ok_and(|block| block.control.is_last());
         let sent = self.link.notify(entry.to.client, entry.to.server, block, now);
-        let Some(outbox) = &mut self.outbox else { return true };
+        let Some(outbox) = self.outbox.get_mut() else { return true };
         match sent {
             Ok(()) => {
                 self.sending = true;
@@ -177,7 +180,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         to: PushTo,
         device: &mut D,
     ) -> Result<(Range<usize>, Protection), NotSent> {
-        let apdu = self.outbox.as_ref().map(|outbox| outbox.apdu(index)).unwrap_or_default();
+        let apdu = self.outbox.get().map(|outbox| outbox.apdu(index)).unwrap_or_default();
         let plain = HEADROOM..HEADROOM.saturating_add(apdu.len());
         let room = self.out.as_mut().get_mut(plain.clone()).ok_or(SecurityError::BufferTooSmall)?;
         room.copy_from_slice(apdu);
@@ -212,7 +215,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         (invoke, protection): (LongInvokeIdAndPriority, Protection),
         device: &mut D,
     ) {
-        let Some(outbox) = &mut self.outbox else { return };
+        let Some(outbox) = self.outbox.get_mut() else { return };
         if outbox.confirm(client, server, invoke, protection).is_some() {
             device.audit(AuditEvent::NotificationConfirmed { client, server, invoke });
         }
@@ -225,7 +228,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
         server: ServerSap,
         device: &mut D,
     ) -> bool {
-        if self.outbox.is_none() {
+        if self.outbox.get().is_none() {
             return false;
         }
         let apdu = self.link.apdu();

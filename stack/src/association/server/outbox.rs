@@ -68,9 +68,52 @@ pub(super) struct Entry {
     protection: Protection,
 }
 
-/// A bounded queue: at most [`ENTRIES`] notifications whose plain APDUs fit into the storage together.
+/// Where a [`Connection`](super::Connection) keeps notifications: nowhere, which is `()` and takes no memory, or in an
+/// [`Outbox`].
+pub trait Queue: sealed::Sealed {
+    /// What holds the notifications.
+    type Storage: Storage;
+
+    /// The queue, if there is one.
+    fn get(&self) -> Option<&Outbox<Self::Storage>>;
+
+    /// The queue, if there is one, to be changed.
+    fn get_mut(&mut self) -> Option<&mut Outbox<Self::Storage>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<B> Sealed for super::Outbox<B> {}
+}
+
+impl Queue for () {
+    type Storage = [u8; 0];
+
+    fn get(&self) -> Option<&Outbox<[u8; 0]>> {
+        None
+    }
+
+    fn get_mut(&mut self) -> Option<&mut Outbox<[u8; 0]>> {
+        None
+    }
+}
+
+impl<B: Storage> Queue for Outbox<B> {
+    type Storage = B;
+
+    fn get(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn get_mut(&mut self) -> Option<&mut Self> {
+        Some(self)
+    }
+}
+
+/// A bounded queue of notifications: eight of them at most, whose plain APDUs fit into the storage together.
 #[derive(Debug)]
-pub(super) struct Outbox<B> {
+pub struct Outbox<B> {
     entries: [Option<Entry>; ENTRIES],
     storage: B,
     used: usize,

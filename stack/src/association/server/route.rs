@@ -3,6 +3,7 @@
 use super::answer::SERVICE_NOT_ALLOWED;
 use super::connection::{Connection, ServerLink};
 use super::device::Device;
+use super::outbox::Queue;
 use crate::Instant;
 use crate::apdu::Gateway;
 use crate::axdr::Writer;
@@ -37,7 +38,7 @@ pub enum Routing {
     Taken,
 }
 
-impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N> {
+impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<L, C, B, N, Q> {
     /// Sends what a device behind this server answered, or says of its own accord, to a client.
     ///
     /// # Errors
