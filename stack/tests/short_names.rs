@@ -6,6 +6,7 @@ use dlms::apdu::*;
 use dlms::association::client::{self, Config, ConnectionError, RequestError};
 use dlms::axdr::{Data, Value};
 use dlms::id::{ClientSap, ServerSap, ShortName};
+use dlms::security::Protection;
 use hex_literal::hex;
 use pair::*;
 
@@ -246,7 +247,7 @@ fn the_referencing_that_is_not_offered_is_refused() {
 }
 
 #[test]
-fn passes_3_and_4_travel_as_read_and_are_accepted_as_write() {
+fn passes_3_and_4_travel_as_read() {
     let mut pair = Pair::associated(ciphered(), Meter::default());
     assert_eq!(pair.client.negotiated().unwrap().conformance, client::SHORT_NAME_CONFORMANCE);
     // AARQ, AARE, then glo-read-request and glo-read-response.
@@ -305,5 +306,39 @@ fn any_flipped_bit_of_a_protected_answer_fails_the_read() {
         pair.client.read(&[named(REGISTER_VALUE)], pair.now).unwrap();
         let happened = pair.drive();
         assert!(matches!(happened[..], [Happened::Failed(RequestError::Security(_))]), "{bit}: {happened:?}");
+    }
+}
+
+/// One client (gurux-dlms 1.0.203) writes the method's name in pass 3, and takes a ReadResponse for pass 4.
+#[test]
+fn pass_3_is_accepted_as_a_write_too() {
+    for right in [true, false] {
+        let meter = Meter { policy: Some(Protection::NONE), ..Meter::default() };
+        let mut config = ciphered();
+        config.security.as_mut().unwrap().protection = Protection::NONE;
+        let mut pair = Pair::new(config, meter);
+        pair.client.associate(pair.now).unwrap();
+        assert!(pair.client.poll_event().is_none());
+        let mut wpdu = [0; 256];
+        let length = pair.client.poll_transmit(&mut wpdu).unwrap();
+        let accepted = pair.answer(&wpdu[8..length].to_vec());
+        pair.receive(&accepted);
+        assert!(pair.client.poll_event().is_none());
+        let length = pair.client.poll_transmit(&mut wpdu).unwrap();
+        let pass_3 = &wpdu[8..length];
+        assert_eq!(pass_3[..7], hex!("0501 04 FA58 01 09"));
+        let mut written = hex!("0601 02 FA58 01").to_vec();
+        written.extend_from_slice(&pass_3[6..]);
+        if !right {
+            *written.last_mut().unwrap() ^= 1;
+            assert_eq!(pair.answer(&written), hex!("0D01 01 03"));
+            continue;
+        }
+        let pass_4 = pair.answer(&written);
+        assert_eq!(pass_4[..5], hex!("0C01 00 09 11"));
+        pair.receive(&pass_4);
+        assert_eq!(pair.drive(), [Happened::Associated]);
+        pair.client.read(&[named(REGISTER_VALUE)], pair.now).unwrap();
+        assert_eq!(pair.drive(), [number(913)]);
     }
 }

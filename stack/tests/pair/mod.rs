@@ -461,6 +461,17 @@ impl Pair {
         panic!("no end: {happened:?}, {:02X?}", &self.seen[self.seen.len().saturating_sub(6)..]);
     }
 
+    /// Hands an APDU of the server to the client.
+    pub fn receive(&mut self, apdu: &[u8]) {
+        let (client, server) = (self.server.client(), self.server.server());
+        let mut wpdu = vec![0, 1];
+        wpdu.extend(server.0.to_be_bytes());
+        wpdu.extend(client.0.to_be_bytes());
+        wpdu.extend((apdu.len() as u16).to_be_bytes());
+        wpdu.extend(apdu);
+        assert_eq!(self.client.handle_input(&wpdu, self.now), wpdu.len());
+    }
+
     /// What the server answers to an APDU; nothing when it is silent.
     pub fn answer(&mut self, apdu: &[u8]) -> Vec<u8> {
         let (mut apdu, mut out) = (apdu.to_vec(), vec![0; 66_000]);
