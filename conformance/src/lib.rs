@@ -13,6 +13,7 @@ pub mod mbus;
 pub mod open;
 pub mod p1;
 pub mod passes;
+pub mod probe;
 pub mod readings;
 pub mod record;
 pub mod recorder;

@@ -42,7 +42,7 @@ pub struct LineReading {
 pub struct Line {
     /// Segments so far, by the two addresses.
     segments: HashMap<(Vec<u8>, Vec<u8>), Vec<u8>>,
-    mbus: mbus::Joiner,
+    mbus: mbus::Segments,
 }
 
 impl Line {
@@ -163,8 +163,8 @@ impl Line {
     pub fn mbus(&mut self, octets: &[u8], reading: &mut LineReading) -> Result<(), Complaint> {
         let mut rest = octets;
         while !rest.is_empty() {
-            let (frame, after) = mbus::Frame::parse(rest)?;
-            reading.link.push((octets.len() - rest.len(), frame.to_json()));
+            let (frame, after) = mbus::parse(rest)?;
+            reading.link.push((octets.len() - rest.len(), mbus::to_json(&frame)));
             rest = after;
             let apdu = self.mbus.push(&frame)?;
             reading.segment = apdu.is_none();

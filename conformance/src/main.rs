@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use dlms_conformance::corpus::CorpusFile;
 use dlms_conformance::open::{KeyArgument, Keys};
+use dlms_conformance::probe::command::Probe;
 use dlms_conformance::record::{Kind, Record, Security};
 use dlms_conformance::recorder::Exchanged;
 use dlms_conformance::values::Reported;
@@ -75,6 +76,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// Find out about a live meter.
+    #[command(subcommand)]
+    Probe(Probe),
     /// Set the values that an independent implementation reported beside the records of its exchange.
     ///
     /// Exit status 1 if a value differs from what is decoded here, or was never answered.
@@ -163,6 +167,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             write_records(&output, &records)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Probe(probe) => probe.run(),
         Command::Annotate { records, values, implementation } => {
             let mut file = CorpusFile::read(&records).context("cannot read the records")?;
             let text = std::fs::read_to_string(&values).with_context(|| format!("cannot read {}", values.display()))?;
