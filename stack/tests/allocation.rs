@@ -5,6 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use dlms::axdr::{Data, Value};
+use dlms::cosem::profile_generic::{CaptureObject, Nulls, RowReader};
+use dlms::obis::ObisCode;
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
@@ -72,4 +74,37 @@ fn borrowed_values_allocate_nothing() {
         data.as_array().unwrap().iter().filter_map(|element| element.as_u64()).sum::<u64>()
     });
     assert_eq!((sum, octets), (300_000, 0));
+}
+
+#[test]
+fn lesson_38_rows_from_blocks_take_memory_that_does_not_grow_with_the_profile() {
+    // Rows of a clock's time, of which the first alone is told, and a counter, told as differences.
+    let profile = |rows: u16| {
+        let mut octets = vec![0x01, 0x82];
+        octets.extend(rows.to_be_bytes());
+        octets.extend([2, 2, 9, 12, 7, 0xE9, 5, 0x1D, 4, 10, 0, 0, 0, 0xFF, 0x88, 0x80, 6, 0, 0, 0, 1]);
+        (1..rows).for_each(|_| octets.extend([2, 2, 0, 0x1F, 1]));
+        octets
+    };
+    let clock = CaptureObject::CLOCK;
+    let columns = [clock, CaptureObject::whole(3.into(), ObisCode::ACTIVE_IMPORT, 2.into())];
+    let read = |octets: &[u8]| {
+        allocated(|| {
+            let mut reader = RowReader::new(&columns, Nulls::AsBefore { step_seconds: 900 });
+            let mut last = 0;
+            for block in octets.chunks(200) {
+                reader.push(block);
+                while let Some(row) = reader.next_row().unwrap() {
+                    last = row[1].as_data().and_then(|cell| cell.as_u64()).unwrap();
+                }
+            }
+            reader.finish().unwrap();
+            last
+        })
+    };
+    let (last, short) = read(&profile(100));
+    assert_eq!(last, 100);
+    let (last, long) = read(&profile(50_000));
+    assert_eq!((last, long), (50_000, short));
+    assert!(long < 4096, "{long} octets");
 }

@@ -6,10 +6,12 @@
 use std::path::PathBuf;
 
 use dlms::axdr::{Data, Reader, Value, Writer};
-use dlms::cosem::profile_generic::{CaptureObject, Nulls, RowReader, SortMethod};
-use dlms::cosem::{Array, Attribute, ToData, association_ln, class_name};
+use dlms::cosem::profile_generic::{CaptureObject, Column, Nulls, Reading, RowReader, SortMethod};
+use dlms::cosem::{Array, Attribute, ToData, association_ln, class, class_name};
 use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
+use dlms::time::ClockStatus;
+use dlms::unit::{ScalerUnit, Unit};
 use serde_json::{Map, Value as Json, json};
 
 fn captures(file: &str) -> Option<String> {
@@ -127,6 +129,63 @@ fn a_profile_with_null_data_reads_as_rows() {
             "2020-01-01T02:00:00+01:00"
         ]
     );
+    // What null-data stood for, with scaler and unit.
+    let energy = Column::new(columns[2], Some(ScalerUnit { scaler: 0, unit: Unit::WATT_HOUR }));
+    let Reading::Quantity { value, unit } = energy.reading_of(&rows[3][2]) else { panic!() };
+    assert_eq!((value.to_string().as_str(), unit), ("1517", Unit::WATT_HOUR));
+    let Reading::Time(last) = Column::new(columns[0], None).reading_of(&rows[3][0]) else { panic!() };
+    assert_eq!((last.deviation_minutes(), last.status()), (Some(-60), Some(ClockStatus::OK)));
     assert!(rows.iter().all(|row| row[1..] == rows[0][1..]));
     assert_eq!(rows[3][3], Value::DoubleLongUnsigned(1620));
+}
+
+/// Attributes that a simulated server of the captures fills with something else: names of objects that are no OBIS codes,
+/// but their text or nothing.
+const ODD: &[(u16, i8, &str)] = &[
+    (20, 5, "day_profile_table_active: expected octet-string of 6 octets, found octet-string"),
+    (41, 3, "IP_reference: expected octet-string of 6 octets, found octet-string"),
+];
+
+#[test]
+fn attributes_that_were_read_have_the_types_of_their_class() {
+    let Some(records) = captures("wrapper.jsonl") else { return };
+    let mut asked: Option<(ClassId, AttributeId)> = None;
+    let (mut seen, mut odd) = (std::collections::BTreeSet::new(), std::collections::BTreeMap::new());
+    for line in records.lines() {
+        let record: Json = serde_json::from_str(line).unwrap();
+        let decoded = match &record["expect"]["decoded"] {
+            plain if plain["plain"].is_object() => &plain["plain"],
+            plain => plain,
+        };
+        match decoded["apdu"].as_str() {
+            Some("get-request-normal") if decoded["access"].is_null() => {
+                let class = decoded["class"].as_u64().and_then(|class| u16::try_from(class).ok());
+                let attribute = decoded["attribute"].as_i64().and_then(|id| i8::try_from(id).ok());
+                asked = class.zip(attribute).map(|(class, attribute)| (ClassId(class), AttributeId(attribute)));
+            }
+            Some("get-response-normal") if !decoded["data"].is_null() => {
+                let Some((id, attribute)) = asked.take() else { continue };
+                let Some(class) = class(id) else { continue };
+                // The octets come from the record itself where it is in the clear.
+                let octets = hex::decode(record["hex"].as_str().unwrap()).unwrap();
+                let Some(at) = octets.windows(4).position(|octets| octets[..2] == [0xC4, 0x01] && octets[3] == 0)
+                else {
+                    continue;
+                };
+                let Ok(data) = Data::from_slice(&octets[at + 4..]) else { continue };
+                let versions = (0..=class.version).filter_map(|version| class.in_version(version));
+                let infos: Vec<_> = versions.filter_map(|version| version.attribute(attribute)).collect();
+                let Some(last) = infos.last() else { continue };
+                if infos.iter().any(|info| info.check(data).is_ok()) {
+                    seen.insert((id.0, attribute.0));
+                } else {
+                    odd.insert((id.0, attribute.0), last.check(data).unwrap_err().to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(seen.len() >= 95, "{seen:?}");
+    let odd: Vec<_> = odd.iter().map(|((class, attribute), error)| (*class, *attribute, error.as_str())).collect();
+    assert_eq!(odd, ODD);
 }

@@ -50,11 +50,6 @@ impl Attributes {
     }
 }
 
-/// Where the scaler and unit of an object of `class` are.
-pub(super) const fn scaler_unit_of(class: ClassId) -> Option<AttributeId> {
-    Attributes::of(class).scaler_unit
-}
-
 /// The classes that a value object may have when nobody knows, the likeliest first.
 fn candidates(obis: ObisCode) -> Vec<ClassId> {
     let measured = [register::CLASS_ID, extended_register::CLASS_ID, demand_register::CLASS_ID, data::CLASS_ID];

@@ -12,12 +12,7 @@ use dlms::{
 };
 
 use crate::{
-    fleet::{
-        memory::Memory,
-        registers::{remember_scaler, scaler_unit_of},
-        session::Session,
-        work::Work,
-    },
+    fleet::{memory::Memory, registers::remember_scaler, session::Session, work::Work},
     operation::{
         AttributeRef, CaptureColumn, ItemResult, Layer, ObjectModel, ObjectRef, ProfileLayout, RequestError,
         RequestErrorKind,
@@ -89,9 +84,8 @@ async fn read_scalers(
 ) -> Result<(), RequestError> {
     let mut asked: Vec<AttributeDescriptor> = Vec::new();
     for column in &layout.columns {
-        let Some(attribute) = scaled(column) else { continue };
+        let Some(wanted) = scaled(column) else { continue };
         let known = memory.scalers.contains_key(&(column.class, column.obis));
-        let wanted = AttributeDescriptor::new(column.class, column.obis, attribute);
         if !known && !asked.contains(&wanted) {
             asked.push(wanted);
         }
@@ -109,9 +103,8 @@ async fn read_scalers(
 }
 
 /// Where the scaler of a captured attribute is; `None` for attributes that are no measured value.
-fn scaled(column: &CaptureColumn) -> Option<AttributeId> {
-    let values = if column.class == dlms::cosem::demand_register::CLASS_ID { 2..=3 } else { 2..=2 };
-    scaler_unit_of(column.class).filter(|_| values.contains(&column.attribute.0))
+fn scaled(column: &CaptureColumn) -> Option<AttributeDescriptor> {
+    capture_object(column).scaler_unit()
 }
 
 /// A value that may be withheld. An error that is not the meter's refusal is passed on.
@@ -152,13 +145,17 @@ const fn column(object: &CaptureObject) -> CaptureColumn {
     }
 }
 
-/// The columns as the stack names them.
-pub(super) fn capture_objects_of(layout: &ProfileLayout) -> Vec<CaptureObject> {
-    let object = |column: &CaptureColumn| CaptureObject {
+/// A column as the stack names it.
+const fn capture_object(column: &CaptureColumn) -> CaptureObject {
+    CaptureObject {
         class_id: column.class,
         instance: column.obis,
         attribute: column.attribute,
         data_index: column.data_index,
-    };
-    layout.columns.iter().map(object).collect()
+    }
+}
+
+/// The columns as the stack names them.
+pub(super) fn capture_objects_of(layout: &ProfileLayout) -> Vec<CaptureObject> {
+    layout.columns.iter().map(capture_object).collect()
 }

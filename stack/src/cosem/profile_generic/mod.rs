@@ -1,11 +1,13 @@
 //! Class 7, Profile generic: rows of captured values, such as load profiles and event logs.
 
+mod column;
 mod restore;
 mod rows;
 mod selection;
 #[cfg(feature = "alloc")]
 mod stream;
 
+pub use column::{Column, Reading};
 pub use restore::Nulls;
 pub use rows::{RowError, RowErrorKind, Rows};
 pub use selection::{EntryDescriptor, RangeDescriptor};

@@ -3,6 +3,7 @@ use crate::cosem::profile_generic::*;
 use crate::id::{AttributeId, ClassId};
 use crate::obis::ObisCode;
 use crate::time::DateTime;
+use crate::unit::{ScalerUnit, Unit};
 use hex_literal::hex;
 
 /// The example of the rules of null-data: 2 rows of a time, a number and a status.
@@ -182,4 +183,61 @@ fn lesson_14_unusual_columns_stay_what_they_are() {
     // The status of a clock is no time.
     let status = CaptureObject { attribute: AttributeId(4), ..CaptureObject::CLOCK };
     assert!(!status.is_clock_time() && CaptureObject::CLOCK.is_clock_time());
+}
+
+#[test]
+fn cells_mean_what_their_columns_capture() {
+    let energy = ScalerUnit { scaler: 1, unit: Unit::WATT_HOUR };
+    let columns =
+        [Column::new(COLUMNS[0], None), Column::new(COLUMNS[1], Some(energy)), Column::new(COLUMNS[2], Some(energy))];
+    let mut row = [Data::Null; 3];
+    let mut rows = Rows::new(Data::from_slice(EXAMPLE).unwrap(), &COLUMNS, QUARTER_HOURS, &mut row).unwrap();
+    let mut found = std::vec![];
+    while let Some(row) = rows.next_row() {
+        let readings = columns.iter().zip(row.unwrap()).map(|(column, cell)| column.reading(*cell));
+        found.push(readings.collect::<Vec<_>>());
+    }
+    let watt_hours = |digits| Reading::Quantity { value: energy.decimal(digits), unit: Unit::WATT_HOUR };
+    // A status has no unit, whatever is said of it.
+    assert_eq!(found[0], [Reading::Time(time(0)), watt_hours(100), Reading::Other(Data::Enum(0))]);
+    assert_eq!(found[1], [Reading::Time(time(15)), watt_hours(101), Reading::Other(Data::Enum(0))]);
+    // The time of a row has the status of its clock.
+    let Reading::Time(stamp) = found[1][0] else { panic!() };
+    assert!(stamp.status().unwrap().daylight_saving());
+}
+
+#[test]
+fn readings_of_unusual_cells() {
+    let register = COLUMNS[1];
+    let volts = ScalerUnit { scaler: -1, unit: Unit::VOLT };
+    let column = Column::new(register, Some(volts));
+    assert_eq!(column.reading(Data::Null), Reading::Missing);
+    assert_eq!(column.reading(Data::Float32(2304.0)), Reading::Real { value: 230.4, unit: Unit::VOLT });
+    assert_eq!(column.reading(Data::OctetString(b"x")), Reading::Other(Data::OctetString(b"x")));
+    let unknown = Column::new(register, None);
+    assert_eq!(unknown.reading(Data::Unsigned(5)), Reading::Other(Data::Unsigned(5)));
+    // Parts of an attribute, all attributes of an object, and proprietary ones are not what the class says.
+    for (attribute, data_index) in [(2, 1), (0, 0), (-1, 0), (3, 0)] {
+        let object = CaptureObject { attribute: AttributeId(attribute), data_index, ..register };
+        assert_eq!(object.scaler_unit(), None);
+        let column = Column::new(object, Some(volts));
+        assert_eq!(column.reading(Data::Unsigned(5)), Reading::Other(Data::Unsigned(5)), "{attribute} {data_index}");
+    }
+    // The capture time of a maximum, as Unix time too.
+    let captured = CaptureObject { class_id: ClassId(4), attribute: AttributeId(5), ..register };
+    let Reading::Time(time) = Column::new(captured, None).reading(Data::DoubleLongUnsigned(0x6838_1700)) else {
+        panic!()
+    };
+    assert_eq!(time.to_unix_seconds(), Some(0x6838_1700));
+}
+
+#[test]
+fn where_scalers_and_units_are() {
+    let holder = |class, attribute| {
+        let object = CaptureObject::whole(ClassId(class), ObisCode::ACTIVE_IMPORT, AttributeId(attribute));
+        object.scaler_unit().map(|held| (held.class.0, held.attribute.0))
+    };
+    assert_eq!((holder(3, 2), holder(4, 2)), (Some((3, 3)), Some((4, 3))));
+    assert_eq!((holder(5, 2), holder(5, 3)), (Some((5, 4)), Some((5, 4))));
+    assert_eq!((holder(3, 1), holder(5, 6), holder(1, 2), holder(8, 2)), (None, None, None, None));
 }
