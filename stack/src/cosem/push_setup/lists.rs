@@ -1,5 +1,6 @@
 //! Lists that grid operators and manufacturers published, for pushes that do not say all about themselves.
 
+use crate::id::SystemTitle;
 use crate::obis::ObisCode;
 use crate::unit::{ScalerUnit, Unit};
 
@@ -10,6 +11,8 @@ pub struct PushList {
     pub id: &'static str,
     /// Who uses it.
     pub about: &'static str,
+    /// The letters that system titles of these meters begin with.
+    pub manufacturer: [u8; 3],
     /// Names of bare values, a layout for each number of them.
     layouts: &'static [&'static [ObisCode]],
     scaling: &'static [Scaling],
@@ -44,9 +47,16 @@ pub fn push_list(id: &[u8]) -> Option<&'static PushList> {
     LISTS.iter().find(|list| id.starts_with(list.id.as_bytes()))
 }
 
+/// The list that meters with this system title use, for bodies that do not even say which list they are.
+#[must_use]
+pub fn push_list_of(sender: SystemTitle) -> Option<&'static PushList> {
+    LISTS.iter().find(|list| sender.as_bytes().starts_with(&list.manufacturer))
+}
+
 const LISTS: &[PushList] = &[
     PushList {
         id: "KFM_",
+        manufacturer: *b"KFM",
         about: "Kaifa, Norway and Sweden: bare values every 2 s, 10 s and hour",
         layouts: &[KAIFA_1, KAIFA_2_SINGLE_PHASE, KAIFA_2, KAIFA_3_SINGLE_PHASE, KAIFA_3],
         // The vendor's sheet announces 0.1 A; meters send 1 mA.
@@ -54,6 +64,7 @@ const LISTS: &[PushList] = &[
     },
     PushList {
         id: "AIDON_",
+        manufacturer: *b"AID",
         about: "Aidon, Norway and Sweden: names, values, scalers and units",
         layouts: &[],
         scaling: &[
@@ -67,6 +78,7 @@ const LISTS: &[PushList] = &[
     },
     PushList {
         id: "Kamstrup_",
+        manufacturer: *b"KAM",
         about: "Kamstrup, Norway, Sweden, Denmark and Switzerland: names and values every 10 s and hour",
         layouts: &[],
         scaling: &[

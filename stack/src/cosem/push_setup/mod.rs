@@ -5,7 +5,7 @@ mod lists;
 mod restriction;
 
 pub use body::{Named, PushRow, PushRows};
-pub use lists::{PushList, push_list};
+pub use lists::{PushList, push_list, push_list_of};
 pub use restriction::{Restriction, RestrictionType};
 
 use super::{Array, Enumerated, Tagged, Zero};

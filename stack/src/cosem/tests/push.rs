@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::apdu::Apdu;
-use crate::cosem::push_setup::{Named, PushRow, PushRows, push_list};
+use crate::cosem::push_setup::{Named, PushRow, PushRows, push_list, push_list_of};
+use crate::id::SystemTitle;
 use crate::obis::ObisCode;
 use crate::unit::{ScalerUnit, Unit};
 use hex_literal::hex;
@@ -82,6 +83,8 @@ fn a_known_list_for_a_body_that_says_nothing() {
     );
     assert!(PushRows::with_list(list, &body(&hex!("02 02 11 01 11 02"))).is_none());
     assert!(push_list(b"unknown").is_none());
+    assert_eq!(push_list_of(SystemTitle(*b"KFM\x65\0\0\0\x01")).unwrap().id, list.id);
+    assert!(push_list_of(SystemTitle(*b"LGZ\x65\0\0\0\x01")).is_none());
 }
 
 /// What the owners of the meters published beside a captured frame, by value groups C and D and in which unit.
