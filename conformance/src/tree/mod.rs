@@ -5,6 +5,7 @@ pub mod data;
 
 use std::borrow::Cow;
 
+use dlms::obis::{ObisCode, describe};
 use serde_json::{Map, Value, json};
 
 /// First parts that say what the whole is.
@@ -94,7 +95,9 @@ impl Tree {
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                let _ = writeln!(out, "{place}  {:indent$}{name} {text}", "");
+                let words =
+                    obis(name, value).and_then(describe).map(|words| format!("  ({words})")).unwrap_or_default();
+                let _ = writeln!(out, "{place}  {:indent$}{name} {text}{words}", "");
             }
             // One part: its name joins the line, as an A-XDR type does.
             Self::Map(parts) if parts.len() == 1 => {
@@ -122,6 +125,16 @@ impl Tree {
             }
         }
     }
+}
+
+/// The OBIS code that a leaf is or may be: octet-strings of six octets that end as codes of current values do.
+fn obis(name: &str, value: &Value) -> Option<ObisCode> {
+    let text = value.as_str()?;
+    if name == "obis" {
+        return text.parse().ok();
+    }
+    let octets = name.ends_with("octet-string").then(|| hex::decode(text).ok())??;
+    ObisCode::from_slice(&octets).filter(|code| code.0[5] == 0xFF)
 }
 
 impl From<Value> for Tree {
@@ -260,6 +273,19 @@ mod tests {
         sample().write_text(&mut text, "apdu", 0);
         assert!(text.contains("00002    invoke c1\n"), "{text}");
         assert!(text.contains("00009      [0] integer -1\n"), "{text}");
+    }
+
+    #[test]
+    fn text_says_what_codes_mean() {
+        let mut text = String::new();
+        Tree::typed("octet-string", Tree::hex(&[1, 0, 1, 8, 0, 255])).write_text(&mut text, "data", 0);
+        Tree::typed("octet-string", Tree::hex(b"serial")).write_text(&mut text, "data", 0);
+        Tree::from("0.0.1.0.0.255").write_text(&mut text, "obis", 0);
+        let expected =
+            ["octet-string 0100010800ff  (active energy import)\n", "73657269616c\n", "0.0.1.0.0.255  (clock)\n"];
+        for line in expected {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]
