@@ -1,5 +1,5 @@
 //! The examples, as programs: the meter serves, the readers read.
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -62,4 +62,15 @@ fn the_profile_is_read_row_by_row() {
     assert_eq!(rows.len(), 960);
     // One watt-hour a second, a row each quarter of an hour.
     assert!(rows.windows(2).all(|pair| pair[1] - pair[0] == 900));
+}
+
+#[test]
+fn a_telegram_of_the_customer_port_is_read_with_names_and_units() {
+    let mut reader = example("read_p1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    let telegram = b"0)\r\n!\r\n/KFM5KAIFA-METER\r\n\r\n1-0:1.8.0(000025.653*kWh)\r\n!537B\r\n";
+    reader.stdin.take().expect("input").write_all(telegram).expect("written");
+    let output = reader.wait_with_output().expect("it ends");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.starts_with("KFM5KAIFA-METER\n"), "{printed}");
+    assert!(printed.contains("active energy import") && printed.contains(" 25653 Wh"), "{printed}");
 }
