@@ -11,6 +11,7 @@ mod hdlc;
 mod p1;
 #[path = "../../../stack/tests/pair/mod.rs"]
 mod pair;
+mod push;
 mod rows;
 mod sealed;
 mod security;
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "cosem", longest: 1024, run: cosem::run },
     Target { name: "rows", longest: 2048, run: rows::run },
     Target { name: "text", longest: 128, run: text::run },
+    Target { name: "push", longest: 512, run: push::run },
     Target { name: "stations", longest: 512, run: stations::run },
     Target { name: "client", longest: 1024, run: client::run },
     Target { name: "server", longest: 1024, run: server::run },
