@@ -25,6 +25,7 @@ pub enum CipheredError {
 
 /// Opens the ciphered telegrams of one meter and refuses those that were seen before.
 ///
+/// A meter makes them with [`Context::protect`] in [`Envelope::GeneralGlobal`](crate::security::Envelope::GeneralGlobal).
 /// The key of the meter belongs to its customer, who gets it from the grid operator. The meter's system title travels
 /// in each telegram; the first one whose tag is right fixes it.
 pub struct Decipherer<C: Crypto> {

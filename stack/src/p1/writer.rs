@@ -87,6 +87,18 @@ impl<'b> TelegramWriter<'b> {
         Ok(self)
     }
 
+    /// Goes on with the object's values on the next line, as DSMR 2.2 and 3.0 do for the reading of a gas meter.
+    ///
+    /// # Errors
+    /// [`EncodeError::Full`], [`EncodeError::NoObject`].
+    pub fn next_line(&mut self) -> Result<&mut Self, EncodeError> {
+        if !self.in_object {
+            return Err(EncodeError::NoObject);
+        }
+        self.out.bytes(b"\r\n")?;
+        Ok(self)
+    }
+
     /// Adds a number, which is exact or refused.
     ///
     /// # Errors

@@ -140,6 +140,55 @@ proptest! {
     }
 }
 
+/// The lines of the published examples, written value by value: octet for octet the same.
+#[test]
+fn published_lines_are_written_as_they_are_printed() {
+    let format = |digits, places, unit| NumberFormat { digits, places, unit };
+    let of = |digits, exponent| Decimal { digits, exponent };
+    let time = |text| Timestamp::from_text(text).unwrap();
+    let mut buffer = [0; 1024];
+    let mut writer = TelegramWriter::new(&mut buffer, "ISk5\\2MT382-1000").unwrap();
+    macro_rules! object {
+        ($code:literal) => {
+            writer.object(code($code)).unwrap()
+        };
+    }
+    object!("0-0:96.1.1").octets(b"K8EG004046395507").unwrap();
+    object!("0-0:17.0.0").number(of(16, 0), format(3, 0, PrintedUnit::AMPERE)).unwrap();
+    object!("0-0:96.13.1").text("").unwrap();
+    object!("0-1:24.1.0").text("3").unwrap();
+    let gas = object!("0-1:24.3.0").time(time("090212160000")).unwrap().text("00").unwrap().text("60").unwrap();
+    let gas = gas.text("1").unwrap().text("0-1:24.2.1").unwrap().text("m3").unwrap().next_line().unwrap();
+    gas.number(of(1001, -3), format(8, 3, PrintedUnit::NONE)).unwrap();
+    object!("0-1:24.4.0").text("1").unwrap();
+    assert_eq!(std::str::from_utf8(writer.finish_without_crc().unwrap()), Ok(DSMR_3));
+
+    let mut writer = TelegramWriter::new(&mut buffer, "ISk5\\2MT382-1000").unwrap();
+    macro_rules! object {
+        ($code:literal) => {
+            writer.object(code($code)).unwrap()
+        };
+    }
+    object!("1-3:0.2.8").text("50").unwrap();
+    object!("0-0:1.0.0").time(time("101209113020W")).unwrap();
+    object!("0-0:96.1.1").octets(b"K8EG004046395507").unwrap();
+    object!("1-0:1.8.1").number(of(123_456_789, 0), format(9, 3, PrintedUnit::KILOWATT_HOUR)).unwrap();
+    object!("0-0:96.14.0").text("0002").unwrap();
+    object!("1-0:1.7.0").number(of(1193, 0), format(5, 3, PrintedUnit::KILOWATT)).unwrap();
+    let log = object!("1-0:99.97.0").text("2").unwrap().text("0-0:96.7.19").unwrap();
+    for (end, duration) in [("101208152415W", 240), ("101208151004W", 301)] {
+        log.time(time(end)).unwrap().number(of(duration, 0), format(10, 0, PrintedUnit::SECOND)).unwrap();
+    }
+    object!("0-0:96.13.0").octets(b"012345").unwrap();
+    object!("1-0:32.7.0").number(of(2201, -1), format(4, 1, PrintedUnit::VOLT)).unwrap();
+    object!("1-0:31.7.0").number(of(1, 0), format(3, 0, PrintedUnit::AMPERE)).unwrap();
+    object!("0-1:24.1.0").text("003").unwrap();
+    object!("0-1:96.1.0").octets(b"2222ABCD123456789").unwrap();
+    let gas = object!("0-1:24.2.1").time(time("101209112500W")).unwrap();
+    gas.number(of(12_785_123, -3), format(8, 3, PrintedUnit::CUBIC_METRE)).unwrap();
+    assert_eq!(writer.finish().unwrap(), with_crc(DSMR_5));
+}
+
 #[test]
 fn the_writer_refuses_what_could_not_be_read_back() {
     let mut buffer = [0; 128];
@@ -161,6 +210,7 @@ fn the_writer_refuses_what_could_not_be_read_back() {
     assert!(matches!(TelegramWriter::new(&mut [0; 3], "abc").map(|_| ()), Err(EncodeError::Full(_))));
     let mut writer = TelegramWriter::new(&mut buffer, "X").unwrap();
     assert_eq!(writer.text("a").map(|_| ()), Err(EncodeError::NoObject));
+    assert_eq!(writer.next_line().map(|_| ()), Err(EncodeError::NoObject));
     writer.object(ObisCode::ACTIVE_IMPORT).unwrap();
     for text in ["(", ")", "!", "/", "\r", "\n", "\u{E9}"] {
         assert_eq!(writer.text(text).map(|_| ()), Err(EncodeError::Character), "{text:?}");
