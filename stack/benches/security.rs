@@ -1,6 +1,6 @@
 //! Protection in place against a bare `aes-gcm` call with a cached key, and against the crate `dlms-cosem-rs`.
 //!
-//! `cargo bench -p dlms --bench security`. After Criterion's figures, a table of ratios from interleaved runs, which
+//! `cargo bench -p dlms --bench security`; with `--features ring` that engine's public-key operations too. After Criterion's figures, a table of ratios from interleaved runs, which
 //! stays steady on a busy machine. Every contestant first gets the octets that the round before has changed back.
 
 use std::hint::black_box;
@@ -202,6 +202,43 @@ fn criterion(criterion: &mut Criterion) {
     }
 }
 
+/// Signing and verifying 100 octets, and an ephemeral agreement, by each engine that is built.
+#[cfg(feature = "public-key")]
+fn public_key(criterion: &mut Criterion) {
+    use dlms::security::public_key::Curve;
+    use dlms::security::{Curves, Random};
+
+    struct Fixed;
+    impl Random for Fixed {
+        fn fill(&mut self, octets: &mut [u8]) {
+            octets.fill(0x5A);
+        }
+    }
+
+    fn engine<E: Curves>(criterion: &mut Criterion, name: &str) {
+        let message = [0x33; 100];
+        for curve in [Curve::P256, Curve::P384] {
+            let key = E::generate(curve, &mut Fixed).unwrap();
+            let public = E::public_key(&key).unwrap();
+            let signature = E::sign(&key, &[&message]).unwrap();
+            let mut group = criterion.benchmark_group(format!("{curve:?}").to_lowercase());
+            group.bench_function(BenchmarkId::new("sign", name), |bencher| {
+                bencher.iter(|| E::sign(black_box(&key), &[black_box(&message)]).unwrap());
+            });
+            group.bench_function(BenchmarkId::new("verify", name), |bencher| {
+                bencher.iter(|| E::verify(black_box(&public), &[&message], black_box(&signature)).unwrap());
+            });
+            group.bench_function(BenchmarkId::new("agree once", name), |bencher| {
+                bencher.iter(|| E::agree_once(black_box(&public), &mut Fixed).unwrap());
+            });
+            group.finish();
+        }
+    }
+    engine::<RustCrypto>(criterion, "rustcrypto");
+    #[cfg(feature = "ring")]
+    engine::<dlms::security::public_key::Ring>(criterion, "ring");
+}
+
 /// Best time of many short interleaved rounds: what disturbs the machine hits all contestants alike.
 fn ratios() {
     const ROUNDS: usize = 400;
@@ -235,6 +272,8 @@ fn ratios() {
 fn main() {
     let mut harness = Criterion::default().configure_from_args();
     criterion(&mut harness);
+    #[cfg(feature = "public-key")]
+    public_key(&mut harness);
     harness.final_summary();
     if !std::env::args().any(|argument| argument == "--test") {
         ratios();

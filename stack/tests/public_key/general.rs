@@ -430,8 +430,7 @@ fn lesson_28_less_protection_than_required_is_refused_layer_by_layer() {
             if sent_as.protection.covers(required) {
                 assert!(result.is_ok(), "{sent_as:?} for {required}");
             } else {
-                let found = sent_as.protection;
-                assert_eq!(result.unwrap_err(), SecurityError::PolicyNotMet { required, found });
+                assert!(matches!(result, Err(SecurityError::PolicyNotMet { .. })), "{sent_as:?} for {required}");
             }
         }
     }

@@ -61,6 +61,15 @@ impl Layers {
         self.protection.signed || matches!(self.cipher, Some(Cipher::General(_)))
     }
 
+    /// Whether a counter of the association's keys keeps the APDU from being replayed.
+    const fn counts(&self) -> bool {
+        let counting = matches!(
+            self.cipher,
+            Some(Cipher::Envelope(_) | Cipher::General(KeyChoice::Unicast | KeyChoice::Broadcast))
+        );
+        counting && self.protection.authenticated
+    }
+
     /// Octets that the layers add at most, in front and behind together.
     #[must_use]
     pub const fn overhead(&self) -> usize {
@@ -123,7 +132,7 @@ pub fn protect<C: Crypto>(
         if !layers.protection.signed {
             return Ok(content);
         }
-        if transaction_id.as_bytes().is_empty() {
+        if transaction_id.as_bytes().is_empty() && !layers.counts() {
             return Err(SecurityError::TransactionId);
         }
         let key = keys.signing.ok_or(SecurityError::NoGeneralKey)?;
@@ -209,7 +218,9 @@ pub fn unprotect<C: Crypto>(
                 opened.transaction = found.transaction.or(opened.transaction);
                 id = Some(found.transaction_id);
             } else {
-                let found = context.unprotect_layer(octets, Protection::NONE, floor)?;
+                // There is no second layer that ciphers: this one alone has to do, before any key is used.
+                let required = context.required().without_signature();
+                let found = context.unprotect_layer(octets, required, floor)?;
                 protection = found.protection;
                 opened.layers.cipher = Some(Cipher::Envelope(found.envelope));
                 opened.plain = inside(found.plain);
