@@ -121,7 +121,7 @@ fn the_client_refuses_what_it_cannot_do_before_anything_leaves() {
     let cases = [
         (Config { mechanism: Mechanism::Gmac, ..public() }, SecurityError::NoAuthenticationKey),
         (keyless, SecurityError::NoAuthenticationKey),
-        (signed, SecurityError::Unsupported),
+        (signed, SecurityError::NoGeneralKey),
         (standing, SecurityError::NoPeerTitle),
         (Config { mechanism: Mechanism::Hls2, ..public() }, SecurityError::SecretLength { length: 0 }),
         (Config { mechanism: Mechanism::Md5, ..public() }, SecurityError::SecretLength { length: 0 }),

@@ -16,7 +16,11 @@ use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::short_name::NamedObject;
 use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, ShortName, SystemTitle};
 use dlms::obis::ObisCode;
-use dlms::security::{InvocationCounter, KeySet, Protection, Random, RustCrypto, SecurityPolicy, Suite};
+use dlms::security::general::{GeneralKeys, TransactionMemory, VerifiedTransaction};
+use dlms::security::{
+    InvocationCounter, KeyEncryptionKey, KeySet, PrivateKey, Protection, PublicKey, Random, RustCrypto, SecurityPolicy,
+    Suite,
+};
 use dlms::wrapper::client::Wrapper;
 
 pub const GUEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -74,6 +78,21 @@ pub struct Meter {
     /// Whether ECHO's parameter becomes the unicast key once it is answered.
     pub takes_keys: bool,
     pub coming_key: Vec<u8>,
+    /// Another suite than 0, and keys for general-ciphering, general-signing and mechanism 7.
+    pub keys: Option<Box<MeterKeys>>,
+}
+
+/// A meter's keys of suites 1 and 2.
+pub struct MeterKeys {
+    pub suite: Suite,
+    pub unicast: Vec<u8>,
+    pub authentication: Vec<u8>,
+    pub kek: KeyEncryptionKey,
+    pub signing: PrivateKey,
+    pub agreement: PrivateKey,
+    pub client_signature: PublicKey,
+    pub client_agreement: PublicKey,
+    pub transactions: TransactionMemory<8>,
 }
 
 /// What the meter offers with logical names.
@@ -85,6 +104,8 @@ pub const GBEK: [u8; 16] = [0xB0; 16];
 pub const fn hls_client(id: u8) -> ClientSap {
     ClientSap(60 + id as u16)
 }
+/// HLS-ECDSA with ciphering.
+pub const CIPHERED_ECDSA: ClientSap = ClientSap(47);
 /// HLS-SHA-256 with ciphering.
 pub const CIPHERED_SHA256: ClientSap = ClientSap(46);
 /// A password, and users who are told apart: 3 and 7.
@@ -108,7 +129,10 @@ impl Device for Meter {
         let policy = self.policy.unwrap_or(Protection::AUTHENTICATED_ENCRYPTED);
         let policy = SecurityPolicy { request: policy, response: self.response_policy.unwrap_or(policy) };
         let key = if self.new_key.is_empty() { &GUEK[..] } else { &self.new_key };
-        let keys = SecurityConfig { policy, ..SecurityConfig::new(key, &GAK, SERVER_TITLE) };
+        let mut keys = SecurityConfig { policy, ..SecurityConfig::new(key, &GAK, SERVER_TITLE) };
+        if let Some(own) = &self.keys {
+            (keys.suite, keys.encryption_key, keys.authentication_key) = (own.suite, &own.unicast, &own.authentication);
+        }
         let max_pdu = if self.max_pdu == 0 { 512 } else { self.max_pdu };
         let mut offered = AssociationConfig::public(SERVICES, max_pdu);
         match client.0 {
@@ -120,6 +144,14 @@ impl Device for Meter {
             65 => {
                 offered.mechanism = Mechanism::Gmac;
                 offered.security = Some(SecurityConfig { policy: SecurityPolicy::NONE, ..keys });
+                return Some(offered);
+            }
+            67 => {
+                (offered.mechanism, offered.system_title) = (Mechanism::Ecdsa, Some(SERVER_TITLE));
+                return Some(offered);
+            }
+            47 => {
+                (offered.mechanism, offered.security) = (Mechanism::Ecdsa, Some(keys));
                 return Some(offered);
             }
             46 => {
@@ -296,6 +328,23 @@ impl Device for Meter {
 
     fn response_protection(&self, _: &Access, member: Member) -> Protection {
         if member == Member::Attribute(REGISTER) { self.register_response } else { Protection::NONE }
+    }
+
+    fn general_keys(&self, _: ClientSap, _: ServerSap) -> GeneralKeys<'_> {
+        let Some(keys) = &self.keys else { return GeneralKeys::default() };
+        GeneralKeys {
+            kek: Some(&keys.kek),
+            signing: Some(&keys.signing),
+            agreement: Some(&keys.agreement),
+            peer_signature: Some(&keys.client_signature),
+            peer_agreement: Some(&keys.client_agreement),
+            ..GeneralKeys::default()
+        }
+    }
+
+    fn accept_transaction(&mut self, _: ServerSap, _: u8, peer: SystemTitle, transaction: VerifiedTransaction) -> bool {
+        assert_eq!(peer, CLIENT_TITLE);
+        self.keys.as_mut().is_some_and(|keys| keys.transactions.accept(transaction).is_ok())
     }
 
     fn audit(&mut self, event: AuditEvent) {

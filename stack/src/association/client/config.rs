@@ -158,13 +158,12 @@ impl Config {
             (Mechanism::Gmac, Some(security)) if security.keys.authentication.is_none() => {
                 return missing(SecurityError::NoAuthenticationKey);
             }
+            // Keys decide, which the configuration does not hold.
+            (Mechanism::Ecdsa, _) => {}
             _ => hls::check_configuration::<C>(self.mechanism, self.secret.as_bytes(), self.own_title())?,
         }
         if let Some(security) = &self.security {
             let demanded = security.protection.union(self.required_response.unwrap_or_default());
-            if demanded.signed {
-                return missing(SecurityError::Unsupported);
-            }
             if self.ciphered_context && demanded.authenticated && security.keys.authentication.is_none() {
                 return missing(SecurityError::NoAuthenticationKey);
             }

@@ -111,7 +111,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         // As many as numbers, so that those of the answer stay apart from them.
         let blocks = |octets: usize| octets.div_ceil(fragment.max(1)).try_into().ok().filter(|_| fragment > 0);
         blocks(plain.len().saturating_add(HEADROOM).saturating_add(TAG_LENGTH)).ok_or(UsageError::RequestTooLong)?;
-        let request = session.protect(&mut self.counter, self.long.as_mut(), plain)?;
+        let request =
+            session.protect(self.general.as_mut(), &mut self.counter, &mut self.random, self.long.as_mut(), plain)?;
         let total = blocks(request.len()).ok_or(UsageError::RequestTooLong)?;
         let mut exchange = Exchange::new(request, fragment, total);
         exchange.rewind();

@@ -7,6 +7,7 @@ mod event;
 mod general;
 mod notification;
 mod open;
+mod protection;
 mod quirk;
 mod receive;
 mod request;
@@ -18,6 +19,7 @@ pub use access::{AccessItem, AccessOptions};
 pub use config::{CLIENT_CONFORMANCE, Config, GeneralBlocks, PreEstablished, SHORT_NAME_CONFORMANCE, Security};
 pub use error::{ConnectionError, ProtocolError, RequestError, UsageError};
 pub use event::{Event, Negotiated, Response};
+pub use protection::General;
 
 use core::ops::Range;
 
@@ -85,6 +87,7 @@ pub struct Connection<L, C: Crypto, R, B> {
     /// Answers that came too late or were to nothing.
     late_answers: u32,
     deviations: DeviationCounts,
+    general: Option<General>,
     /// A request that failed, to be told.
     failed: Option<RequestError>,
     /// How the connection will have ended once the link is down.
@@ -206,6 +209,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             confirmations: Events::new(),
             late_answers: 0,
             deviations: DeviationCounts::NONE,
+            general: None,
             failed: None,
             end: None,
             ended: None,

@@ -3,6 +3,7 @@
 use super::config::PreEstablished;
 use super::error::{ConnectionError, ProtocolError, RequestError, UsageError};
 use super::event::Negotiated;
+use super::protection::verify_signed_challenge;
 use super::session::Session;
 use super::{Connection, End, Ready, State, quirk};
 use crate::Instant;
@@ -36,6 +37,7 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             return Err(UsageError::AlreadyOpen);
         }
         self.config.check::<C>()?;
+        self.check_general()?;
         // Initiate, the GMAC of the reply, and the reply itself.
         if self.config.security.is_some() && self.counter.remaining() < 3 {
             return Err(UsageError::CounterExhausted);
@@ -316,9 +318,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let information = information.ok_or(protocol(ProtocolError::NoInitiateResponse))?;
         let plain = match &mut session.security {
             Some(secured) => {
-                let unwrapped = secured.unwrap(information);
-                let (plain, _) = unwrapped.map_err(|error| ConnectionError::Request(RequestError::Security(error)))?;
-                plain
+                let unwrapped = secured.unwrap_initiate(information);
+                unwrapped.map_err(|error| ConnectionError::Request(RequestError::Security(error)))?
             }
             None => 0..information.len(),
         };
@@ -353,6 +354,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             let counter = self.counter.take().map_err(|_| UsageError::CounterExhausted)?;
             let response = hls::gmac_response(&secured.context, counter, challenge)?;
             return Ok(Response::new(&response).ok_or(SecurityError::BufferTooSmall)?);
+        }
+        if self.config.mechanism == Mechanism::Ecdsa {
+            return Ok(self.sign_challenge(session, own, challenge)?);
         }
         Ok(hls::respond::<C>(self.config.mechanism, &self.exchange(session, own, challenge))?)
     }
@@ -399,7 +403,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         // The reply's own counter is below the one of the APDU around it.
         let floor = session.security.as_ref().map(|secured| secured.floor());
         let plain = match &mut session.security {
-            Some(secured) => secured.unwrap(apdu).map_err(|e| request(RequestError::Security(e)))?.0,
+            Some(secured) => {
+                secured.unwrap(self.general.as_ref(), apdu).map_err(|e| request(RequestError::Security(e)))?.0
+            }
             None => 0..apdu.len(),
         };
         let plain = apdu.get(plain).unwrap_or_default();
@@ -417,6 +423,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let verified = match (self.config.mechanism, &mut session.security, floor) {
             (Mechanism::Gmac, Some(secured), Some(floor)) => {
                 hls::verify_gmac(&secured.context, floor, challenge, reply).map(|verified| secured.accept(verified))
+            }
+            (Mechanism::Ecdsa, _, _) => {
+                let titles = (theirs.verifier, theirs.signer);
+                verify_signed_challenge::<C>(self.general.as_ref(), titles, challenge, server, reply)
             }
             (mechanism, _, _) => hls::verify::<C>(mechanism, &theirs, reply),
         };

@@ -15,7 +15,8 @@ use crate::apdu::{
 use crate::axdr::DecodeError;
 use crate::deviation::{Deviation, Deviations};
 use crate::link::{Link, LinkEvent, Storage};
-use crate::security::{self, Crypto, Protection, Random, SecurityError};
+use crate::security::general;
+use crate::security::{Crypto, Protection, Random, SecurityError};
 
 const BLOCKS_FROM_0: Deviations = Deviations::NONE.with(Deviation::BlockNumberZero);
 
@@ -189,8 +190,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let apdu = octets.get_mut(whole.clone()).unwrap_or_default();
         let tag = apdu.first().copied().unwrap_or_default();
         let (plain, protection) = match &mut session.security {
-            Some(secured) if !is_refusal(tag) && !is_unsolicited(tag) => secured.unwrap(apdu)?,
-            None if security::is_protected(apdu) => return Err(SecurityError::NotExpected),
+            Some(secured) if !is_refusal(tag) && !is_unsolicited(tag) => secured.unwrap(self.general.as_ref(), apdu)?,
+            None if general::is_protected(apdu) => return Err(SecurityError::NotExpected),
             _ => (0..apdu.len(), Protection::NONE),
         };
         let moved = |offset: usize| offset.saturating_add(whole.start);

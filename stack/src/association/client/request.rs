@@ -306,11 +306,14 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
 
     /// Longest plain request: what the server takes and what the storage holds.
     pub(super) fn request_limit(&self) -> usize {
-        let negotiated = match &self.state {
-            State::Associated(session) | State::AwaitHls { session, .. } => session.request_limit(),
+        match &self.state {
+            State::Associated(session) | State::AwaitHls { session, .. } => {
+                let overhead = session.overhead(self.general.as_ref());
+                let stored = self.out.as_ref().len().saturating_sub(overhead.max(HEADROOM.saturating_add(TAG_LENGTH)));
+                usize::from(session.negotiated.server_max_pdu).saturating_sub(overhead).min(stored)
+            }
             _ => 0,
-        };
-        negotiated.min(self.out.as_ref().len().saturating_sub(HEADROOM).saturating_sub(TAG_LENGTH))
+        }
     }
 
     /// Encodes a request, refuses one that is too long, and sends it.
@@ -353,7 +356,8 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let (State::Associated(session) | State::AwaitHls { session, .. }) = &mut self.state else {
             return Err(UsageError::NotAssociated);
         };
-        session.protect(&mut self.counter, self.out.as_mut(), plain)
+        let (general, counter, random) = (self.general.as_mut(), &mut self.counter, &mut self.random);
+        session.protect(general, counter, random, self.out.as_mut(), plain)
     }
 }
 

@@ -6,9 +6,12 @@ use super::access::envelope_for;
 use super::config::{Config, Security};
 use super::error::UsageError;
 use super::event::Negotiated;
+use super::protection::General;
+use crate::apdu::Conformance;
+use crate::security::general::{self, GeneralSession, Opened, TransactionId};
 use crate::security::{
-    self, Context, Crypto, Envelope, HEADROOM, InvocationCounter, KeyId, Protection, ReceiveFloor, SecurityError,
-    TAG_LENGTH, Unprotected, VerifiedCounter,
+    Context, Crypto, Envelope, HEADROOM, InvocationCounter, KeyId, Protection, Random, ReceiveFloor, SecurityError,
+    TAG_LENGTH, VerifiedCounter,
 };
 
 /// What is agreed on, and the keys to it.
@@ -26,7 +29,11 @@ pub(super) struct Secured<C: Crypto> {
     general: bool,
     floor: ReceiveFloor,
     dedicated_floor: ReceiveFloor,
-    dedicated_counter: InvocationCounter,
+    pub(super) dedicated_counter: InvocationCounter,
+    /// Keys that came with messages.
+    pub(super) messages: GeneralSession<C>,
+    /// Transaction-id of the request under way; empty where it had none.
+    pub(super) transaction: TransactionId,
 }
 
 impl<C: Crypto> Session<C> {
@@ -41,13 +48,15 @@ impl<C: Crypto> Session<C> {
         Ok(Self { security, negotiated, ciphered })
     }
 
-    /// Longest plain request, in octets.
-    pub(super) fn request_limit(&self) -> usize {
-        let limit = usize::from(self.negotiated.server_max_pdu);
-        if self.security.as_ref().is_some_and(|secured| !secured.protection.is_none()) {
-            limit.saturating_sub(HEADROOM.saturating_add(TAG_LENGTH))
-        } else {
-            limit
+    /// Octets that protection adds to a request at most.
+    pub(super) fn overhead(&self, general: Option<&General>) -> usize {
+        match (&self.security, general) {
+            (Some(secured), Some(general)) if general.wraps(secured.protection) => {
+                let (front, back) = secured.room(general);
+                front.saturating_add(back)
+            }
+            (Some(secured), _) if !secured.protection.is_none() => HEADROOM.saturating_add(TAG_LENGTH),
+            _ => 0,
         }
     }
 }
@@ -56,7 +65,9 @@ impl<C: Crypto> Session<C> {
     /// Protects a request in place; without ciphering it stays as it is.
     pub(super) fn protect(
         &mut self,
+        general: Option<&mut General>,
         global: &mut InvocationCounter,
+        random: &mut dyn Random,
         buffer: &mut [u8],
         plain: Range<usize>,
     ) -> Result<Range<usize>, UsageError> {
@@ -64,7 +75,14 @@ impl<C: Crypto> Session<C> {
             return Ok(plain);
         };
         let tag = buffer.get(plain.start).copied().unwrap_or_default();
-        secured.protect(envelope_for(tag, secured.envelope()), global, buffer, plain)
+        let envelope = envelope_for(tag, secured.envelope());
+        match general.filter(|general| general.wraps(secured.protection)) {
+            None => secured.protect(envelope, global, buffer, plain),
+            Some(general) if self.negotiated.conformance.contains(Conformance::GENERAL_PROTECTION) => {
+                secured.protect_general(general, envelope, global, random, buffer, plain)
+            }
+            Some(_) => Err(UsageError::NotNegotiated { service: "general-protection" }),
+        }
     }
 
     /// Whether an answer in clear is as good as any other.
@@ -91,6 +109,8 @@ impl<C: Crypto> Secured<C> {
             floor: ReceiveFloor::new(security.receive_floor),
             dedicated_floor: ReceiveFloor::new(0),
             dedicated_counter: InvocationCounter::new(0, u32::MAX),
+            messages: GeneralSession::new(),
+            transaction: TransactionId::default(),
         })
     }
 
@@ -112,6 +132,7 @@ impl<C: Crypto> Secured<C> {
         buffer: &mut [u8],
         plain: Range<usize>,
     ) -> Result<Range<usize>, UsageError> {
+        self.transaction = TransactionId::default();
         let counter = if envelope.is_dedicated() { &mut self.dedicated_counter } else { global };
         let counter = counter.take().map_err(|_| UsageError::CounterExhausted)?;
         let control = self.context.control(self.protection);
@@ -119,20 +140,47 @@ impl<C: Crypto> Secured<C> {
     }
 
     /// Verifies and deciphers in place; the floor moves only after that.
-    pub(super) fn unprotect(&mut self, apdu: &mut [u8]) -> Result<Unprotected, SecurityError> {
+    ///
+    /// What has a transaction-id must have that of the request under way, which no message had before: an answer that
+    /// is fresh by that alone is fresh.
+    fn unprotect(&mut self, general: Option<&General>, apdu: &mut [u8]) -> Result<Opened, SecurityError> {
         let (global, dedicated) = (self.floor, self.dedicated_floor);
-        let opened = self.context.unprotect(apdu, |key| if key == KeyId::Dedicated { dedicated } else { global })?;
-        if let Some(verified) = opened.verified {
+        let keys = general.map(General::keys).unwrap_or_default();
+        let floor = |key| if key == KeyId::Dedicated { dedicated } else { global };
+        let opened = general::unprotect(&self.context, &mut self.messages, &keys, apdu, floor)?;
+        if opened.layers.needs_transaction() && opened.transaction_id != self.transaction {
+            return Err(SecurityError::TransactionId);
+        }
+        if let Some(transaction) = opened.transaction {
+            if transaction.id().as_bytes().is_empty() {
+                return Err(SecurityError::TransactionId);
+            }
+            self.messages.accept(transaction);
+        }
+        if let Some(verified) = opened.counter {
             self.accept(verified);
         }
         Ok(opened)
     }
 
-    /// As [`unprotect`](Self::unprotect), for an APDU that may be in clear where nothing is demanded.
-    pub(super) fn unwrap(&mut self, apdu: &mut [u8]) -> Result<(Range<usize>, Protection), SecurityError> {
-        if security::is_protected(apdu) {
-            let opened = self.unprotect(apdu)?;
-            return Ok((opened.plain, opened.protection));
+    /// As [`unwrap`](Self::unwrap), for what is in the fields of ACSE, which nobody signs.
+    pub(super) fn unwrap_initiate(&mut self, apdu: &mut [u8]) -> Result<Range<usize>, SecurityError> {
+        let required = self.context.required();
+        self.context.set_required(required.without_signature());
+        let unwrapped = self.unwrap(None, apdu);
+        self.context.set_required(required);
+        unwrapped.map(|(plain, _)| plain)
+    }
+
+    /// Verifies and deciphers an APDU that may be in clear where nothing is demanded.
+    pub(super) fn unwrap(
+        &mut self,
+        general: Option<&General>,
+        apdu: &mut [u8],
+    ) -> Result<(Range<usize>, Protection), SecurityError> {
+        if general::is_protected(apdu) {
+            let opened = self.unprotect(general, apdu)?;
+            return Ok((opened.plain, opened.layers.protection));
         }
         let required = self.context.required();
         if required.is_none() {

@@ -19,10 +19,11 @@ use crate::apdu::{
 use crate::association::Referencing;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
+use crate::security::general::{self, Cipher, GeneralSession, KeyChoice, Layers, TransactionId};
 use crate::security::hls::Challenge;
 use crate::security::{
-    self, Crypto, Envelope, ErrorClass, HEADROOM, KeyId, Protection, Random, ReceiveFloor, SecurityError,
-    SecurityPolicy, TAG_LENGTH,
+    self, CounterExhausted, Crypto, Envelope, ErrorClass, HEADROOM, KeyId, Protection, Random, ReceiveFloor,
+    SecurityError, SecurityPolicy, TAG_LENGTH,
 };
 
 /// How long a client has for passes 3 and 4, in milliseconds.
@@ -100,13 +101,16 @@ pub(super) struct Secured<C: Crypto> {
     pub(super) dedicated_floor: ReceiveFloor,
     /// Transmit counter of the dedicated key.
     pub(super) dedicated_counter: u32,
+    /// Keys that came with messages.
+    pub(super) messages: GeneralSession<C>,
 }
 
 /// How a response has to be wrapped: as its request was.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wrapping {
-    pub(super) envelope: Envelope,
-    pub(super) protection: Protection,
+    pub(super) layers: Layers,
+    /// To be echoed; empty where the request had none.
+    pub(super) transaction: TransactionId,
     /// Whether the broadcast key was used.
     pub(super) broadcast: bool,
 }
@@ -191,8 +195,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let placed = match *apdu.first()? {
             0x60 => self.open(apdu, device, random, out),
             0x62 => self.release(apdu, device, out),
-            tag::GENERAL_BLOCK_TRANSFER => self.block(apdu, device, out),
-            _ => self.request(apdu, device, out),
+            tag::GENERAL_BLOCK_TRANSFER => self.block(apdu, device, random, out),
+            _ => self.request(apdu, device, random, out),
         };
         device.answered(self.server);
         placed
@@ -236,10 +240,16 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Everything that needs an association, in one APDU. It ends an exchange of blocks.
-    fn request<D: Device>(&mut self, apdu: &mut [u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
+    fn request<D: Device>(
+        &mut self,
+        apdu: &mut [u8],
+        device: &mut D,
+        random: &mut dyn Random,
+        out: &mut [u8],
+    ) -> Option<Range<usize>> {
         self.exchange = None;
         let room = Room::whole(self.transfers.long.as_ref().len());
-        let placed = self.answer(room, apdu, device, out);
+        let placed = self.answer(room, apdu, device, random, out);
         self.place(placed, false, device, out)
     }
 
@@ -249,6 +259,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         room: Room,
         apdu: &mut [u8],
         device: &mut D,
+        random: &mut dyn Random,
         out: &mut [u8],
     ) -> Option<Range<usize>> {
         let (client, server) = (self.client, self.server);
@@ -274,22 +285,22 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         };
         let plain = apdu.get(plain)?;
         if plain.first() == Some(&tag::DATA_NOTIFICATION_CONFIRM) && !pending {
-            let protection = wrapping.map_or(Protection::NONE, |wrapping| wrapping.protection);
+            let protection = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);
             self.confirmation = DataNotificationConfirm::decode(plain).ok().map(|confirm| (confirm.invoke, protection));
             return None;
         }
         let mut access = session.access;
-        access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.protection);
+        access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);
         access.broadcast = wrapping.is_some_and(|wrapping| wrapping.broadcast);
-        if access.broadcast && !(expects_no_answer(plain) && matches!(self.state, State::Associated(_))) {
+        if access.broadcast && (pending || !expects_no_answer(plain)) {
             // A whole group holds this key: it opens nothing, and nobody is to be answered under it.
             let error = SecurityError::NoKey(KeyId::Broadcast);
             let _ = self.refuse_security(error, &[], access.referencing, device, out);
             return None;
         }
-        // Header and tag at their longest: a few octets less data in a block, never one too many.
-        let may_be_wrapped = wrapping.is_some() || access.ciphered_context;
-        let overhead = if may_be_wrapped { HEADROOM.saturating_add(TAG_LENGTH) } else { 0 };
+        // Headers and tags at their longest: a few octets less data in a block, never one too many.
+        let response = policy.map_or(Protection::NONE, |policy| policy.response);
+        let overhead = session.overhead(wrapping, response);
         let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
         if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER)
             && access.referencing == Referencing::LogicalName
@@ -297,11 +308,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             answer.widen(room.of(client_limit(access.client_max_pdu)));
         }
         if matches!(self.state, State::Pending(_)) {
-            return self.authenticate(plain, floor_before, wrapping, device, answer);
+            return self.authenticate(plain, floor_before, wrapping, device, random, answer);
         }
         self.transfers.dispatch(plain, &access, device, &mut answer);
-        let demanded = policy.map_or(Protection::NONE, |policy| policy.response).union(self.transfers.response);
-        self.wrap(answer, wrapping, demanded, device)
+        let demanded = response.union(self.transfers.response);
+        self.wrap(answer, wrapping, demanded, device, random)
     }
 
     /// Protects the answer as the request was protected, and as is demanded beyond that.
@@ -311,6 +322,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         wrapping: Option<Wrapping>,
         demanded: Protection,
         device: &mut D,
+        random: &mut dyn Random,
     ) -> Option<Range<usize>> {
         let plain = send(answer.plain())?;
         if answer.is_clear() {
@@ -320,14 +332,17 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             return None;
         };
         let Some(wrapping) = session.response_wrapping(wrapping, demanded) else { return Some(plain) };
-        let Some(secured) = session.security.as_mut().filter(|_| !wrapping.protection.signed) else {
+        let parties = (self.client, self.server);
+        let protected = session
+            .security
+            .as_mut()
+            .and_then(|secured| secured.protect(wrapping, demanded, parties, device, random, answer.buffer(), plain));
+        if protected.is_none() {
             // What is demanded cannot be had here, and less is not sent.
             answer.exception(OTHER_REASON);
             return send(answer.plain());
-        };
-        let counter = secured.take_counter(wrapping.envelope, self.server, device)?;
-        let control = secured.context.control(wrapping.protection);
-        secured.context.protect(wrapping.envelope, control, counter, answer.buffer(), plain).ok()
+        }
+        protected
     }
 }
 
@@ -454,9 +469,13 @@ impl<C: Crypto> Session<C> {
             (Some(secured), policy) if self.access.ciphered_context => {
                 let required = policy.unwrap_or(secured.context.required());
                 secured.context.set_required(required);
-                secured.unwrap(server, apdu, device)
+                let general = matches!(apdu.first(), Some(0xDD | 0xDF));
+                if general && !self.access.conformance.contains(Conformance::GENERAL_PROTECTION) {
+                    return Err(SecurityError::NotExpected);
+                }
+                secured.unwrap(self.access.client, server, apdu, device)
             }
-            _ if security::is_protected(apdu) => Err(SecurityError::NotExpected),
+            _ if general::is_protected(apdu) => Err(SecurityError::NotExpected),
             (_, Some(required)) if !required.is_none() => {
                 Err(SecurityError::PolicyNotMet { required, found: Protection::NONE })
             }
@@ -468,9 +487,27 @@ impl<C: Crypto> Session<C> {
     pub(super) fn response_wrapping(&self, request: Option<Wrapping>, demanded: Protection) -> Option<Wrapping> {
         let demanded = if self.access.ciphered_context { demanded } else { Protection::NONE };
         match request {
-            Some(wrapping) => Some(Wrapping { protection: wrapping.protection.union(demanded), ..wrapping }),
+            Some(wrapping) => Some(Wrapping { layers: wrapping.layers.strengthened(demanded), ..wrapping }),
             None if demanded.is_none() => None,
-            None => Some(Wrapping { envelope: Envelope::Global, protection: demanded, broadcast: false }),
+            None => {
+                let layers = Layers::default().strengthened(demanded);
+                Some(Wrapping { layers, transaction: TransactionId::default(), broadcast: false })
+            }
+        }
+    }
+
+    /// Octets that the wrapping of a response needs at most.
+    fn overhead(&self, request: Option<Wrapping>, demanded: Protection) -> usize {
+        let least =
+            if request.is_some() || self.access.ciphered_context { HEADROOM.saturating_add(TAG_LENGTH) } else { 0 };
+        let wrapping = self.response_wrapping(request, demanded);
+        match (wrapping, &self.security) {
+            (Some(wrapping), Some(secured)) if wrapping.layers.needs_transaction() => {
+                let (front, back) =
+                    wrapping.layers.room(secured.context.suite(), wrapping.transaction.as_bytes().len());
+                front.saturating_add(back).max(least)
+            }
+            _ => least,
         }
     }
 }
@@ -480,11 +517,12 @@ impl<C: Crypto> Secured<C> {
     /// policy demands nothing.
     pub(super) fn unwrap<D: Device>(
         &mut self,
+        client: ClientSap,
         server: ServerSap,
         apdu: &mut [u8],
         device: &mut D,
     ) -> Result<(Range<usize>, Option<Wrapping>), SecurityError> {
-        if !security::is_protected(apdu) {
+        if !general::is_protected(apdu) {
             let required = self.context.required();
             return if required.is_none() {
                 Ok((0..apdu.len(), None))
@@ -494,14 +532,21 @@ impl<C: Crypto> Secured<C> {
         }
         let (setup, peer) = (self.setup, self.peer);
         let dedicated = self.dedicated_floor;
-        let opened = self.context.unprotect(apdu, |key| match key {
+        let keys = device.general_keys(client, server);
+        let opened = general::unprotect(&self.context, &mut self.messages, &keys, apdu, |key| match key {
             KeyId::Dedicated => dedicated,
             KeyId::Unicast => ReceiveFloor::new(device.floor(server, setup, peer)),
             KeyId::Broadcast => ReceiveFloor::new(device.broadcast_floor(server, setup, peer)),
             // A key that serves one message has no past.
             KeyId::Message => ReceiveFloor::new(0),
         })?;
-        if let Some(verified) = opened.verified {
+        if let Some(transaction) = opened.transaction {
+            if !device.accept_transaction(server, setup, peer, transaction) {
+                return Err(SecurityError::TransactionId);
+            }
+            self.messages.accept(transaction);
+        }
+        if let Some(verified) = opened.counter {
             match verified.key() {
                 KeyId::Dedicated => self.dedicated_floor.accept(verified),
                 KeyId::Unicast => device.accept_counter(server, setup, peer, verified.counter()),
@@ -509,8 +554,59 @@ impl<C: Crypto> Secured<C> {
                 KeyId::Message => {}
             }
         }
-        let broadcast = opened.key == KeyId::Broadcast;
-        Ok((opened.plain, Some(Wrapping { envelope: opened.envelope, protection: opened.protection, broadcast })))
+        let broadcast = opened.used_broadcast;
+        let wrapping = Wrapping { layers: opened.layers, transaction: opened.transaction_id, broadcast };
+        Ok((opened.plain, Some(wrapping)))
+    }
+
+    /// The same for what is in the fields of ACSE, which nobody signs.
+    pub(super) fn unwrap_initiate<D: Device>(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        apdu: &mut [u8],
+        device: &mut D,
+    ) -> Result<(Range<usize>, Option<Wrapping>), SecurityError> {
+        let required = self.context.required();
+        self.context.set_required(required.without_signature());
+        let unwrapped = self.unwrap(client, server, apdu, device);
+        self.context.set_required(required);
+        unwrapped
+    }
+
+    /// Wraps a response in place; `None` when that cannot be done as demanded.
+    #[allow(clippy::too_many_arguments, reason = "how, for whom, with whose keys, and the octets")]
+    fn protect<D: Device>(
+        &mut self,
+        wrapping: Wrapping,
+        demanded: Protection,
+        (client, server): (ClientSap, ServerSap),
+        device: &mut D,
+        random: &mut dyn Random,
+        buffer: &mut [u8],
+        plain: Range<usize>,
+    ) -> Option<Range<usize>> {
+        let Wrapping { mut layers, transaction, .. } = wrapping;
+        // A signature that only the request had is not owed.
+        if layers.protection.signed && !demanded.signed && device.general_keys(client, server).signing.is_none() {
+            layers.protection.signed = false;
+        }
+        let counter = match layers.cipher {
+            Some(Cipher::Envelope(envelope)) => self.take_counter(envelope, server, device),
+            Some(Cipher::General(KeyChoice::Unicast)) => device.take_counter(server, self.setup),
+            _ => None,
+        };
+        let (front, back) = layers.room(self.context.suite(), transaction.as_bytes().len());
+        let front = if layers.needs_transaction() { front } else { plain.start };
+        let place = front..front.checked_add(plain.len())?;
+        if place.end.checked_add(back)? > buffer.len() {
+            return None;
+        }
+        buffer.copy_within(plain, front);
+        let keys = device.general_keys(client, server);
+        let (context, messages) = (&self.context, &mut self.messages);
+        let counter = || counter.ok_or(CounterExhausted);
+        general::protect(context, messages, &keys, &layers, &transaction, counter, random, buffer, place).ok()
     }
 
     /// The next transmit counter of the key that `envelope` uses.

@@ -11,6 +11,7 @@ use crate::apdu::{
 use crate::association::Referencing;
 use crate::axdr::{Data, Writer};
 use crate::id::{ClientSap, ServerSap, ShortName, SystemTitle};
+use crate::security::general::{GeneralKeys, VerifiedTransaction};
 use crate::security::{KeySet, Protection, SecurityError, SecurityPolicy, Suite};
 
 /// The application of a meter: its logical devices, their objects, access rights and security material.
@@ -138,6 +139,27 @@ pub trait Device {
     fn response_protection(&self, access: &Access, member: Member) -> Protection {
         let _ = (access, member);
         Protection::NONE
+    }
+
+    /// Keys for general-ciphering, general-signing and HLS mechanism 7 between `client` and this logical device: its own
+    /// and the client's public ones, from certificates that were led to a trust anchor. What has no key is refused.
+    fn general_keys(&self, client: ClientSap, server: ServerSap) -> GeneralKeys<'_> {
+        let _ = (client, server);
+        GeneralKeys::default()
+    }
+
+    /// A message of `peer` was verified, and nothing but its transaction-id keeps it from being a replay: one with a
+    /// key of its own, or one that is signed only. Whether the id is new; it is remembered then, across restarts too
+    /// ([`TransactionMemory`](crate::security::general::TransactionMemory)). Without this every such message is refused.
+    fn accept_transaction(
+        &mut self,
+        server: ServerSap,
+        setup: u8,
+        peer: SystemTitle,
+        transaction: VerifiedTransaction,
+    ) -> bool {
+        let _ = (server, setup, peer, transaction);
+        false
     }
 
     /// Something that an operator may want to know; refusals included.

@@ -21,7 +21,7 @@ use crate::association::Referencing;
 use crate::association::blocks::{Arrival, HEADER_MAX, Numbers, fragment};
 use crate::axdr::Writer;
 use crate::link::Storage;
-use crate::security::Crypto;
+use crate::security::{Crypto, Random};
 
 /// Blocks that a client may send in one burst. Each is taken from the link before the next one, whose own storage and
 /// flow control bound what can wait.
@@ -110,7 +110,13 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Takes a block of the client; returns what is to be sent first.
-    pub(super) fn block<D: Device>(&mut self, apdu: &mut [u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
+    pub(super) fn block<D: Device>(
+        &mut self,
+        apdu: &mut [u8],
+        device: &mut D,
+        random: &mut dyn Random,
+        out: &mut [u8],
+    ) -> Option<Range<usize>> {
         let State::Associated(session) = &self.state else { return self.refuse(SERVICE_NOT_ALLOWED, device, out) };
         if !session.access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER) {
             return self.refuse(SERVICE_NOT_SUPPORTED, device, out);
@@ -137,7 +143,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             let end = gathered.saturating_add(length);
             if gathered == 0 && control.is_last() {
                 let request = apdu.get_mut(start..)?;
-                return self.answer_block(Request::Received(request), device, out);
+                return self.answer_block(Request::Received(request), device, random, out);
             }
             let (Some(room), Some(data)) = (self.transfers.long.as_mut().get_mut(gathered..end), apdu.get(start..))
             else {
@@ -146,7 +152,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             room.copy_from_slice(data);
             exchange.phase = Phase::Gathering(end);
             if control.is_last() {
-                return self.answer_block(Request::Gathered(end), device, out);
+                return self.answer_block(Request::Gathered(end), device, random, out);
             }
         }
         if control.is_streaming() && !control.is_last() { None } else { self.turn(device, out) }
@@ -165,6 +171,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         &mut self,
         request: Request<'_>,
         device: &mut D,
+        random: &mut dyn Random,
         out: &mut [u8],
     ) -> Option<Range<usize>> {
         let storage = self.transfers.long.as_mut();
@@ -187,7 +194,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             guard: core::mem::replace(&mut self.guard, Guard::NEW),
             now: self.now,
         };
-        let placed = inner.answer(room, apdu, device, out);
+        let placed = inner.answer(room, apdu, device, random, out);
         (self.state, self.guard, self.confirmation) = (inner.state, inner.guard, inner.confirmation);
         (self.transfers.transfer, self.transfers.response) = (inner.transfers.transfer, inner.transfers.response);
         if !matches!(self.transfers.transfer, Transfer::None) {

@@ -272,6 +272,10 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             (true, false) => Envelope::Dedicated,
             (true, true) => Envelope::GeneralDedicated,
         };
+        // Nothing that was asked for names a transaction, so that a signature would prove little; less is not sent.
+        if protection.signed {
+            return Err(NotSent::Security);
+        }
         let counter = secured.take_counter(envelope, server, device).ok_or(NotSent::NoKeys)?;
         let control = secured.context.control(protection);
         Ok((secured.context.protect(envelope, control, counter, buffer, plain)?, protection))

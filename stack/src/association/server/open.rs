@@ -17,7 +17,9 @@ use crate::association::{Referencing, hls_pass};
 use crate::axdr::Writer;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
+use crate::security::general::{Cipher, GeneralSession};
 use crate::security::hls::{self, Challenge, Exchange, Response};
+use crate::security::public_key::hls7;
 use crate::security::{
     self, CounterExhausted, Crypto, ErrorClass, HEADROOM, KeyId, Protection, Random, ReceiveFloor, SecurityError,
     SecurityPolicy, TAG_LENGTH,
@@ -222,7 +224,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let copy = room.get_mut(..information.len()).ok_or(Refusal::initiate(0))?;
         copy.copy_from_slice(information);
         let (plain, wrapping) = match &mut secured {
-            Some(secured) if ciphered => secured.unwrap(self.server, copy, device).map_err(Refusal::Security)?,
+            Some(secured) if ciphered => {
+                secured.unwrap_initiate(self.client, self.server, copy, device).map_err(Refusal::Security)?
+            }
             _ => (0..copy.len(), None),
         };
         if wrapping.is_some_and(|wrapping| wrapping.broadcast) {
@@ -245,14 +249,15 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         match (initiate.dedicated_key, &mut secured) {
             (None, _) => {}
             // A key that travelled in clear is no secret.
-            (Some(key), Some(secured)) if wrapping.is_some_and(|wrapping| wrapping.protection.encrypted) => {
+            (Some(key), Some(secured)) if wrapping.is_some_and(|wrapping| wrapping.layers.protection.encrypted) => {
                 secured.context.set_dedicated_key(key).map_err(Refusal::Security)?;
             }
             (Some(_), _) => return Err(Refusal::initiate(0)),
         }
         let challenges = match client_challenge {
             Some(client) => {
-                let server = Challenge::draw(random, CHALLENGE_LENGTH)
+                let length = if mechanism == Mechanism::Ecdsa { hls7::CHALLENGE_MIN } else { CHALLENGE_LENGTH };
+                let server = Challenge::draw(random, length)
                     .and_then(|server| server.check_differs(&client).map(|()| server))
                     .map_err(|_| Refusal::because(User::AuthenticationFailure))?;
                 Some((client, server))
@@ -295,7 +300,12 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             // A challenge of a wrong length is not an attempt to guess anything.
             mechanism => {
                 let failure = |_| Refusal::because(ServiceUserDiagnostic::AuthenticationFailure);
-                if mechanism != Mechanism::Gmac {
+                if mechanism == Mechanism::Ecdsa {
+                    let keys = device.general_keys(self.client, self.server);
+                    if keys.signing.is_none() || keys.peer_signature.is_none() || value.len() < hls7::CHALLENGE_MIN {
+                        return Err(Refusal::because(ServiceUserDiagnostic::AuthenticationFailure));
+                    }
+                } else if mechanism != Mechanism::Gmac {
                     hls::check_configuration::<C>(mechanism, config.secret, config.own_title()).map_err(failure)?;
                 }
                 Challenge::from_peer(value).map(Some).map_err(failure)
@@ -359,6 +369,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         floor_before: u32,
         wrapping: Option<Wrapping>,
         device: &mut D,
+        random: &mut dyn Random,
         mut answer: Answer<'_>,
     ) -> Option<Range<usize>> {
         let (client, server, now) = (self.client, self.server, self.now);
@@ -378,6 +389,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             Err(SecurityError::Authentication)
         } else if mechanism == Mechanism::Gmac {
             pending.exchange_gmac(server, reply, floor_before, device)
+        } else if mechanism == Mechanism::Ecdsa {
+            pending.exchange_signatures(client, server, reply, device)
         } else {
             pending.exchange_secret(client, server, reply, device)
         };
@@ -386,7 +399,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         match proved {
             Ok(own) => {
                 answer.encode(|out| carrier.write_success(own.as_bytes(), out));
-                let placed = self.wrap(answer, wrapping, demanded, device);
+                let placed = self.wrap(answer, wrapping, demanded, device, random);
                 if let State::Pending(pending) = core::mem::replace(&mut self.state, State::Idle) {
                     self.state = State::Associated(pending.session);
                 }
@@ -395,7 +408,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             }
             Err(error) => {
                 answer.encode(|out| carrier.write_refusal(out));
-                let placed = self.wrap(answer, wrapping, demanded, device);
+                let placed = self.wrap(answer, wrapping, demanded, device, random);
                 self.state = State::Idle;
                 self.guard.report(device, now, AuditEvent::SecurityFailed { client, server, error });
                 // A counter that is too low is no guess: it locks nobody out.
@@ -428,6 +441,29 @@ impl<C: Crypto> Pending<C> {
         let counter = device.take_counter(server, secured.setup).ok_or(CounterExhausted)?;
         let response = hls::gmac_response(&secured.context, counter, &self.client_challenge)?;
         Response::new(&response).ok_or(SecurityError::BufferTooSmall)
+    }
+
+    /// Mechanism 7: the same with the key pairs of both sides.
+    fn exchange_signatures<D: Device>(
+        &mut self,
+        client: ClientSap,
+        server: ServerSap,
+        reply: &[u8],
+        device: &D,
+    ) -> Result<Response, SecurityError> {
+        let keys = device.general_keys(client, server);
+        let (Some(signing), Some(peer)) = (keys.signing, keys.peer_signature) else {
+            return Err(SecurityError::NoGeneralKey);
+        };
+        let exchange = hls7::Exchange {
+            own_title: self.own_title.ok_or(SecurityError::NoOwnTitle)?,
+            peer_title: self.session.access.client_title.ok_or(SecurityError::NoPeerTitle)?,
+            own_challenge: &self.server_challenge,
+            peer_challenge: &self.client_challenge,
+        };
+        hls7::verify::<C::Curves>(peer, &exchange, reply)?;
+        let signature = hls7::response::<C::Curves>(signing, &exchange)?;
+        Response::new(signature.as_bytes()).ok_or(SecurityError::BufferTooSmall)
     }
 
     /// Mechanisms 2, 3, 4 and 6: the same with the secret of the association.
@@ -463,7 +499,15 @@ impl<C: Crypto> Secured<C> {
         };
         let context = prepare().map_err(Refusal::Security)?;
         let (setup, dedicated_floor) = (security.setup, ReceiveFloor::new(0));
-        Ok(Self { context, setup, generation, peer, dedicated_floor, dedicated_counter: 0 })
+        Ok(Self {
+            context,
+            setup,
+            generation,
+            peer,
+            dedicated_floor,
+            dedicated_counter: 0,
+            messages: GeneralSession::new(),
+        })
     }
 }
 
@@ -533,12 +577,12 @@ fn initiate_response<'r, C: Crypto, D: Device>(
     response.encode(&mut out).ok()?;
     let plain = HEADROOM..HEADROOM.checked_add(out.len())?;
     let placed = match (wrapping, &mut session.security) {
-        // A demanded signature cannot be had here: without an answer nothing is open.
-        (Some(wrapping), Some(_)) if wrapping.protection.signed => return None,
-        (Some(wrapping), Some(secured)) => {
-            let counter = secured.take_counter(wrapping.envelope, session.access.server, device)?;
-            let control = secured.context.control(wrapping.protection);
-            secured.context.protect(wrapping.envelope, control, counter, room, plain).ok()?
+        // Nobody signs what is in the fields of ACSE.
+        (Some(wrapping), Some(secured)) if wrapping.layers.cipher.is_some() => {
+            let Some(Cipher::Envelope(envelope)) = wrapping.layers.cipher else { return None };
+            let counter = secured.take_counter(envelope, session.access.server, device)?;
+            let control = secured.context.control(wrapping.layers.protection);
+            secured.context.protect(envelope, control, counter, room, plain).ok()?
         }
         _ => plain,
     };
@@ -566,7 +610,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if let (Some(received), Some(secured)) = (rlrq.user_information, &mut session.security) {
             let copy = room.get_mut(..received.len())?;
             copy.copy_from_slice(received);
-            match secured.unwrap(server, copy, device) {
+            match secured.unwrap_initiate(client, server, copy, device) {
                 Ok((_, wrapping)) => {
                     let demanded = device.association(client, server).and_then(|config| config.security);
                     let demanded = demanded.map_or(Protection::NONE, |security| security.policy.response);

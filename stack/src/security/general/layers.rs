@@ -8,15 +8,15 @@ use super::{GeneralKeys, KeyChoice, TransactionId, VerifiedTransaction};
 use crate::apdu::GeneralHeader;
 use crate::security::tags::is_protected as is_service;
 use crate::security::{
-    Context, CounterExhausted, Crypto, Envelope, KeyId, Protection, Random, ReceiveFloor, SecurityError,
-    VerifiedCounter,
+    Context, CounterExhausted, Crypto, Curve, Envelope, HEADROOM, KeyId, Protection, Random, ReceiveFloor,
+    SecurityError, Suite, TAG_LENGTH, VerifiedCounter,
 };
 
 /// Octets that all layers may need in front of the plain APDU: two headers with titles and a transaction-id of up to
 /// 16 octets, and the key-info of an agreed key.
 pub const LAYERS_FRONT: usize = 2 * (1 + 17 + 9 + 9 + 13 + 1 + 5) + 1 + 3 + 2 + 192 + 5;
 /// Octets that all layers may need behind it: a signature with its length, and a tag.
-pub const LAYERS_BACK: usize = 1 + 96 + super::super::TAG_LENGTH;
+pub const LAYERS_BACK: usize = 1 + 96 + TAG_LENGTH;
 
 /// What ciphers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +70,46 @@ impl Layers {
         counting && self.protection.authenticated
     }
 
-    /// Octets that the layers add at most, in front and behind together.
+    /// The same with what else is demanded.
     #[must_use]
-    pub const fn overhead(&self) -> usize {
-        match (self.cipher, self.protection.signed) {
-            (None, false) => 0,
-            (Some(Cipher::Envelope(_)), false) => super::super::HEADROOM + super::super::TAG_LENGTH,
-            _ => LAYERS_FRONT + LAYERS_BACK,
+    pub const fn strengthened(self, demanded: Protection) -> Self {
+        let protection = self.protection.union(demanded);
+        let cipher = match self.cipher {
+            None if protection.authenticated || protection.encrypted => Some(Cipher::Envelope(Envelope::Global)),
+            cipher => cipher,
+        };
+        Self { cipher, protection, ..self }
+    }
+
+    /// Octets that the layers need at most in front of the plain APDU and behind it, with a transaction-id of this
+    /// length.
+    #[must_use]
+    pub const fn room(&self, suite: Suite, transaction_id: usize) -> (usize, usize) {
+        let double_width = match suite.curve() {
+            Some(curve) => curve.double_width(),
+            None => Curve::P384.double_width(),
+        };
+        // Lengths have five octets at most.
+        let header = (1 + 1 + 9 + 9 + 1 + 1 + 5_usize).saturating_add(transaction_id);
+        let (mut front, mut back) = match self.cipher {
+            None => (0, 0),
+            Some(Cipher::Envelope(_)) => (HEADROOM, TAG_LENGTH),
+            Some(Cipher::General(choice)) => {
+                let key_info = match choice {
+                    KeyChoice::Previous => 0,
+                    KeyChoice::Unicast | KeyChoice::Broadcast => 2,
+                    KeyChoice::Wrapped => suite.key_length().saturating_add(2 + 1 + 8),
+                    KeyChoice::OnePass => double_width.saturating_mul(2).saturating_add(1 + 2 + 2),
+                    KeyChoice::StaticUnified => 1 + 2 + 1,
+                };
+                (header.saturating_add(key_info).saturating_add(1 + 5), TAG_LENGTH)
+            }
+        };
+        if self.protection.signed {
+            front = front.saturating_add(header);
+            back = back.saturating_add(double_width).saturating_add(1);
         }
+        (front, back)
     }
 }
 
@@ -95,6 +127,8 @@ pub struct Opened {
     pub transaction: Option<VerifiedTransaction>,
     /// The transaction-id of the outer layer that has one, to be echoed.
     pub transaction_id: TransactionId,
+    /// Whether it was ciphered with the broadcast key, proven or not.
+    pub used_broadcast: bool,
 }
 
 /// Wraps the plain APDU `plain` of `buffer` in place and returns where the result is. [`LAYERS_FRONT`] octets before
@@ -136,6 +170,9 @@ pub fn protect<C: Crypto>(
             return Err(SecurityError::TransactionId);
         }
         let key = keys.signing.ok_or(SecurityError::NoGeneralKey)?;
+        if Some(key.curve()) != context.suite().curve() {
+            return Err(SecurityError::PrivateKey);
+        }
         sign::<C::Curves>(key, keys.signed_content, &header, buffer, content)
     };
     let control = context.control(layers.protection);
@@ -183,6 +220,7 @@ pub fn unprotect<C: Crypto>(
         counter: None,
         transaction: None,
         transaction_id: TransactionId::default(),
+        used_broadcast: false,
     };
     let mut floor = Some(floor);
     let mut named = false;
@@ -197,7 +235,8 @@ pub fn unprotect<C: Crypto>(
             if opened.layers.protection.signed {
                 return Err(SecurityError::InnerTag { outer: tag });
             }
-            let key = keys.peer_signature.ok_or(SecurityError::NoGeneralKey)?;
+            let key = keys.peer_signature.filter(|key| Some(key.curve()) == context.suite().curve());
+            let key = key.ok_or(SecurityError::NoGeneralKey)?;
             let peer = context.peer_title().ok_or(SecurityError::NoPeerTitle)?;
             let signed = verify::<C::Curves>(context.own_title(), peer, key, keys.signed_content, octets)?;
             opened.layers.protection.signed = true;
@@ -212,6 +251,7 @@ pub fn unprotect<C: Crypto>(
             if tag == GENERAL_CIPHERING {
                 let found = unprotect_general(context, session, keys, octets, floor)?;
                 protection = found.control.protection();
+                opened.used_broadcast = found.choice == KeyChoice::Broadcast;
                 opened.layers.cipher = Some(Cipher::General(found.choice));
                 opened.plain = inside(found.plain);
                 opened.counter = found.counter;
@@ -222,6 +262,7 @@ pub fn unprotect<C: Crypto>(
                 let required = context.required().without_signature();
                 let found = context.unprotect_layer(octets, required, floor)?;
                 protection = found.protection;
+                opened.used_broadcast = found.key == KeyId::Broadcast;
                 opened.layers.cipher = Some(Cipher::Envelope(found.envelope));
                 opened.plain = inside(found.plain);
                 opened.counter = found.verified;
