@@ -272,7 +272,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             (true, false) => Envelope::Dedicated,
             (true, true) => Envelope::GeneralDedicated,
         };
-        // Nothing that was asked for names a transaction, so that a signature would prove little; less is not sent.
+        // A notification answers no request whose transaction-id would keep its signature fresh; less is not sent.
         if protection.signed {
             return Err(NotSent::Security);
         }
