@@ -41,7 +41,7 @@ fn gateway(mut meters: Vec<Meter>) -> SocketAddr {
 
 fn probe(address: SocketAddr, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_conformance"))
-        .args(["probe", "address", "--tcp", &address.to_string(), "--timeout", "60", "--pause", "5"])
+        .args(["probe", "address", "--tcp", &address.to_string(), "--timeout", "300", "--pause", "5"])
         .args(arguments)
         .output()
         .expect("the command runs")
@@ -54,10 +54,10 @@ fn meters_behind_a_gateway_are_found() {
         meter(512, 7, |client, server| client.0 == 16 && server.lower() == Some(2_836)),
     ];
     let address = gateway(meters);
-    let output = probe(address, &["--serial-number", "98761836", "--lower", "16-18", "--format", "json"]);
+    let output = probe(address, &["--serial-number", "98761836", "--lower", "17-17", "--format", "json"]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{errors}");
-    assert!(errors.contains("of 28"), "progress is shown: {errors}");
+    assert!(errors.contains("of 20"), "progress is shown: {errors}");
     let lines: Vec<Value> = String::from_utf8(output.stdout)
         .expect("text")
         .lines()

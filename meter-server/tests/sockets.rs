@@ -282,11 +282,28 @@ fn octets_that_mean_nothing_harm_nobody() {
 #[test]
 fn hdlc_over_a_serial_line() {
     let (pty, path) = Pty::pair();
-    let serial = vec![SerialConfig { path, baud: SerialConfig::DEFAULT_BAUD }];
+    let serial = vec![SerialConfig { path, baud: SerialConfig::DEFAULT_BAUD, mode_e: false }];
     let _server = Server::start(FleetConfig { serial, tcp: None, hdlc_tcp: None, udp: None, ..on_all_sockets() });
     let mut client = hdlc(pty, reader(b"12345678"), 0, Parameters::DEFAULT).associate().unwrap();
     assert!(number(&client.get(3, IMPORT, 2)) > 0);
     client.release().unwrap();
+}
+
+/// Twice in a row: after the link is down the meter listens at 300 baud again.
+#[test]
+fn hdlc_after_a_sign_on_at_a_serial_line() {
+    let (pty, path) = Pty::pair();
+    let serial = vec![SerialConfig { path, baud: SerialConfig::DEFAULT_BAUD, mode_e: true }];
+    let _server = Server::start(FleetConfig { serial, tcp: None, hdlc_tcp: None, udp: None, ..on_all_sockets() });
+    let mut pty = pty;
+    for _ in 0..2 {
+        let (identification, baud) = support::client::sign_on(&mut pty);
+        assert_eq!(identification.to_string(), "SIM510000001 (mode E)");
+        assert_eq!(baud, 9_600);
+        let mut client = hdlc(pty, reader(b"12345678"), 0, Parameters::DEFAULT).associate().unwrap();
+        assert!(number(&client.get(3, IMPORT, 2)) > 0);
+        pty = client.release_line().unwrap();
+    }
 }
 
 #[test]

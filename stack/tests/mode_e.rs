@@ -298,7 +298,7 @@ impl Pair {
 fn both_sides_meet_at_the_lower_rate() {
     let text = b"ZMD3104407.B32";
     for (offered, wanted, rate) in [(9_600, 19_200, 9_600), (19_200, 4_800, 4_800), (300, 9_600, 300)] {
-        let meter = server::Config::new(*b"LGZ", text, Baud::at_most(offered).unwrap());
+        let meter = server::Config::new(*b"LGZ", Baud::at_most(offered).unwrap()).with_text(text);
         let client = client::Config { baud_max: Baud::at_most(wanted).unwrap(), ..client::Config::new() };
         let mut pair = Pair::new(client, meter, b"");
         pair.client.start(pair.now);
@@ -318,7 +318,7 @@ fn both_sides_meet_at_the_lower_rate() {
 #[test]
 fn a_readout_is_asked_for_and_the_meter_waits_for_the_next_sign_on() {
     let readout = b"0.0.0(12345678)\r\n1.8.0(000123.456*kWh)\r\n".repeat(5);
-    let meter = server::Config::new(*b"EMH", b"LZQJ", Baud::at_most(4_800).unwrap());
+    let meter = server::Config::new(*b"EMH", Baud::at_most(4_800).unwrap()).with_text(b"LZQJ");
     let client = client::Config { purpose: Purpose::Readout, ..client::Config::new() };
     let mut pair = Pair::new(client, meter, &readout);
     for _ in 0..2 {
@@ -338,7 +338,7 @@ fn a_readout_is_asked_for_and_the_meter_waits_for_the_next_sign_on() {
 
 #[test]
 fn a_meter_answers_to_its_address_and_forgets_a_client_that_is_silent() {
-    let mut config = server::Config::new(*b"LGZ", b"X", Baud::HIGHEST);
+    let mut config = server::Config::new(*b"LGZ", Baud::HIGHEST).with_text(b"/X!\n");
     config.address = DeviceAddress::new(b"00042").unwrap();
     let mut meter = server::SignOn::new(config, vec![]);
     for (request, answered) in
@@ -390,7 +390,8 @@ fn any_octets_at_any_time() {
     for round in 0..400 {
         let config = client::Config { purpose: Purpose::HdlcOrReadout, ..client::Config::new() };
         let mut client = Client::new(config, vec![0; 8]);
-        let mut meter = server::SignOn::new(server::Config::new(*b"LGZ", b"X", Baud::HIGHEST), b"1(2)\r\n".to_vec());
+        let mut meter =
+            server::SignOn::new(server::Config::new(*b"LGZ", Baud::HIGHEST).with_text(b"/X!\n"), b"1(2)\r\n".to_vec());
         let mut now = T0;
         client.start(now);
         for _ in 0..60 {

@@ -33,6 +33,10 @@ pub(crate) struct Run {
     /// Serial port with HDLC, as PATH or PATH:BAUD (9600 8N1 unless given); repeat it for further meters.
     #[arg(long, value_name = "PATH", help_heading = "Ports")]
     serial: Vec<String>,
+    /// Links over serial ports begin with the sign-on of IEC 62056-21 at 300 baud, as at optical heads; the rate of the port
+    /// is the highest that is offered then.
+    #[arg(long, requires = "serial", help_heading = "Ports")]
+    mode_e: bool,
     /// Octets of an HDLC information field that the meters agree to at most (32 to 2030).
     #[arg(long, value_name = "OCTETS", default_value_t = HdlcConfig::default().information, help_heading = "Ports")]
     hdlc_information: u16,
@@ -180,7 +184,11 @@ impl Run {
             tcp,
             hdlc_tcp: self.hdlc_tcp,
             udp: self.udp,
-            serial: self.serial.iter().map(|text| serial(text)).collect::<anyhow::Result<_>>()?,
+            serial: {
+                let ports = self.serial.iter().map(|text| serial(text));
+                let ports = ports.map(|port| port.map(|port| SerialConfig { mode_e: self.mode_e, ..port }));
+                ports.collect::<anyhow::Result<_>>()?
+            },
             seed: self.seed,
             keys: Arc::new(keys),
             state: self.state,
@@ -211,7 +219,7 @@ fn serial(text: &str) -> anyhow::Result<SerialConfig> {
         },
         None => (text, SerialConfig::DEFAULT_BAUD),
     };
-    Ok(SerialConfig { path: PathBuf::from(path), baud })
+    Ok(SerialConfig { path: PathBuf::from(path), baud, mode_e: false })
 }
 
 /// One physical device in the output.
@@ -307,7 +315,8 @@ mod tests {
     #[test]
     fn serial_ports_have_a_speed() {
         assert_eq!(serial("/dev/ttyUSB0").unwrap().baud, 9_600);
-        assert_eq!(serial("/dev/ttyUSB0:115200").unwrap(), SerialConfig { path: "/dev/ttyUSB0".into(), baud: 115_200 });
+        let fast = SerialConfig { path: "/dev/ttyUSB0".into(), baud: 115_200, mode_e: false };
+        assert_eq!(serial("/dev/ttyUSB0:115200").unwrap(), fast);
         assert!(serial("/dev/ttyUSB0:fast").is_err());
     }
 }

@@ -84,6 +84,9 @@ pub struct SerialConfig {
     pub path: PathBuf,
     /// Bits per second; eight data bits, no parity, one stop bit.
     pub baud: u32,
+    /// Whether each link begins with the sign-on of IEC 62056-21 at 300 baud, which offers up to `baud`; the address that it
+    /// asks for is the meter's serial number.
+    pub mode_e: bool,
 }
 
 impl SerialConfig {

@@ -216,6 +216,13 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         self.until(|event| matches!(event, Event::Released).then_some(()))
     }
 
+    /// The same; the line goes on.
+    pub(crate) fn release_line(mut self) -> Result<T, Trouble> {
+        self.connection.release(self.now()).unwrap();
+        self.until(|event| matches!(event, Event::Released).then_some(()))?;
+        Ok(self.io)
+    }
+
     /// An attribute and the number of blocks that it came in (0: in one piece).
     pub(crate) fn get_blocks(
         &mut self,
@@ -343,5 +350,43 @@ impl Octets for Pty {
     fn transmit(&mut self, octets: &[u8]) -> io::Result<()> {
         use tokio::io::AsyncWriteExt;
         self.runtime.block_on(AsyncWriteExt::write_all(&mut self.stream, octets))
+    }
+}
+
+impl Pty {
+    /// Octets that arrive within `patience`; 0 when none do.
+    fn receive_within(&mut self, buffer: &mut [u8], patience: Duration) -> usize {
+        use tokio::io::AsyncReadExt;
+        let reading = async { tokio::time::timeout(patience, AsyncReadExt::read(&mut self.stream, buffer)).await };
+        self.runtime.block_on(reading).map_or(0, |count| count.unwrap())
+    }
+}
+
+/// Signs on for HDLC; what the meter says of itself, and the rate that was selected.
+pub(crate) fn sign_on(pty: &mut Pty) -> (dlms::mode_e::Identification, u32) {
+    use dlms::mode_e::client::{Config, Event, SignOn};
+    let start = Instant::now();
+    let now = || dlms::Instant::from_millis(start.elapsed().as_millis() as u64);
+    let mut machine = SignOn::new(Config::new(), []);
+    let mut identification = None;
+    machine.start(now());
+    let mut out = [0; 64];
+    loop {
+        while let Some(event) = machine.poll_event() {
+            match event {
+                Event::SetBaud(_) => {}
+                Event::Identified(found) => identification = Some(found),
+                Event::Opened { baud, confirmed: true } => return (identification.unwrap(), baud),
+                other => panic!("{other:?}"),
+            }
+        }
+        while let Some(transmit) = machine.poll_transmit(&mut out) {
+            pty.transmit(&out[..transmit.len]).unwrap();
+        }
+        let patience = Duration::from_millis(machine.poll_timeout().unwrap().since_ms(now()));
+        let mut room = [0; 64];
+        let count = if patience.is_zero() { 0 } else { pty.receive_within(&mut room, patience) };
+        machine.handle_input(&room[..count], now());
+        machine.handle_timeout(now());
     }
 }

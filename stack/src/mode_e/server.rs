@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use super::readout::check_character;
-use super::{ACK, Baud, DeviceAddress, ETX, INITIAL_BAUD, Parity, STX, Transmit, line_time_ms};
+use super::{ACK, Baud, DeviceAddress, ETX, INITIAL_BAUD, Identification, Parity, STX, Transmit, line_time_ms};
 use crate::Instant;
 use crate::link::Events;
 
@@ -13,8 +13,7 @@ pub struct Config {
     pub address: DeviceAddress,
     /// Three letters of the maker.
     pub maker: [u8; 3],
-    /// The maker's own text, up to 16 characters without `/` and `!`.
-    pub text: &'static [u8],
+    text: [u8; Identification::TEXT_MAX],
     /// The highest rate it offers.
     pub baud: Baud,
     /// Who makes the parity.
@@ -26,18 +25,27 @@ pub struct Config {
 }
 
 impl Config {
-    /// A meter without an address that offers up to `baud`.
+    /// A meter without an address and a text of its own that offers up to `baud`.
     #[must_use]
-    pub const fn new(maker: [u8; 3], text: &'static [u8], baud: Baud) -> Self {
+    pub const fn new(maker: [u8; 3], baud: Baud) -> Self {
         Self {
             address: DeviceAddress::ANY,
             maker,
-            text,
+            text: [0; Identification::TEXT_MAX],
             baud,
             parity: Parity::Emulated,
             reaction_ms: 200,
             option_timeout_ms: 2_500,
         }
+    }
+
+    /// The same with the maker's own text: its first 16 characters, without `/`, `!` and control characters.
+    #[must_use]
+    pub fn with_text(mut self, text: &[u8]) -> Self {
+        self.text = [0; Identification::TEXT_MAX];
+        let legal = text.iter().filter(|octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'/' | b'!'));
+        self.text.iter_mut().zip(legal).for_each(|(to, from)| *to = *from);
+        self
     }
 }
 
@@ -217,7 +225,8 @@ impl<R: AsRef<[u8]>> SignOn<R> {
             return None;
         }
         let (config, baud) = (self.config, self.baud);
-        let text = config.text.get(..config.text.len().min(16)).unwrap_or_default();
+        let end = config.text.iter().position(|octet| *octet == 0).unwrap_or(config.text.len());
+        let text = config.text.get(..end).unwrap_or_default();
         match self.state {
             State::Identification { due } => {
                 let rate = [config.baud.character()];

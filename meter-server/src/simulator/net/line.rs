@@ -28,6 +28,8 @@ pub(super) enum LineEnd {
     Lost(LinkError),
     /// The operating system says so.
     Io(io::Error),
+    /// The last link of it was taken down.
+    Disconnected,
     /// A fault on demand.
     Fault(FaultKind),
     /// The fleet is shut down.
@@ -39,6 +41,7 @@ impl fmt::Display for LineEnd {
         match self {
             Self::Closed => f.write_str("closed by the peer"),
             Self::Idle => f.write_str("idle for too long"),
+            Self::Disconnected => f.write_str("disconnected"),
             Self::Lost(error) => write!(f, "octet stream lost: {error}"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Fault(kind) => write!(f, "fault on demand: {kind:?}"),
@@ -54,7 +57,22 @@ impl From<io::Error> for LineEnd {
 }
 
 /// Serves a line until it ends. The device is held only while a request is answered.
-pub(super) async fn run<L, T>(port: &Port, mut line: Line<L>, io: &mut T, faults: FaultPlan) -> LineEnd
+pub(super) async fn run<L, T>(port: &Port, line: Line<L>, io: &mut T, faults: FaultPlan) -> LineEnd
+where
+    L: ServerLink,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    run_until(port, line, io, faults, |_| false).await
+}
+
+/// The same, or until `done` says so after something was answered.
+pub(super) async fn run_until<L, T>(
+    port: &Port,
+    mut line: Line<L>,
+    io: &mut T,
+    faults: FaultPlan,
+    done: impl FnMut(&L) -> bool,
+) -> LineEnd
 where
     L: ServerLink,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -64,7 +82,7 @@ where
     let end = tokio::select! {
         biased;
         () = port.cancel.cancelled() => LineEnd::Shutdown,
-        result = serve(port, &mut line, io, &mut sender) => match result {
+        result = serve(port, &mut line, io, &mut sender, done) => match result {
             Ok(never) => match never {},
             Err(end) => end,
         },
@@ -78,6 +96,7 @@ async fn serve<L, T>(
     line: &mut Line<L>,
     io: &mut T,
     sender: &mut Sender,
+    mut done: impl FnMut(&L) -> bool,
 ) -> Result<core::convert::Infallible, LineEnd>
 where
     L: ServerLink,
@@ -99,6 +118,9 @@ where
             Some(count) => {
                 last_input = now;
                 receive(port, line, io, sender, incoming.get(..count).unwrap_or_default()).await?;
+                if done(line.link()) {
+                    return Err(LineEnd::Disconnected);
+                }
             }
             None if now >= idle => return Err(LineEnd::Idle),
             None => {
@@ -134,7 +156,7 @@ where
 }
 
 /// The moment in real time of a deadline of the machines.
-fn deadline(due: dlms::Instant) -> Instant {
+pub(super) fn deadline(due: dlms::Instant) -> Instant {
     let now = Instant::now();
     now + Duration::from_millis(due.since_ms(ticks(now)))
 }

@@ -65,6 +65,15 @@ impl Port {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Maker and serial number of the first meter, as a sign-on tells them.
+    fn identity(&self) -> ([u8; 3], String) {
+        let device = self.device();
+        let Some(meter) = device.meters().first() else { return (*b"SIM", String::new()) };
+        let mut maker = *b"SIM";
+        maker.iter_mut().zip(meter.model().manufacturer.bytes()).for_each(|(to, from)| *to = from);
+        (maker, meter.identity().serial.clone())
+    }
+
     fn fault_plan(&self, connection: u64) -> FaultPlan {
         let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
         FaultPlan::new(faults, self.noise, connection)

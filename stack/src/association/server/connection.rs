@@ -219,6 +219,12 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         length
     }
 
+    /// The line's links.
+    #[must_use]
+    pub const fn link(&self) -> &L {
+        &self.link
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None`: not needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         // A further block of an answer is due as soon as the one before it has left.
