@@ -113,14 +113,15 @@ impl<'a> PushRows<'a> {
         Some(Self { rows: Rows::Positional { names, values: values.iter() }, list: Some(list) })
     }
 
-    /// Values behind a list that is the first of them and may or may not list itself.
+    /// Values behind a list that is the first of them and may or may not list itself. `None` when there are more or
+    /// fewer values than entries: nobody could say which is which.
     fn listed(entries: Elements<'a>, values: Elements<'a>) -> Option<Self> {
         let (mut entries, mut values) = (entries, values);
         if entries.len() == values.len() {
             entries.next();
         }
         values.next();
-        (values.len() > 0).then_some(Self { rows: Rows::Listed { entries, values }, list: None })
+        (entries.len() == values.len()).then_some(Self { rows: Rows::Listed { entries, values }, list: None })
     }
 }
 

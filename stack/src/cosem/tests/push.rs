@@ -62,6 +62,12 @@ fn the_push_object_list_in_front_or_read_before() {
     let found: Vec<_> = PushRows::with_objects(&body(&list), &body(&bare)).unwrap().collect();
     assert_eq!((found[1].instance, found[1].value, found.len()), (ObisCode::DEVICE_ID_1, Data::OctetString(b"AB"), 2));
     assert!(PushRows::with_objects(&body(&list), &body(&hex!("02 01 11 07"))).is_none());
+    // Without the list's own entry; and with values too many or too few, of which no name is certain.
+    let pushed = |count: u8, values: &[u8]| [&[2, count][..], &list, values].concat();
+    assert_eq!(rows(&pushed(3, &hex!("11 07 0902 4142"))), found);
+    for wrong in [pushed(4, &hex!("11 07 0902 4142 11 08")), pushed(1, &[])] {
+        assert!(PushRows::new(&body(&wrong)).is_none());
+    }
     assert!(PushRows::with_objects(&body(&hex!("01 01 11 07")), &body(&hex!("02 01 11 07"))).is_none());
 }
 
