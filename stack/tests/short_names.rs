@@ -321,7 +321,7 @@ fn pass_3_is_accepted_as_a_write_too() {
         assert!(pair.client.poll_event().is_none());
         let mut wpdu = [0; 256];
         let length = pair.client.poll_transmit(&mut wpdu).unwrap();
-        let accepted = pair.answer(&wpdu[8..length].to_vec());
+        let accepted = pair.answer(&wpdu[8..length]);
         pair.receive(&accepted);
         assert!(pair.client.poll_event().is_none());
         let length = pair.client.poll_transmit(&mut wpdu).unwrap();
@@ -340,5 +340,41 @@ fn pass_3_is_accepted_as_a_write_too() {
         assert_eq!(pair.drive(), [Happened::Associated]);
         pair.client.read(&[named(REGISTER_VALUE)], pair.now).unwrap();
         assert_eq!(pair.drive(), [number(913)]);
+    }
+}
+
+#[test]
+fn other_mechanisms_exchange_their_passes_by_short_names_too() {
+    let config = Config {
+        client: SHORT_NAME_CIPHERED_SHA256,
+        mechanism: dlms::acse::Mechanism::Sha256,
+        secret: dlms::association::Secret::new(SECRET).unwrap(),
+        ..ciphered()
+    };
+    let mut pair = Pair::associated(config, Meter::default());
+    assert_eq!(pair.seen.iter().map(|apdu| apdu[0]).collect::<Vec<_>>(), [0x60, 0x61, 0x25, 0x2C]);
+    pair.client.read(&[named(REGISTER_VALUE)], pair.now).unwrap();
+    assert_eq!(pair.drive(), [number(913)]);
+}
+
+/// Where both sides want it, general block transfer takes the place of the blocks of Read and Write.
+#[test]
+fn general_blocks_carry_long_reads_and_writes() {
+    for base in [public(), ciphered()] {
+        let conformance = base.conformance.union(Conformance::GENERAL_BLOCK_TRANSFER);
+        let config = Config { conformance, max_pdu: 200, ..base };
+        let mut pair = Pair::associated(config, Meter { rows: 40, row_octets: 20, max_pdu: 200, ..Meter::default() });
+        pair.client.read(&[named(PROFILE_BUFFER), named(REGISTER_VALUE)], pair.now).unwrap();
+        let happened = pair.drive();
+        let [Happened::Read(results)] = &happened[..] else { panic!("{happened:?}") };
+        assert!(matches!(&results[0], Ok(Value::Array(rows)) if rows.len() == 40));
+        assert_eq!(results[1], Ok(Value::DoubleLongUnsigned(913)));
+        let text = [b'g'; 700];
+        pair.client.write(&[named(TEXT_VALUE)], &[Data::OctetString(&text)], pair.now).unwrap();
+        assert_eq!(pair.drive(), [Happened::Write(vec![Ok(())])]);
+        assert_eq!(pair.meter.text, text);
+        let general = pair.seen.iter().filter(|apdu| apdu[0] == 0xE0).count();
+        assert!(general > 10, "{general}");
+        assert!(pair.seen.iter().all(|apdu| apdu.len() <= 200 || matches!(apdu[0], 0x60 | 0x61)));
     }
 }

@@ -35,6 +35,7 @@ pub const READER: ClientSap = ClientSap(17);
 pub const SHORT_NAME_PUBLIC: ClientSap = ClientSap(32);
 pub const SHORT_NAME_MANAGEMENT: ClientSap = ClientSap(33);
 pub const SHORT_NAME_CIPHERED_LLS: ClientSap = ClientSap(34);
+pub const SHORT_NAME_CIPHERED_SHA256: ClientSap = ClientSap(35);
 pub const PASSWORD: &[u8] = b"12345678";
 
 /// Random numbers that tests can tell apart; never the same twice.
@@ -181,11 +182,12 @@ impl Device for Meter {
             17 => (Mechanism::Lls, PASSWORD, None),
             1 | 33 => (Mechanism::Gmac, &[], Some(keys)),
             34 => (Mechanism::Lls, PASSWORD, Some(keys)),
+            35 => (Mechanism::Sha256, SECRET, Some(keys)),
             _ => return None,
         };
         if client.0 >= 32 {
             offered.referencing = Referencing::ShortName;
-            offered.conformance = client::SHORT_NAME_CONFORMANCE;
+            offered.conformance = client::SHORT_NAME_CONFORMANCE.union(Conformance::GENERAL_BLOCK_TRANSFER);
         }
         Some(AssociationConfig { mechanism, secret, security, ..offered })
     }

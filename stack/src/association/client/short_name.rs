@@ -32,9 +32,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         self.need_named(Conformance::READ, "read", variables)?;
         self.begin_named(now)?;
         let variables = List::from(variables);
-        match self.send_apdu(|out| ReadRequest { variables }.encode(out)) {
+        let invoke = InvokeIdAndPriority(0);
+        match self.send_whole(Service::Read, invoke, variables.len(), |out| ReadRequest { variables }.encode(out)) {
             Err(UsageError::RequestTooLong) => {}
-            done => return done.map(|()| self.await_named(Service::Read, variables.len(), None)),
+            done => return done,
         }
         self.need(Conformance::BLOCK_TRANSFER_WITH_GET, "block-transfer-with-get-or-read")?;
         let length = self.keep(|out| ReadRequest { variables }.encode(out))?;
@@ -59,9 +60,11 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
         self.begin_named(now)?;
         let (variables, values) = (List::from(variables), List::from(values));
-        match self.send_apdu(|out| WriteRequest { variables, values }.encode(out)) {
+        let invoke = InvokeIdAndPriority(0);
+        let encode = |out: &mut Writer<'_>| WriteRequest { variables, values }.encode(out);
+        match self.send_whole(Service::Write, invoke, variables.len(), encode) {
             Err(UsageError::RequestTooLong) => {}
-            done => return done.map(|()| self.await_named(Service::Write, variables.len(), None)),
+            done => return done,
         }
         self.need(Conformance::BLOCK_TRANSFER_WITH_SET, "block-transfer-with-set-or-write")?;
         let length = self.keep(|out| WriteRequest { variables, values }.encode(out))?;

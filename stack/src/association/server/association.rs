@@ -302,9 +302,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let response = policy.map_or(Protection::NONE, |policy| policy.response);
         let overhead = session.overhead(wrapping, response);
         let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
-        if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER)
-            && access.referencing == Referencing::LogicalName
-        {
+        if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER) {
             answer.widen(room.of(client_limit(access.client_max_pdu)));
         }
         if matches!(self.state, State::Pending(_)) {

@@ -233,7 +233,7 @@ impl<B: Storage> Transfers<B> {
         let Some(number) = long.number.checked_add(1) else {
             return refuse_read(answer, DataAccessResult::LongGetAborted);
         };
-        let limit = answer.limit().saturating_sub(BLOCK_HEADER_MAX);
+        let limit = answer.block_limit().saturating_sub(BLOCK_HEADER_MAX);
         let (length, source) = match long.source {
             Source::Attributes { request, next, .. } => {
                 let stored = self.long.as_ref().get(..request).unwrap_or_default();
