@@ -201,3 +201,47 @@ fn reachable_only_through(metadata: &Value, gate: &str) -> BTreeSet<(String, Str
     let unreached = names.iter().filter(|(id, _)| !seen.contains(**id));
     unreached.map(|(_, (name, version))| (name.to_string(), version.to_string())).collect()
 }
+
+/// Names of all that a package of the workspace is built from, itself included, tests and build scripts left out.
+fn built_from(metadata: &Value, package: &str) -> BTreeSet<String> {
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .map(|node| (node["id"].as_str().expect("id"), node))
+        .collect();
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .expect("packages")
+        .iter()
+        .map(|package| (package["id"].as_str().expect("id"), package["name"].as_str().expect("name")))
+        .collect();
+    let mut waiting: Vec<&str> = names.iter().filter(|(_, name)| **name == package).map(|(id, _)| *id).collect();
+    let mut found = BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if !found.insert(id) {
+            continue;
+        }
+        for dependency in nodes[id]["deps"].as_array().expect("deps") {
+            let normal = |kind: &Value| kind["kind"].is_null();
+            if dependency["dep_kinds"].as_array().expect("kinds").iter().any(normal) {
+                waiting.push(dependency["pkg"].as_str().expect("pkg"));
+            }
+        }
+    }
+    found.into_iter().map(|id| names[id].to_owned()).collect()
+}
+
+#[test]
+fn lesson_41_the_stack_has_no_runtime_and_nobody_needs_a_system_library() {
+    let metadata = metadata();
+    let stack = built_from(&metadata, "dlms");
+    assert!(stack.contains("aes-gcm"), "{stack:?}");
+    for runtime in ["tokio", "async-io", "mio", "socket2", "bytes", "tracing", "log"] {
+        assert!(!stack.contains(runtime), "dlms needs {runtime}");
+    }
+    for package in metadata["packages"].as_array().expect("packages") {
+        let name = package["name"].as_str().expect("name");
+        assert!(!matches!(name, "libudev" | "libudev-sys" | "openssl-sys" | "cmake"), "{name}");
+    }
+}

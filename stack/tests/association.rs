@@ -107,7 +107,7 @@ fn a_wrong_password_is_refused() {
 }
 
 #[test]
-fn silence_ends_in_a_time_out() {
+fn lesson_39_silence_ends_at_a_deadline_of_the_callers_clock() {
     let mut pair = Pair::associated(management(), Meter::default());
     pair.silent = true;
     pair.client.get(whole(REGISTER), pair.now).unwrap();

@@ -342,7 +342,7 @@ fn a_spent_counter_protects_nothing() {
 }
 
 #[test]
-fn a_control_octet_of_another_suite_or_compressed_is_neither_sent_nor_received() {
+fn lesson_24_a_control_octet_of_another_suite_or_compressed_is_neither_sent_nor_received() {
     for (octet, error) in [
         (0x31, SecurityError::SuiteMismatch { found: 1 }),
         (0x33, SecurityError::UnknownSuite { id: 3 }),
