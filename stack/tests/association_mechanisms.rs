@@ -161,7 +161,9 @@ fn every_reason_to_reject_an_association_has_its_diagnostic() {
     let (public, password, management) = (ClientSap::PUBLIC, READER, ClientSap::MANAGEMENT);
     let user = Diagnostic::ServiceUser;
     let short_challenge = hex!("8A0207808B0760857405080206AC0980073132333435363738");
-    let cases: &[(&str, ClientSap, &[&[u8]], Diagnostic, u8)] = &[
+    /// What is wrong, who proposes it, the fields of the AARQ, and what must come of it.
+    type Case<'a> = (&'a str, ClientSap, &'a [&'a [u8]], Diagnostic, u8);
+    let cases: &[Case<'_>] = &[
         (
             "protocol version",
             public,

@@ -310,10 +310,11 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         let proposes = first == Some(AARQ);
         if device.association(client, server).is_none() {
             // Another device on the line may be meant; on a line of its own the server says that there is nobody.
-            if proposes && !self.link.is_multi_drop() {
-                if let Err(error) = self.link.send(client, server, &NOBODY_HERE, now) {
-                    self.failed = Some(error);
-                }
+            if proposes
+                && !self.link.is_multi_drop()
+                && let Err(error) = self.link.send(client, server, &NOBODY_HERE, now)
+            {
+                self.failed = Some(error);
             }
             return;
         }
@@ -340,10 +341,8 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
                 self.failed = Some(error);
             }
         }
-        if exhausted {
-            if let Err(error) = self.link.expel() {
-                self.failed = Some(error);
-            }
+        if exhausted && let Err(error) = self.link.expel() {
+            self.failed = Some(error);
         }
     }
 
