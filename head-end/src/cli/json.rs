@@ -267,7 +267,12 @@ fn link(of: &v1::Link) -> Value {
             json!({ "kind": "hdlc-tcp", "address": of.address, "hdlc": hdlc(of.hdlc.as_ref()) })
         }
         Some(Kind::HdlcSerial(of)) => {
-            json!({ "kind": "serial", "device": of.device, "baud": of.baud, "hdlc": hdlc(of.hdlc.as_ref()) })
+            let mut serial =
+                json!({ "kind": "serial", "device": of.device, "baud": of.baud, "hdlc": hdlc(of.hdlc.as_ref()) });
+            if let Some(mode_e) = &of.mode_e {
+                serial["mode_e"] = json!({ "device_address": mode_e.device_address });
+            }
+            serial
         }
     }
 }

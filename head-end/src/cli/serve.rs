@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Failure, output};
 use crate::{
-    config::{Config, LogFormat, Options},
+    config::{Config, LogFormat, Options, QuirkModels},
     node::{MASTER_KEY_VARIABLE, Node},
 };
 
@@ -27,7 +27,10 @@ impl Serve {
             Some(path) => Options::from_file(path).map_err(|error| Failure::configuration(&error))?,
             None => Options::default(),
         };
-        let config = self.options.over(file).resolve();
+        let mut config = self.options.over(file).resolve();
+        if let Some(path) = &config.quirks_file {
+            config.fleet.quirks = QuirkModels::from_file(path).map_err(|error| Failure::configuration(&error))?;
+        }
         init_logging(&config)?;
         let master_key = std::env::var(MASTER_KEY_VARIABLE).ok().map(zeroize::Zeroizing::new);
         let started = Node::open(config, master_key.as_deref().map(String::as_str)).await;

@@ -5,6 +5,7 @@
 //! variable, that over the file, and that over the default.
 
 mod options;
+mod quirks;
 mod span;
 
 use std::{
@@ -17,6 +18,7 @@ use dlms::id::SystemTitle;
 
 pub use self::{
     options::{LogFormat, Options, TitleText},
+    quirks::QuirkModels,
     span::{Span, SpanError},
 };
 use crate::{
@@ -37,6 +39,8 @@ pub struct Config {
     pub master_key_file: PathBuf,
     /// Our own system title, if it is not to be drawn.
     pub system_title: Option<SystemTitle>,
+    /// File of quirks, read by whoever starts the head-end into [`FleetOptions::quirks`].
+    pub quirks_file: Option<PathBuf>,
     /// Limits of the server.
     pub server: ServerOptions,
     /// Limits of the fleet.
@@ -82,21 +86,26 @@ pub enum ConfigError {
     MasterKey(#[from] MasterKeyError),
 }
 
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(failed)?.len() > LARGEST {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+fn syntax(path: &Path, error: &toml::de::Error) -> ConfigError {
+    ConfigError::Syntax { path: path.to_owned(), message: error.to_string().trim_end().to_owned() }
+}
+
 impl Options {
     /// The options in a file.
     ///
     /// # Errors
     /// [`ConfigError`] with the file and, where it applies, line and column.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(failed)?.len() > LARGEST {
-            return Err(ConfigError::TooLarge { path: path.to_owned() });
-        }
-        let text = std::fs::read_to_string(path).map_err(failed)?;
-        Self::from_toml(&text).map_err(|error| ConfigError::Syntax {
-            path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
-        })
+        let text = read(path)?;
+        Self::from_toml(&text).map_err(|error| syntax(path, &error))
     }
 
     /// The options in the text of a file.
@@ -115,6 +124,7 @@ impl Options {
             data_dir: self.data_dir.or(below.data_dir),
             master_key_file: self.master_key_file.or(below.master_key_file),
             system_title: self.system_title.or(below.system_title),
+            quirks: self.quirks.or(below.quirks),
             request_timeout: self.request_timeout.or(below.request_timeout),
             drain_timeout: self.drain_timeout.or(below.drain_timeout),
             concurrency: self.concurrency.or(below.concurrency),
@@ -147,6 +157,7 @@ impl Options {
             master_key_file: self.master_key_file.unwrap_or_else(|| data_dir.join("master.key")),
             data_dir,
             system_title: self.system_title.map(|title| title.0),
+            quirks_file: self.quirks,
             server: ServerOptions {
                 default_timeout: span(self.request_timeout, server.default_timeout),
                 drain: span(self.drain_timeout, server.drain),

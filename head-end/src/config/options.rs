@@ -28,6 +28,9 @@ pub struct Options {
     /// start]
     #[arg(long, env = "HEADEND_SYSTEM_TITLE", value_name = "HEX")]
     pub system_title: Option<TitleText>,
+    /// File of quirks of meter models in TOML [default: those that are built in]
+    #[arg(long, env = "HEADEND_QUIRKS", value_name = "FILE")]
+    pub quirks: Option<PathBuf>,
     /// Deadline of calls that state none [default: 60s]
     #[arg(long, env = "HEADEND_REQUEST_TIMEOUT", value_name = "TIME")]
     pub request_timeout: Option<Span>,

@@ -28,6 +28,7 @@ fn every_option_is_a_key_of_the_file_a_flag_and_an_environment_variable() {
         ("data_dir", "\"d\""),
         ("master_key_file", "\"k\""),
         ("system_title", "\"4448450000000001\""),
+        ("quirks", "\"quirks.toml\""),
         ("request_timeout", "\"1s\""),
         ("drain_timeout", "\"2s\""),
         ("concurrency", "3"),

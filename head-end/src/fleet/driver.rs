@@ -208,6 +208,10 @@ impl Driver {
             if let Err(DriveError::Deadline) = released.await {
                 tracing::debug!("the meter did not confirm the release");
             }
+            let deviations = self.connection.deviations();
+            if deviations.iter().next().is_some() {
+                tracing::info!(?deviations, "the meter deviates from the standard");
+            }
             self.ended = true;
         }
         if tokio::time::timeout_at(deadline.max(Instant::now() + TICK), self.transport.shutdown()).await.is_err() {

@@ -2,9 +2,11 @@
 
 use dlms::{
     Instant,
+    deviation::{Deviation, Deviations},
     hdlc::{self, Address, Parameters, Width},
     id::{ClientSap, ServerSap},
     link::{Link, LinkError, LinkEvent},
+    quirk::Quirks,
     wrapper::{Header, client::Wrapper},
 };
 
@@ -32,30 +34,39 @@ pub(super) enum MeterLink {
 
 impl MeterLink {
     /// The link between `client` and the configured logical device of a meter.
-    pub(super) fn new(config: &MeterConfig, client: ClientSap) -> Result<Self, RequestError> {
+    pub(super) fn new(config: &MeterConfig, client: ClientSap, quirks: &Quirks) -> Result<Self, RequestError> {
         let receive = usize::from(config.max_pdu) + RECEIVE_SLACK;
         let (parameters, serial) = match &config.link {
             LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => {
                 let room = |octets| vec![0; Header::LENGTH + octets];
                 let timeout = millis(config.timeouts.response);
                 let (receive, transmit) = (room(receive), room(REQUEST_OCTETS_MAX));
-                return Ok(Self::Wrapper(Wrapper::new(client, config.server, receive, transmit, timeout)));
+                let wrapper = Wrapper::new(client, config.server, receive, transmit, timeout);
+                return Ok(Self::Wrapper(wrapper.tolerating(quirks.tolerated)));
             }
             LinkConfig::HdlcTcp { hdlc, .. } => (hdlc, None),
-            LinkConfig::HdlcSerial { hdlc, baud, .. } => (hdlc, Some(*baud)),
+            LinkConfig::HdlcSerial { hdlc, baud, mode_e, .. } => (hdlc, Some(slowest(*baud, mode_e.is_some()))),
         };
-        let station = station(config, parameters, client, serial)?;
+        let mut station = station(config, parameters, client, serial)?;
+        station.information_push = quirks.tolerated.contains(Deviation::InformationPush);
         let frame = usize::from(station.parameters.information_receive) + hdlc::OVERHEAD_MAX;
         let room = |octets| vec![0; hdlc::LLC_COMMAND.len() + octets];
         Ok(Self::Hdlc(hdlc::client::Session::new(station, vec![0; frame], room(receive), room(REQUEST_OCTETS_MAX))))
     }
 }
 
+/// The rate to reckon with: a meter may select less than the highest at a sign-on, seldom under 2400.
+const fn slowest(baud: u32, selected: bool) -> u32 {
+    if selected && baud > 2_400 { 2_400 } else { baud }
+}
+
 /// Milliseconds that `octets` take on the meter's line; 0 where the line takes no time that matters.
 pub(super) fn line_time_ms(link: &LinkConfig, octets: u64) -> u64 {
     match link {
         // One start and one stop bit around eight.
-        LinkConfig::HdlcSerial { baud, .. } => octets.saturating_mul(10_000) / u64::from((*baud).max(1)),
+        LinkConfig::HdlcSerial { baud, mode_e, .. } => {
+            octets.saturating_mul(10_000) / u64::from(slowest(*baud, mode_e.is_some()).max(1))
+        }
         _ => 0,
     }
 }
@@ -149,5 +160,9 @@ impl Link for MeterLink {
 
     fn poll_timeout(&self) -> Option<Instant> {
         each!(self, link => link.poll_timeout())
+    }
+
+    fn take_deviations(&mut self) -> Deviations {
+        each!(self, link => link.take_deviations())
     }
 }

@@ -27,6 +27,7 @@ mod registers;
 mod registry;
 mod route;
 mod session;
+mod sign_on;
 mod transport;
 mod work;
 
@@ -66,6 +67,7 @@ use self::{
     route::Routes,
 };
 use crate::{
+    config::QuirkModels,
     meter::MeterId,
     operation::{MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind},
 };
@@ -88,6 +90,8 @@ pub struct FleetOptions {
     pub counter_jump_max: u32,
     /// Notifications that may wait to be taken.
     pub notifications: usize,
+    /// Which deviations are tolerated, by kind of meter.
+    pub quirks: QuirkModels,
 }
 
 impl Default for FleetOptions {
@@ -99,6 +103,7 @@ impl Default for FleetOptions {
             release: Duration::from_secs(2),
             counter_jump_max: 1 << 24,
             notifications: 1_024,
+            quirks: QuirkModels::default(),
         }
     }
 }
@@ -208,6 +213,7 @@ impl Fleet {
             random: self.0.random,
             inbox: Inbox::new(meter.clone(), self.0.notifications.clone()),
             counter_jump_max: options.counter_jump_max,
+            quirks: options.quirks.clone(),
         };
         let limits = Limits { actor_idle: options.actor_idle, release: options.release };
         let routes = Arc::clone(&self.0.routes);

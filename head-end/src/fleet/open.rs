@@ -11,6 +11,7 @@ use dlms::{
     },
     id::{AttributeId, ClassId, ClientSap},
     obis::ObisCode,
+    quirk::Identity,
     security::{InvocationCounter, KeySet, Protection, Random, Suite},
 };
 use tokio::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use super::{
     work::Work,
 };
 use crate::{
+    config::QuirkModels,
     meter::{Authentication, Ciphering, Envelope, MeterConfig},
     operation::{Layer, RequestError, RequestErrorKind as Kind},
 };
@@ -56,6 +58,7 @@ pub(super) struct Environment {
     pub(super) inbox: Inbox,
     /// By how much the meter's word may move our counter up.
     pub(super) counter_jump_max: u32,
+    pub(super) quirks: QuirkModels,
 }
 
 impl Session {
@@ -150,7 +153,7 @@ async fn connect(
     counters: Option<CounterSource>,
     deadline: Instant,
 ) -> Result<Driver, (InvocationCounter, RequestError)> {
-    let link = match MeterLink::new(config, association.client) {
+    let link = match MeterLink::new(config, association.client, &association.quirks) {
         Ok(link) => link,
         Err(error) => return Err((counter, error)),
     };
@@ -274,7 +277,9 @@ fn association(environment: &Environment, config: &MeterConfig, receive_floor: u
         Some(ciphering) => Some(security(environment, config, ciphering, receive_floor)?),
         None => None,
     };
+    let identity = Identity { system_title: config.meter_title, logical_device_name: None };
     Ok(Config {
+        quirks: environment.quirks.find(&identity),
         client: config.client,
         server: config.server,
         mechanism,

@@ -11,7 +11,8 @@ use tokio::{
 };
 use tokio_serial::SerialPortBuilderExt;
 
-use crate::meter::{HostPort, LinkConfig};
+use super::sign_on::{opening_baud, sign_on};
+use crate::meter::{HostPort, LinkConfig, ModeE};
 
 /// Silence on a TCP connection after which the operating system probes whether the peer is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
@@ -142,7 +143,9 @@ impl Connector for Network {
                     tcp(address, deadline).await.map(|stream| Transport::Stream(Box::new(stream)))
                 }
                 LinkConfig::UdpWrapper { address } => udp(address, deadline).await.map(Transport::Datagram),
-                LinkConfig::HdlcSerial { device, baud, .. } => serial(device, *baud),
+                LinkConfig::HdlcSerial { device, baud, mode_e, .. } => {
+                    serial(device, *baud, mode_e.as_ref(), deadline).await
+                }
             }
         })
     }
@@ -208,17 +211,27 @@ async fn udp(address: &HostPort, deadline: Instant) -> Result<UdpSocket, Transpo
     Err(last.unwrap_or(TransportError::Resolve { host: address.host().to_owned(), reason: "it has no address".into() }))
 }
 
-/// Opens a serial port with 8 data bits, no parity and one stop bit, as HDLC has it (IEC 62056-46).
-fn serial(device: &Path, baud: u32) -> Result<Transport, TransportError> {
+/// Opens a serial port with 8 data bits, no parity and one stop bit, as HDLC has it (IEC 62056-46), and signs on there
+/// where that comes first.
+async fn serial(
+    device: &Path,
+    baud: u32,
+    mode_e: Option<&ModeE>,
+    deadline: Instant,
+) -> Result<Transport, TransportError> {
     let failed = |reason: String| TransportError::Port { device: device.display().to_string(), reason };
     let path = device.to_str().ok_or_else(|| failed("its path is not valid UTF-8".into()))?;
-    let port = tokio_serial::new(path, baud)
+    let mut port = tokio_serial::new(path, opening_baud(baud, mode_e))
         .data_bits(tokio_serial::DataBits::Eight)
         .parity(tokio_serial::Parity::None)
         .stop_bits(tokio_serial::StopBits::One)
         .flow_control(tokio_serial::FlowControl::None)
         .open_native_async()
         .map_err(|error| failed(error.to_string()))?;
+    if let Some(mode_e) = mode_e {
+        let selected = sign_on(&mut port, baud, mode_e, deadline).await.map_err(failed)?;
+        tracing::debug!(device = path, baud = selected, "signed on");
+    }
     Ok(Transport::Stream(Box::new(port)))
 }
 

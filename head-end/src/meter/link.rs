@@ -29,11 +29,21 @@ pub enum LinkConfig {
     HdlcSerial {
         /// Path of the port.
         device: PathBuf,
-        /// Line rate in bit/s.
+        /// Line rate in bit/s; with a sign-on the highest to be selected.
         baud: u32,
         /// The station's parameters.
         hdlc: HdlcConfig,
+        /// The sign-on of IEC 62056-21 at 300 baud that comes first, as at optical heads.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode_e: Option<ModeE>,
     },
+}
+
+/// The sign-on of IEC 62056-21, mode E.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModeE {
+    /// Address of the device on a line of several: up to 32 letters, digits and spaces; empty: whoever is there.
+    pub device_address: String,
 }
 
 /// HDLC parameters of one meter (IEC 62056-46).

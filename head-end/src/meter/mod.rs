@@ -13,7 +13,7 @@ use dlms::id::{ClientSap, ServerSap, SystemTitle};
 
 pub use self::{
     id::{MeterId, MeterIdError},
-    link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig},
+    link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig, ModeE},
     secret::{CounterId, Secret},
     security::{Authentication, Ciphering, Envelope, MeterKeys, PolicyBits},
     settings::{Mechanism, MeterRecord, MeterSettings, SecuritySettings, SettingsError, TimeoutSettings},

@@ -6,7 +6,7 @@ use dlms::id::{ClientSap, SystemTitle};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Envelope, HdlcConfig, LinkConfig, MeterId, PolicyBits, TimePolicy};
+use super::{Envelope, HdlcConfig, LinkConfig, MeterId, ModeE, PolicyBits, TimePolicy};
 
 /// What an operator says about a meter. Secrets are kept beside it, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,11 +162,18 @@ impl MeterSettings {
         let (hdlc, field) = match &self.link {
             LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => return,
             LinkConfig::HdlcTcp { hdlc, .. } => (hdlc, "link.hdlc_tcp.hdlc"),
-            LinkConfig::HdlcSerial { hdlc, baud, device } => {
+            LinkConfig::HdlcSerial { hdlc, baud, device, mode_e } => {
                 rules.check((50..=4_000_000).contains(baud), "link.hdlc_serial.baud", || {
                     "from 50 to 4000000 bit/s".into()
                 });
                 rules.check(!device.as_os_str().is_empty(), "link.hdlc_serial.device", || "may not be empty".into());
+                if let Some(ModeE { device_address }) = mode_e {
+                    let legal = dlms::mode_e::DeviceAddress::new(device_address.as_bytes()).is_some();
+                    rules.check(legal, "link.hdlc_serial.mode_e", || {
+                        "device_address: up to 32 letters, digits and spaces".into()
+                    });
+                    rules.check(*baud >= 300, "link.hdlc_serial.mode_e", || "baud: from 300 bit/s".into());
+                }
                 (hdlc, "link.hdlc_serial.hdlc")
             }
         };
@@ -309,6 +316,7 @@ mod tests {
                 device: "".into(),
                 baud: 1,
                 hdlc: HdlcConfig { window: 8, information_field: 8, ..HdlcConfig::default() },
+                mode_e: None,
             },
             max_pdu: 63,
             timeouts: TimeoutSettings { idle_ms: Some(9), ..TimeoutSettings::default() },

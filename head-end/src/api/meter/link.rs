@@ -4,7 +4,7 @@ use dlms_proto::v1::{self, link::Kind};
 
 use crate::{
     api::parse::Violations,
-    meter::{AddressWidth, HdlcConfig, HostPort, LinkConfig},
+    meter::{AddressWidth, HdlcConfig, HostPort, LinkConfig, ModeE},
 };
 
 pub(super) fn to_proto(link: &LinkConfig) -> v1::Link {
@@ -15,10 +15,11 @@ pub(super) fn to_proto(link: &LinkConfig) -> v1::Link {
         LinkConfig::HdlcTcp { address, hdlc } => {
             Kind::HdlcTcp(v1::HdlcTcpLink { address: address.to_string(), hdlc: Some(to_hdlc(hdlc)) })
         }
-        LinkConfig::HdlcSerial { device, baud, hdlc } => Kind::HdlcSerial(v1::HdlcSerialLink {
+        LinkConfig::HdlcSerial { device, baud, hdlc, mode_e } => Kind::HdlcSerial(v1::HdlcSerialLink {
             device: device.display().to_string(),
             baud: *baud,
             hdlc: Some(to_hdlc(hdlc)),
+            mode_e: mode_e.as_ref().map(|mode_e| v1::ModeE { device_address: mode_e.device_address.clone() }),
         }),
     };
     v1::Link { kind: Some(kind) }
@@ -55,7 +56,8 @@ pub(super) fn from_proto(link: Option<&v1::Link>, upper: u32, violations: &mut V
         Kind::HdlcSerial(link) => {
             let hdlc = from_hdlc(link.hdlc.as_ref(), upper, "link.hdlc_serial.hdlc", violations);
             let baud = if link.baud == 0 { 9600 } else { link.baud };
-            Some(LinkConfig::HdlcSerial { device: link.device.clone().into(), baud, hdlc: hdlc? })
+            let mode_e = link.mode_e.as_ref().map(|mode_e| ModeE { device_address: mode_e.device_address.clone() });
+            Some(LinkConfig::HdlcSerial { device: link.device.clone().into(), baud, hdlc: hdlc?, mode_e })
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) struct Settings {
     /// Line rate of the serial port in bit/s
     #[arg(long, requires = "serial", value_name = "RATE")]
     baud: Option<u32>,
+    /// Sign on at 300 baud first (IEC 62056-21 mode E), with the address of the device if it is given
+    #[arg(long, requires = "serial", value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "")]
+    mode_e: Option<String>,
     /// Lower HDLC address, the physical device
     #[arg(long, value_name = "N", requires = "link")]
     hdlc_lower: Option<u32>,
@@ -182,7 +185,8 @@ impl Settings {
             Kind::HdlcTcp(v1::HdlcTcpLink { address: address.clone(), hdlc })
         } else {
             let device = self.serial.clone()?;
-            Kind::HdlcSerial(v1::HdlcSerialLink { device, baud: self.baud.unwrap_or(0), hdlc })
+            let mode_e = self.mode_e.clone().map(|device_address| v1::ModeE { device_address });
+            Kind::HdlcSerial(v1::HdlcSerialLink { device, baud: self.baud.unwrap_or(0), hdlc, mode_e })
         };
         Some(v1::Link { kind: Some(kind) })
     }

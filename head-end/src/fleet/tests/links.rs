@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::support::{IMPORT, PATIENCE, Setup, config, management, registers};
 use crate::{
     fleet::{Connector, Network, TransportError},
-    meter::{AddressWidth, HdlcConfig, LinkConfig, MeterConfig},
+    meter::{AddressWidth, HdlcConfig, LinkConfig, MeterConfig, ModeE},
     operation::{Operation, Outcome, RequestErrorKind},
 };
 use tokio::{net::TcpListener, time::Instant};
@@ -76,7 +76,7 @@ async fn who_is_not_there_is_unreachable_with_the_reason() {
 #[tokio::test]
 async fn a_port_that_does_not_exist_is_named() {
     let device = "/nonexistent/ttyUSB0";
-    let link = LinkConfig::HdlcSerial { device: device.into(), baud: 9_600, hdlc: HdlcConfig::default() };
+    let link = LinkConfig::HdlcSerial { device: device.into(), baud: 9_600, hdlc: HdlcConfig::default(), mode_e: None };
     let error = Network.connect(&link, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
     assert!(matches!(&error, TransportError::Port { device: named, .. } if named == device), "{error:?}");
 }
@@ -104,10 +104,44 @@ async fn hdlc_over_a_serial_line() {
     let device = path(&handle).into();
     let mut meter = tokio::net::TcpStream::connect(setup.device(0).ports().hdlc_tcp.unwrap()).await.unwrap();
     let carrier = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut line, &mut meter).await });
-    let link = LinkConfig::HdlcSerial { device, baud: 115_200, hdlc: HdlcConfig::default() };
+    let link = LinkConfig::HdlcSerial { device, baud: 115_200, hdlc: HdlcConfig::default(), mode_e: None };
     let config = management("serial", "127.0.0.1:1", Some(setup.title(0)));
     let id = setup.registered.add(MeterConfig { link, ..config });
     reads(&setup, &id).await;
     assert_eq!(setup.fleet.shutdown(Instant::now() + PATIENCE).await, 0);
+    carrier.abort();
+}
+
+/// The same with the sign-on first, at a meter that insists on it; its port is the other end of a second pseudo terminal.
+#[tokio::test]
+async fn hdlc_after_a_sign_on_at_a_serial_line() {
+    use dlms_meter_server::simulator::{Fleet, FleetConfig, SerialConfig};
+    use std::os::fd::AsRawFd;
+
+    let path = |descriptor: &dyn AsRawFd| format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    let end = || {
+        let (line, other) = tokio_serial::SerialStream::pair().unwrap();
+        let handle = std::fs::File::options().read(true).write(true).open(path(&other)).unwrap();
+        (line, handle)
+    };
+    let ((mut ours, our_handle), (mut theirs, their_handle)) = (end(), end());
+    let carrier = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut ours, &mut theirs).await });
+    let serial = vec![SerialConfig { path: path(&their_handle).into(), baud: 9_600, mode_e: true }];
+    let meters = Fleet::start(FleetConfig { serial, ..FleetConfig::default() }).await.unwrap();
+    let setup = Setup::new(1).await;
+    let link = |address: &str| LinkConfig::HdlcSerial {
+        device: path(&our_handle).into(),
+        baud: 19_200,
+        hdlc: HdlcConfig::default(),
+        mode_e: Some(ModeE { device_address: address.into() }),
+    };
+    let title = meters.devices()[0].meters()[0].system_title;
+    let config = management("optical", "127.0.0.1:1", Some(title));
+    let id = setup.registered.add(MeterConfig { link: link(""), ..config });
+    reads(&setup, &id).await;
+    assert_eq!(setup.fleet.shutdown(Instant::now() + PATIENCE).await, 0);
+    // Another device's address is not answered.
+    let refused = Network.connect(&link("99"), Instant::now() + Duration::from_secs(20)).await.unwrap_err();
+    assert!(refused.to_string().contains("no identification after 3 attempt(s)"), "{refused}");
     carrier.abort();
 }
