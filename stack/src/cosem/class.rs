@@ -147,6 +147,18 @@ impl ClassVersion {
         self.methods().find(|info| info.id == id)
     }
 
+    /// Short name referencing: the offset of method 1 from the base name; `None` where no source tells, or tells it of an
+    /// earlier version that had no attributes there yet.
+    #[must_use]
+    pub fn short_name_of_methods(self) -> Option<u16> {
+        let (_, offset) = self.class.short_name_methods.iter().rev().find(|(since, _)| *since <= self.version)?;
+        // Counted in steps of 8. Class 12 has no methods 1 and 2 where its last attributes are.
+        let before_first = self.methods().map(|info| info.id.0).min().unwrap_or(1).checked_sub(1)?;
+        let attributes = u16::try_from(self.last_attribute().0).ok()?;
+        let first = (offset >> 3).checked_add(u16::try_from(before_first).ok()?)?;
+        (first >= attributes).then_some(*offset)
+    }
+
     /// Highest index of an attribute, `logical_name` included.
     #[must_use]
     pub fn last_attribute(self) -> AttributeId {

@@ -37,28 +37,10 @@ pub const LOGICAL_DEVICE_NAME: ShortName = ShortName(0xFD00);
 /// `object_list` of the Association SN: what a client reads first.
 pub const OBJECT_LIST: ShortName = ShortName(0xFA08);
 
-/// Offset of method 1 from the base name; `None` for a class whose methods, if it has any, no source places.
+/// Offset of method 1 from the base name; `None` for a class or version whose methods, if it has any, no source places.
 #[must_use]
 pub fn method_offset(class: ClassId, version: u8) -> Option<u16> {
-    if let Some(class) = super::class(class) {
-        return class.short_name_methods.iter().rev().find(|(since, _)| *since <= version).map(|(_, offset)| *offset);
-    }
-    // Classes that have no table.
-    Some(match (class.0, version) {
-        (122 | 123, _) | (65, 0) => 0x20,
-        (61, _) => 0x28,
-        (30 | 68 | 115 | 153, _) => 0x30,
-        (100, _) | (40, 0) => 0x38,
-        (65, 1) => 0x40,
-        (66, _) => 0x48,
-        (124, _) => 0x50,
-        (112, _) => 0x58,
-        (42 | 48, _) | (72, 0) => 0x60,
-        (113, _) => 0x68,
-        (67, _) => 0x80,
-        (111, _) => 0x98,
-        _ => return None,
-    })
+    super::class_version(class, version)?.short_name_of_methods()
 }
 
 /// An object with its base name: an element of the Association SN's `object_list`.
@@ -198,6 +180,25 @@ mod tests {
             assert_eq!(found.collect::<std::vec::Vec<_>>(), names, "class {class}");
             assert_eq!(object.extent(attributes, methods), names.last().unwrap().0 - 0x1000);
         }
+    }
+
+    #[test]
+    fn no_attribute_has_the_name_of_a_method() {
+        for class in crate::cosem::CLASSES {
+            for described in (0..=class.version).filter_map(|version| class.in_version(version)) {
+                let object = NamedObject::new(ShortName(0), class.id, described.version(), ObisCode([0; 6]));
+                let attributes = described.attributes().filter_map(|info| object.attribute(info.id));
+                let methods: std::vec::Vec<_> = described.methods().filter_map(|info| object.method(info.id)).collect();
+                let shared = attributes.filter(|name| methods.contains(name)).count();
+                assert_eq!(shared, 0, "class {} version {}", class.id, described.version());
+            }
+        }
+        // Published for version 0 only; later versions have attributes there.
+        let offset = |class, version| method_offset(ClassId(class), version);
+        assert_eq!((offset(40, 0), offset(40, 1)), (Some(0x38), None));
+        assert_eq!((offset(72, 0), offset(72, 1)), (Some(0x60), None));
+        assert_eq!((offset(65, 0), offset(65, 1)), (Some(0x20), Some(0x40)));
+        assert_eq!(offset(12, 4), Some(0x20));
     }
 
     #[test]
