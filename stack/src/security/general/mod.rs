@@ -10,6 +10,57 @@
 //! **Freshness.** Identified keys continue the counters that `glo-` APDUs use. A key that comes with the message
 //! begins its counter anew and a signature has none at all, so what keeps those from being replayed is the
 //! transaction-id: [`TransactionMemory`] remembers the verified ones.
+//!
+//! ```
+//! use dlms::id::SystemTitle;
+//! use dlms::security::general::*;
+//! use dlms::security::{
+//!     Context, KeyEncryptionKey, KeySet, Protection, Random, ReceiveFloor, RustCrypto, SecurityError, Suite,
+//! };
+//!
+//! # struct FromTheSystem;
+//! # impl Random for FromTheSystem {
+//! #     fn fill(&mut self, octets: &mut [u8]) {
+//! #         octets.fill(0x5A);
+//! #     }
+//! # }
+//! # fn main() -> Result<(), SecurityError> {
+//! # let mut random = FromTheSystem;
+//! let (client, server) = (SystemTitle(*b"MMM\0\0\0\0\x01"), SystemTitle(*b"MMM\0\0\xBC\x61\x4E"));
+//! let keys = KeySet::new(Suite::Suite0, &[0x11; 16], &[0x22; 16])?;
+//! let kek = KeyEncryptionKey::from_slice(Suite::Suite0, &[0x33; 16])?;
+//! let general = GeneralKeys { kek: Some(&kek), ..GeneralKeys::default() };
+//! let mut sender = Context::<RustCrypto>::new(client, &keys)?;
+//! let mut receiver = Context::<RustCrypto>::new(server, &keys)?;
+//! sender.set_peer_title(server);
+//! receiver.set_peer_title(client);
+//!
+//! // A key of its own for this message, wrapped with the key encrypting key.
+//! let layers = Layers {
+//!     cipher: Some(Cipher::General(KeyChoice::Wrapped)),
+//!     protection: Protection::AUTHENTICATED_ENCRYPTED,
+//!     order: Order::SignThenCipher,
+//! };
+//! let plain = [0xC0, 0x01, 0x81, 0x00, 0x08, 0, 0, 1, 0, 0, 0xFF, 0x02, 0x00];
+//! let place = LAYERS_FRONT..LAYERS_FRONT + plain.len();
+//! let mut buffer = [0; LAYERS_FRONT + 13 + LAYERS_BACK];
+//! buffer[place.clone()].copy_from_slice(&plain);
+//! let (mut session, id) = (GeneralSession::new(), TransactionId::new(1_700_000_000_000));
+//! // Asked for only where the key is one of the association's.
+//! let counter = || Ok(1);
+//! let sent = protect(&sender, &mut session, &general, &layers, &id, counter, &mut random, &mut buffer, place)?;
+//!
+//! let (mut session, mut memory) = (GeneralSession::new(), TransactionMemory::<16>::new(0));
+//! let apdu = &mut buffer[sent];
+//! let opened = unprotect(&receiver, &mut session, &general, apdu, |_key| ReceiveFloor::new(0))?;
+//! if let Some(transaction) = opened.transaction {
+//!     memory.accept(transaction)?;
+//!     session.accept(transaction);
+//! }
+//! assert_eq!((&apdu[opened.plain], opened.layers), (&plain[..], layers));
+//! # Ok(())
+//! # }
+//! ```
 
 mod cipher;
 mod layers;
