@@ -367,3 +367,18 @@ fn lesson_28_no_combination_of_policy_and_protection_downgrades() {
         }
     }
 }
+
+/// A request whose counter the meter cannot keep could be replayed after its restart: it is not executed.
+#[test]
+fn what_cannot_be_remembered_is_not_executed() {
+    let mut pair = Pair::associated(management(), Meter::default());
+    pair.meter.memory_fails = true;
+    let set = hex!("C101C1 0001 0000600103FF 02 00 09 01 41");
+    assert_eq!(ask(&mut pair, &protected(Envelope::Global, AE, 1_000, false, &set)), hex!("D80106 FFFFFFFF"));
+    assert!(pair.meter.text.is_empty());
+    // The last usable counter leaves the floor there too, and is served.
+    let mut pair = Pair::associated(management(), Meter::default());
+    let last = protected(Envelope::Global, AE, u32::MAX - 1, false, &set);
+    assert!(is_protected(&ask(&mut pair, &last)));
+    assert_eq!(pair.meter.text, b"A");
+}

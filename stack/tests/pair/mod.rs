@@ -79,6 +79,8 @@ pub struct Meter {
     /// Whether ECHO's parameter becomes the unicast key once it is answered.
     pub takes_keys: bool,
     pub coming_key: Vec<u8>,
+    /// Counters cannot be kept any more.
+    pub memory_fails: bool,
     /// Another suite than 0, and keys for general-ciphering, general-signing and mechanism 7.
     pub keys: Option<Box<MeterKeys>>,
 }
@@ -295,7 +297,7 @@ impl Device for Meter {
 
     fn accept_counter(&mut self, _: ServerSap, _: u8, peer: SystemTitle, counter: u32) {
         let floor = self.floors.entry(peer).or_insert(0);
-        *floor = (*floor).max(counter + 1);
+        *floor = if self.memory_fails { u32::MAX } else { (*floor).max(counter + 1) };
     }
 
     fn broadcast_floor(&self, _: ServerSap, _: u8, peer: SystemTitle) -> u32 {

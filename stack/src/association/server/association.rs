@@ -551,6 +551,16 @@ impl<C: Crypto> Secured<C> {
                 KeyId::Broadcast => device.accept_broadcast_counter(server, setup, peer, verified.counter()),
                 KeyId::Message => {}
             }
+            // A device whose memory has failed raises the floor to the end: what it cannot remember is not executed.
+            let floor = match verified.key() {
+                KeyId::Unicast => device.floor(server, setup, peer),
+                KeyId::Broadcast => device.broadcast_floor(server, setup, peer),
+                KeyId::Dedicated | KeyId::Message => 0,
+            };
+            // The floor stands there behind the last usable counter as well.
+            if floor == u32::MAX && verified.counter() < u32::MAX - 1 {
+                return Err(SecurityError::Counter { lowest: floor });
+            }
         }
         let broadcast = opened.used_broadcast;
         let wrapping = Wrapping { layers: opened.layers, transaction: opened.transaction_id, broadcast };

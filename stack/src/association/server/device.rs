@@ -81,7 +81,8 @@ pub trait Device {
     /// The lowest invocation counter that is acceptable from `peer` under a security setup's encryption key.
     fn floor(&self, server: ServerSap, setup: u8, peer: SystemTitle) -> u32;
 
-    /// An APDU of `peer` with this invocation counter was verified: the floor moves above it.
+    /// An APDU of `peer` with this invocation counter was verified: the floor moves above it, for good. A device that
+    /// cannot keep it gives FFFFFFFF as the [`floor`](Self::floor) from then on; the APDU is then not executed.
     fn accept_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32);
 
     /// The keys with which a logical device protects what it pushes to a client outside an association, and the policy
