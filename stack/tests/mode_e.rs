@@ -242,7 +242,7 @@ impl Pair {
     fn drain(&mut self) {
         let mut out = [0; 64];
         while let Some(transmit) = self.client.poll_transmit(&mut out) {
-            self.send(transmit, &out.clone()[..transmit.len], true);
+            self.send(transmit, &{ out }[..transmit.len], true);
         }
         while let Some(event) = self.client.poll_event() {
             if let Event::SetBaud(baud) = event {
@@ -253,7 +253,7 @@ impl Pair {
         }
         loop {
             if let Some(transmit) = self.meter.poll_transmit(&mut out) {
-                self.send(transmit, &out.clone()[..transmit.len], false);
+                self.send(transmit, &{ out }[..transmit.len], false);
                 continue;
             }
             // The port lets all leave before it changes the rate.

@@ -381,20 +381,18 @@ fn lesson_12_deviations_of_hdlc_are_told() {
     session.poll_transmit(&mut [0; 128]);
     session.handle_input(&frame(server, 0x73, &[]), now);
     assert_eq!(session.poll_event(), Some(LinkEvent::Opened));
-    let mut number = 0;
-    for (source, information, expected) in [
+    for (number, (source, information, expected)) in (0_u8..).zip([
         (server, &hex!("E6E700 C4")[..], None),
         (server, &hex!("E6E600 C4"), Some(Deviation::LlcDirection)),
         (server, &hex!("C4"), Some(Deviation::MissingLlc)),
         (wide, &hex!("E6E700 C4"), Some(Deviation::AddressWidth)),
-    ] {
+    ]) {
         session.send(&[0xC0], now).unwrap();
         session.poll_transmit(&mut [0; 128]);
         session.handle_input(&frame(source, ((number + 1) << 5) | 0x10 | (number << 1), information), now);
         assert_eq!(session.poll_event(), Some(LinkEvent::Apdu));
         session.release_apdu();
         assert_eq!(session.take_deviations().first(), expected);
-        number += 1;
     }
     let mut session = opened(true);
     session.handle_input(&frame(server, 0x10, &hex!("E6E700 0F 01")), now);

@@ -101,7 +101,7 @@ impl Parity {
 
     /// The character; `None` when its parity is wrong.
     const fn receive(self, octet: u8) -> Option<u8> {
-        if matches!(self, Self::Emulated) && octet.count_ones() % 2 != 0 { None } else { Some(octet & 0x7F) }
+        if matches!(self, Self::Emulated) && !octet.count_ones().is_multiple_of(2) { None } else { Some(octet & 0x7F) }
     }
 }
 

@@ -125,7 +125,7 @@ fn meters_on_one_line_answer_to_their_own_lower_address() {
         for (index, physical) in numbers.into_iter().enumerate() {
             let requests: Vec<Vec<u8>> = [1, 61, 300].iter().map(|length| vec![index as u8 + 0x40; *length]).collect();
             let expected: Vec<Vec<u8>> =
-                [1, 61, 300].iter().map(|length| vec![0x40 + index as u8 ^ index as u8; *length]).collect();
+                [1, 61, 300].iter().map(|length| vec![(0x40 + index as u8) ^ index as u8; *length]).collect();
             let answers = converse(&mut bus, Address::new(1, physical, width).unwrap(), &requests);
             assert_eq!(answers, expected, "{physical}");
             let served: Vec<_> = bus.served[index].iter().map(|(request, _)| request.clone()).collect();
