@@ -320,6 +320,29 @@ fn a_ciphered_answer_that_the_storage_does_not_hold_is_refused_or_goes_out_other
 }
 
 #[test]
+fn rows_that_are_gone_end_the_transfer() {
+    for own_blocks in [false, true] {
+        let config = if own_blocks { reader(PASSWORD) } else { only(reader(PASSWORD), 128) };
+        let mut pair = Pair::associated(Config { max_pdu: 128, ..config }, meter(512));
+        // What fits the buffer is read before anything leaves.
+        pair.out = 256;
+        pair.meter.changed_at = Some(50);
+        pair.client.get(AttributeRequest::whole(PROFILE), pair.now).unwrap();
+        match (own_blocks, &pair.drive()[..]) {
+            (true, [Happened::Refused(DataAccessResult::LongGetAborted)]) => {}
+            (false, [Happened::Failed(RequestError::Exception(error))]) => {
+                assert_eq!(error.service, ServiceError::OtherReason);
+            }
+            (_, other) => panic!("{other:?}"),
+        }
+        pair.meter.changed_at = None;
+        let expected = rows(&pair.meter);
+        pair.client.get(AttributeRequest::whole(PROFILE), pair.now).unwrap();
+        assert_eq!(pair.drive().last(), Some(&Happened::Value(expected)));
+    }
+}
+
+#[test]
 fn a_new_request_ends_what_is_half_done() {
     let mut pair = Pair::associated(only(reader(PASSWORD), 128), meter(512));
     assert_eq!(ask(&mut pair, &hex!("C0 01 C1 0007 0100630100FF 02 00")).len(), 1);

@@ -55,6 +55,8 @@ impl Random for Counting {
 pub struct Meter {
     pub rows: u32,
     pub row_octets: usize,
+    /// The row from which on the profile is no longer what it was.
+    pub changed_at: Option<u32>,
     pub text: Vec<u8>,
     pub counter: u32,
     pub floors: BTreeMap<SystemTitle, u32>,
@@ -209,6 +211,9 @@ impl Device for Meter {
             PROFILE if cursor.part == 0 => {
                 out.array(self.rows as usize).map_err(full)?;
                 return Ok(if self.rows == 0 { Progress::Done } else { Progress::More });
+            }
+            PROFILE if self.changed_at.is_some_and(|row| cursor.part >= row) => {
+                return Err(DataAccessResult::LongGetAborted);
             }
             PROFILE => {
                 out.structure(2).map_err(full)?;
@@ -585,7 +590,8 @@ impl Pair {
     }
 }
 
-fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
+/// What an event says, owned; blocks gather until the last one.
+pub fn own(event: Event<'_>, blocks: &mut Vec<u8>) -> Option<Happened> {
     use client::Response;
     let value = |data: Data<'_>| Value::from(data);
     let read = |item: ReadResult<'_>| match item {
