@@ -3,6 +3,7 @@
 mod support;
 
 use dlms::apdu::{DataAccessResult, Selection};
+use dlms::association::server::{Cursor, Device, Progress};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::time::{ClockStatus, DateTime};
 use support::{Client, NOW, elements, number, octets, seconds, start, stopped};
@@ -227,6 +228,44 @@ fn emptying_a_profile_and_changing_its_columns_and_period() {
         let refused = management.write(7, LOAD_PROFILE, 3, Data::from_slice(&column).unwrap());
         assert_eq!(refused, Err(DataAccessResult::ObjectUndefined));
     }
+}
+
+#[test]
+fn an_answer_in_blocks_ends_where_the_rows_are_no_longer_what_they_were() {
+    let fleet = start(stopped(3, NOW));
+    let management = Client::management(&fleet);
+    let buffer = support::attribute_of(7, LOAD_PROFILE, 2);
+    let mut octets = [0; 512];
+    let mut read = |cursor: &mut Cursor| {
+        let mut out = Writer::new(&mut octets);
+        management.device.with(|device| device.read(&management.access, buffer, None, cursor, &mut out))
+    };
+    let column = encoded(|out| {
+        out.array(1)?;
+        out.structure(4)?;
+        out.long_unsigned(3)?;
+        out.octets(&[1, 0, 32, 7, 0, 255])?;
+        out.integer(2)?;
+        out.long_unsigned(0)
+    });
+    let changes: [&dyn Fn(); 3] = [
+        &|| management.write(7, LOAD_PROFILE, 3, Data::from_slice(&column).unwrap()).unwrap(),
+        &|| management.write(7, LOAD_PROFILE, 4, Data::DoubleLongUnsigned(300)).unwrap(),
+        &|| management.invoke(7, LOAD_PROFILE, 1, Data::Integer(0)).unwrap(),
+    ];
+    let mut cursor = Cursor::default();
+    assert_eq!(read(&mut cursor), Ok(Progress::More));
+    for (index, change) in changes.iter().enumerate() {
+        cursor.part = 7;
+        if index == 0 {
+            assert_eq!(read(&mut cursor), Ok(Progress::More));
+        }
+        change();
+        assert_eq!(read(&mut cursor), Err(DataAccessResult::LongGetAborted));
+        // Another profile is not concerned.
+        assert!(!management.rows(DAILY_PROFILE, None).is_empty());
+    }
+    assert_eq!(read(&mut Cursor::default()), Ok(Progress::Done));
 }
 
 #[test]

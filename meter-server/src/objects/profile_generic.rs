@@ -37,6 +37,13 @@ pub trait Rows<S: ?Sized> {
     /// Attribute 8: rows that the profile can hold.
     fn capacity(&self, state: &S) -> u32;
 
+    /// Another number whenever rows are no longer what they were: other columns, another period, emptied. An answer in
+    /// several blocks that began before ends there.
+    fn generation(&self, state: &S) -> u32 {
+        let _ = state;
+        0
+    }
+
     /// The rows held at the moment of `cx`.
     fn range(&self, state: &S, cx: &Context<'_, S>) -> RowRange;
 
@@ -127,17 +134,23 @@ impl<R> ProfileGeneric<R> {
     where
         R: Rows<S>,
     {
+        let generation = self.rows.generation(state);
         let columns = self.rows.columns(state);
         let selection = BufferSelection::new(selection, columns, state.settings())?;
         let Some(number) = cursor.part.checked_sub(1) else {
             let range = self.rows.range(state, cx);
             let (first, count) = selection.rows(range, |moment| self.rows.lower_bound(state, cx, moment));
             cursor.anchor = first;
-            cursor.extent = u64::from(count);
+            cursor.extent = u64::from(generation) << 32 | u64::from(count);
             let count = usize::try_from(count).map_err(|_| DataAccessResult::OtherReason)?;
             out.array(count)?;
             return Ok(if count == 0 { Progress::Done } else { Progress::More });
         };
+        // Rows of other columns, or none any more, must not follow those that have left.
+        if cursor.extent >> 32 != u64::from(generation) {
+            return Err(DataAccessResult::LongGetAborted);
+        }
+        let count = cursor.extent & u64::from(u32::MAX);
         let row = cursor.anchor.saturating_add(u64::from(number));
         out.structure(selection.columns.of(columns.len()))?;
         for (index, column) in columns.iter().enumerate() {
@@ -145,7 +158,7 @@ impl<R> ProfileGeneric<R> {
                 self.rows.write_value(state, cx, row, column, out)?;
             }
         }
-        Ok(if u64::from(cursor.part) < cursor.extent { Progress::More } else { Progress::Done })
+        Ok(if u64::from(cursor.part) < count { Progress::More } else { Progress::Done })
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct ProfileState {
     /// When it was emptied last; rows captured before are gone.
     emptied: Option<Moment>,
     period_seconds: Option<u32>,
+    /// How often anything changed.
+    generation: u32,
     columns: Option<Vec<CaptureObject>>,
 }
 
@@ -91,6 +93,7 @@ impl PeriodicRows {
         let state = meter.profiles.entry(self.slot).or_default();
         change(state);
         state.emptied = Some(at);
+        state.generation = state.generation.wrapping_add(1);
         meter.record(LogKind::Standard, at, code::PROFILE_CLEARED);
     }
 }
@@ -110,6 +113,10 @@ impl Rows<Meter> for PeriodicRows {
 
     fn capacity(&self, _: &Meter) -> u32 {
         self.capacity
+    }
+
+    fn generation(&self, meter: &Meter) -> u32 {
+        meter.profiles.get(&self.slot).map_or(0, |state| state.generation)
     }
 
     fn range(&self, meter: &Meter, cx: &Context<'_, Meter>) -> RowRange {
