@@ -90,7 +90,11 @@ impl Port {
     }
 
     fn line<L: ServerLink>(&self, link: L) -> Line<L> {
-        Connection::new(link, || vec![0; LONG_REQUEST_OCTETS], vec![0; self.limits.response_octets])
+        Connection::new(
+            link,
+            || vec![0; self.limits.response_octets.max(LONG_REQUEST_OCTETS)],
+            vec![0; self.limits.response_octets],
+        )
     }
 
     /// A line with the wrapper.

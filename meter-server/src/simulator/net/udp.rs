@@ -81,6 +81,24 @@ impl Server {
             peer.line.close(&mut *self.port.device());
             return;
         }
+        loop {
+            self.send(&mut peer, from, outgoing).await;
+            // Further blocks of an answer are due at once; anything later waits for the client.
+            let now = ticks(Instant::now());
+            if peer.line.poll_timeout().is_none_or(|due| due > now) {
+                break;
+            }
+            if let Err(error) = peer.line.handle_timeout(now, &mut *self.port.device(), &mut OsRandom) {
+                debug!(%from, %error, "association over UDP lost");
+                peer.line.close(&mut *self.port.device());
+                return;
+            }
+        }
+        self.peers.push(peer);
+    }
+
+    /// Sends what waits for a client, with the faults that are due.
+    async fn send(&self, peer: &mut Peer, from: SocketAddr, outgoing: &mut [u8]) {
         while let Some(length) = peer.line.poll_transmit(outgoing) {
             let mut octets = outgoing.get(..length).unwrap_or_default().to_vec();
             match peer.faults.next() {
@@ -99,7 +117,6 @@ impl Server {
                 warn!(%from, %error, "cannot send a datagram");
             }
         }
-        self.peers.push(peer);
     }
 
     /// Takes the client at this address out of the list: a known one, or a new one for whom others are forgotten.
