@@ -292,7 +292,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let mut access = session.access;
         access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);
         access.broadcast = wrapping.is_some_and(|wrapping| wrapping.broadcast);
-        if access.broadcast && (pending || !expects_no_answer(plain)) {
+        if access.broadcast && (pending || !(expects_no_answer(plain) || is_unconfirmed_access(plain))) {
             // A whole group holds this key: it opens nothing, and nobody is to be answered under it.
             let error = SecurityError::NoKey(KeyId::Broadcast);
             let _ = self.refuse_security(error, &[], access.referencing, device, out);
@@ -380,7 +380,7 @@ impl<B: Storage> Transfers<B> {
                     {
                         answer.exception(PDU_TOO_LONG);
                     }
-                    request.invoke.is_confirmed()
+                    true
                 })
             }
             _ => {
@@ -397,7 +397,7 @@ impl<B: Storage> Transfers<B> {
             },
         }
         // Nor is an unconfirmed request that was refused.
-        if expects_no_answer(plain) {
+        if expects_no_answer(plain) || access.broadcast {
             answer.clear();
             if let Transfer::General { .. } = self.transfer {
                 self.transfer = Transfer::None;
@@ -639,9 +639,15 @@ fn expects_no_answer(plain: &[u8]) -> bool {
     match plain {
         [0x16 | 0x36 | 0x56, ..] => true,
         [0xC0 | 0xC1 | 0xC3, _, invoke, ..] => !InvokeIdAndPriority(*invoke).is_confirmed(),
-        [0xD9, flags, ..] => u32::from(*flags) << 24 & LongInvokeIdAndPriority::CONFIRMED == 0,
         _ => false,
     }
+}
+
+/// Whether a request in clear is an ACCESS whose service class is unconfirmed. It is answered all the same, except to a
+/// whole group: the meters of Great Britain and two other implementations ask like that, and wait for the answer.
+fn is_unconfirmed_access(plain: &[u8]) -> bool {
+    let [tag::ACCESS_REQUEST, flags, ..] = plain else { return false };
+    u32::from(*flags) << 24 & LongInvokeIdAndPriority::CONFIRMED == 0
 }
 
 /// The client's limit in octets; 0 means none.
