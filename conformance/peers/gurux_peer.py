@@ -3,7 +3,8 @@
 import socket
 
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
-from gurux_dlms.enums import Authentication, Conformance, InterfaceType, ObjectType, Security
+from gurux_dlms.GXDLMSAccessItem import GXDLMSAccessItem
+from gurux_dlms.enums import AccessServiceCommandType, Authentication, Conformance, InterfaceType, ObjectType, RequestTypes, Security
 from gurux_dlms.enums.AccessMode import AccessMode
 from gurux_dlms.objects.enums import GlobalKeyType
 from gurux_dlms.objects import GXDLMSProfileGeneric, GXDLMSSecuritySetup
@@ -39,6 +40,12 @@ class GuruxPeer:
         client.proposedConformance |= Conformance.PRIORITY_MGMT_SUPPORTED | Conformance.GENERAL_PROTECTION
         if self.by_short_name:
             client.proposedConformance |= Conformance.BLOCK_TRANSFER_WITH_GET_OR_READ
+        if session.general_blocks:
+            client.proposedConformance |= Conformance.GENERAL_BLOCK_TRANSFER | Conformance.ACCESS
+            # With both, the meter answers a GET in blocks of its own.
+            client.proposedConformance &= ~Conformance.BLOCK_TRANSFER_WITH_GET_OR_READ
+            # It reads on behind a burst only when all of it arrives at once.
+            client.setGbtWindowSize(1)
         client.hdlcSettings.maxInfoTX = session.information_field
         client.hdlcSettings.maxInfoRX = session.information_field
         client.hdlcSettings.windowSizeTX = session.window
@@ -118,6 +125,19 @@ class GuruxPeer:
         self.client.ciphering.blockCipherKey = key
         self.client.ciphering.invocationCounter = 0
 
+    def read_access(self, attributes):
+        """Reads several attributes by ACCESS; the values as its own object model takes them."""
+        items = []
+        for attribute in attributes:
+            target = self.client.createObject(ObjectType(attribute.class_id))
+            target.logicalName = attribute.obis
+            # What the request takes for an event looks here for the settings.
+            target.settings = self.client.settings
+            items.append(GXDLMSAccessItem(AccessServiceCommandType.GET, target, attribute.index))
+        reply = self._exchange(self.client.accessRequest(None, items))
+        self.client.parseAccessResponse(items, reply.data)
+        return [[int(item.error), plain(item.value)] for item in items]
+
     def close(self):
         if self.socket is None:
             return
@@ -136,7 +156,12 @@ class GuruxPeer:
         reply = GXReplyData()
         for request in requests:
             self._send_and_receive(request, reply)
+        acknowledgement = 0
         while reply.isMoreData():
+            if reply.moreData == RequestTypes.GBT:
+                # Its settings lack the number that its own acknowledgement of a block is to have.
+                acknowledgement += 1
+                self.client.settings.blockNumber = acknowledgement
             self._send_and_receive(None if reply.isStreaming() else self.client.receiverReady(reply), reply)
         return reply
 

@@ -5,7 +5,8 @@
 The plan is an object with the fields of `Session`, with octets in hex, and
 
     stack      "gurux-dlms" or "dlms-cosem"
-    requests   what to read: class, obis, attribute, and optionally range (two UTC times) or entries (two numbers)
+    requests   what to read: class, obis, attribute, and optionally range (two UTC times) or entries (two numbers);
+               or access, a list of such, to be read in one ACCESS request
     transfer_key  optional: master key and new unicast key, to be transferred before the requests are made
     typed      true: also have the implementation's own object model read all it is granted (gurux-dlms only)
 
@@ -43,6 +44,9 @@ def peer_of(plan: dict):
 
 def answer(peer, request: dict) -> dict:
     """One request and what came of it."""
+    if "access" in request:
+        wanted = [Attribute(item["class"], item["obis"], item["attribute"]) for item in request["access"]]
+        return {"value": peer.read_access(wanted)}
     attribute = Attribute(request["class"], request["obis"], request["attribute"])
     report = {"class": attribute.class_id, "obis": attribute.obis, "attribute": attribute.index}
     try:

@@ -27,6 +27,7 @@ class Session:
     information_field: int = 128
     window: int = 1
     referencing: str = "logical-name"  # or "short-name"
+    general_blocks: bool = False  # general block transfer
     timeout: float = 10.0
 
     @property

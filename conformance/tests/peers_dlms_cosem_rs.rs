@@ -5,7 +5,8 @@ mod peer;
 
 use std::net::{SocketAddr, TcpListener};
 
-use dlms::apdu::{AttributeDescriptor, AttributeRequest, MethodDescriptor, Selection};
+use dlms::apdu::{AttributeDescriptor, AttributeRequest, MethodDescriptor, MethodRequest, Selection};
+use dlms::association::client::AccessItem;
 use dlms::axdr::{Data, Writer};
 use dlms::hdlc::Parameters;
 use dlms::id::{AttributeId, ClassId, MethodId};
@@ -60,6 +61,25 @@ fn exercise<L: Link>(ours: &mut Ours<L>, blocks: bool) {
     let reconnect = MethodDescriptor::new(ClassId(70), RELAY, MethodId(2));
     assert_eq!(ours.action(reconnect, Some(Data::Integer(0))), Answer::Result(0));
     assert_eq!(ours.get(attribute(70, RELAY, 2)), Answer::Value(json!(true)));
+    // By one request, in the order of the items.
+    let items = [
+        AccessItem::Get(attribute(1, LDN, 2)),
+        AccessItem::Set(attribute(70, RELAY, 2), Data::Boolean(false)),
+        AccessItem::Get(attribute(70, RELAY, 2)),
+        AccessItem::Action(MethodRequest { method: reconnect, parameter: Some(Data::Integer(0)) }),
+        AccessItem::Get(attribute(70, RELAY, 2)),
+        AccessItem::Get(attribute(3, ObisCode::new(1, 0, 99, 99, 0, 255), 2)),
+    ];
+    let expected = [
+        ("Get(Success)", json!(hex::encode(meter::NAME))),
+        ("Set(Success)", json!(null)),
+        ("Get(Success)", json!(false)),
+        ("Action(Success)", json!(null)),
+        ("Get(Success)", json!(true)),
+        ("Get(ObjectUndefined)", json!(null)),
+    ];
+    let expected = expected.map(|(result, value)| (result.to_owned(), value)).to_vec();
+    assert_eq!(ours.access(&items), Answer::Access(expected));
     assert_eq!(ours.release(), Answer::Released);
 }
 
@@ -148,6 +168,14 @@ fn against_meter_server(framing: Framing) {
                     assert_eq!(found, expected, "{access:?} {max_pdu}: class {class}, {obis}, attribute {attribute}");
                     read += 1;
                 }
+            }
+            let wanted = [(1, LDN), (3, REGISTER), (3, ObisCode::new(1, 0, 99, 99, 0, 255))];
+            let answered = reader.read_access(&wanted.map(|(class, obis)| (class, obis.0, 2))).expect("an answer");
+            assert_eq!(answered.len(), wanted.len());
+            for ((class, obis), (result, value)) in wanted.into_iter().zip(answered) {
+                let expected = truth.read(view, class, obis, 2, None).ok();
+                assert_eq!(result.contains("Success"), expected.is_some(), "{access:?}: {obis} {result}");
+                assert_eq!(value, expected.unwrap_or_default(), "{access:?}: {obis}");
             }
             let profile = reader.read(7, PROFILE.0, 2, Some((5, 120))).expect("an answer");
             assert_eq!(profile, truth.entries(view, PROFILE, 5, 120).ok(), "{access:?} {max_pdu}");

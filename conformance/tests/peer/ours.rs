@@ -8,7 +8,7 @@ use dlms::Instant;
 use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeRequest, GetDataResult, MethodDescriptor};
 use dlms::association::Secret;
-use dlms::association::client::{Config, Connection, Event, Response, Security};
+use dlms::association::client::{AccessItem, AccessOptions, Config, Connection, Event, Response, Security};
 use dlms::axdr::Data;
 use dlms::hdlc;
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
@@ -38,6 +38,8 @@ pub(crate) enum Answer {
     Open,
     Value(Value),
     Values(Vec<Value>),
+    /// Results and data of ACCESS.
+    Access(Vec<(String, Value)>),
     /// The code of a result without data.
     Result(u8),
     Released,
@@ -136,6 +138,12 @@ impl<L: Link> Ours<L> {
         self.run()
     }
 
+    pub(crate) fn access(&mut self, items: &[AccessItem<'_>]) -> Answer {
+        let now = self.now();
+        self.connection.access(items, AccessOptions::default(), now).expect("associated");
+        self.run()
+    }
+
     pub(crate) fn release(&mut self) -> Answer {
         let now = self.now();
         self.connection.release(now).expect("associated");
@@ -199,6 +207,9 @@ impl<L: Link> Ours<L> {
                         Err(error) => Answer::Failed(error.to_string()),
                     })
                 }
+                Event::Response(Response::Access(response)) => Some(Answer::Access(
+                    response.items().map(|(result, found)| (format!("{result:?}"), value(&found))).collect(),
+                )),
                 Event::Response(Response::Action(result)) => Some(Answer::Result(result.result.code())),
                 other => Some(Answer::Failed(format!("{other:?}"))),
             });

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use dlms_cosem_rs::acse::AuthMechanism;
 use dlms_cosem_rs::axdr::Data;
-use dlms_cosem_rs::client::{AssociationStep, BlockCollector, ClientConfig, ClientSession, Response};
+use dlms_cosem_rs::client::{AccessItem, AssociationStep, BlockCollector, ClientConfig, ClientSession, Response};
 use dlms_cosem_rs::cosem::EntryDescriptor;
 use dlms_cosem_rs::obis::Obis;
 use dlms_cosem_rs::security::{KeyRing, RustCryptoProvider, Secret, SecurityPolicy, SecuritySuite, SystemTitle};
@@ -113,6 +113,32 @@ impl Reader {
                 }
                 unexpected => return Err(other(unexpected)),
             }
+        }
+    }
+
+    /// Several attributes by one ACCESS request: each result as this implementation shows it, and the value.
+    pub(crate) fn read_access(&mut self, wanted: &[(u16, [u8; 6], i8)]) -> io::Result<Vec<(String, Value)>> {
+        let items: Vec<_> = wanted
+            .iter()
+            .map(|&(class, [a, b, c, d, e, f], attribute)| AccessItem::Get {
+                descriptor: AttributeDescriptor::new(class, Obis::new(a, b, c, d, e, f), attribute),
+                access: None,
+            })
+            .collect();
+        let mut request = vec![0; 4096];
+        let length = self.session.access_request(&items, &mut request).map_err(other)?;
+        let answer = self.exchange(&request[..length])?;
+        let mut plain = vec![0; 4096];
+        match self.session.handle_response(&answer, &mut plain).map_err(other)? {
+            Response::Access { data, results } => results
+                .iter()
+                .zip(data.iter())
+                .map(|(result, value)| {
+                    let value = value_of(&value.map_err(other)?)?;
+                    Ok((format!("{:?}", result.map_err(other)?), value))
+                })
+                .collect(),
+            unexpected => Err(other(unexpected)),
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use dlms::acse::Mechanism;
-use dlms::apdu::{AttributeDescriptor, DataAccessResult, Selection};
+use dlms::apdu::{AttributeDescriptor, Conformance, DataAccessResult, Selection};
 use dlms::association::server::{Access as Asked, Cursor, Device, Progress};
 use dlms::axdr::{BufferFull, Data, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
@@ -141,7 +141,8 @@ impl Truth {
             ciphered_context: ciphered,
             request: if ciphered { Protection::AUTHENTICATED_ENCRYPTED } else { Protection::NONE },
             broadcast: false,
-            conformance: conformance.expect("an association"),
+            // General block transfer is for clients that are told to propose it.
+            conformance: conformance.expect("an association").without(Conformance::GENERAL_BLOCK_TRANSFER),
             client_max_pdu: view.max_pdu,
             server_max_pdu: 1024,
             client_title: None,

@@ -12,7 +12,7 @@ use crate::quirk::Quirks;
 use crate::security::{Crypto, KeySet, Protection, SecurityError, Suite, hls};
 
 /// What this stack's client uses. General block transfer is left to be added ([`Conformance::GENERAL_BLOCK_TRANSFER`]):
-/// where it is negotiated it takes the place of the services' own block transfers, which more meters do well.
+/// requests that are too long then leave in it instead of in blocks of the services' own, which more meters do well.
 pub const CLIENT_CONFORMANCE: Conformance = Conformance::GET
     .union(Conformance::SET)
     .union(Conformance::ACTION)

@@ -68,6 +68,8 @@ pub(super) struct Answer<'b> {
     block_limit: usize,
     /// Octets of ciphering around it.
     overhead: usize,
+    /// Whether it may be sent in general blocks.
+    general: bool,
     /// The plain APDU in `buffer`; empty while there is none.
     plain: Range<usize>,
     /// Sent in clear even inside a ciphered association: exceptions.
@@ -79,7 +81,7 @@ impl<'b> Answer<'b> {
     pub(super) fn new(buffer: &'b mut [u8], limit: usize, overhead: usize) -> Self {
         let room = buffer.len().saturating_sub(HEADROOM).saturating_sub(overhead);
         let limit = limit.saturating_sub(overhead).min(room);
-        Self { buffer, limit, block_limit: limit, overhead, plain: 0..0, clear: false }
+        Self { buffer, limit, block_limit: limit, overhead, general: false, plain: 0..0, clear: false }
     }
 
     /// Most octets that the plain APDU may have.
@@ -92,6 +94,7 @@ impl<'b> Answer<'b> {
         let room = self.buffer.len().saturating_sub(HEADROOM).saturating_sub(self.overhead);
         self.limit = limit.saturating_sub(self.overhead).min(room);
         self.block_limit = self.block_limit.min(self.limit);
+        self.general = true;
     }
 
     /// Most octets that the plain APDU may have to go out as one APDU: one that carries a block of a value.
@@ -99,9 +102,9 @@ impl<'b> Answer<'b> {
         self.block_limit
     }
 
-    /// Whether the answer is going to be ciphered.
-    pub(super) const fn is_ciphered(&self) -> bool {
-        self.overhead > 0
+    /// Whether it may be sent in general blocks that are read one by one: in clear.
+    pub(super) const fn can_be_read_on(&self) -> bool {
+        self.general && self.overhead == 0
     }
 
     /// Room for a body of at most `limit` octets behind a header of at most `header_max`.

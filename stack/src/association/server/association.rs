@@ -302,7 +302,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let response = policy.map_or(Protection::NONE, |policy| policy.response);
         let overhead = session.overhead(wrapping, response);
         let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
-        if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER) {
+        if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER)
+            && (room.is_kept() || !has_own_blocks(plain, access.conformance))
+        {
             answer.widen(room.of(client_limit(access.client_max_pdu)));
         }
         if matches!(self.state, State::Pending(_)) {
@@ -648,6 +650,17 @@ fn expects_no_answer(plain: &[u8]) -> bool {
 fn is_unconfirmed_access(plain: &[u8]) -> bool {
     let [tag::ACCESS_REQUEST, flags, ..] = plain else { return false };
     u32::from(*flags) << 24 & LongInvokeIdAndPriority::CONFIRMED == 0
+}
+
+/// Whether a long answer to a request in clear can go out in blocks of the service's own. Where it can, and the request
+/// did not come in general blocks itself, it does: there are clients (the PyPI package dlms-cosem) that propose the
+/// general transfer and know no block of it.
+fn has_own_blocks(plain: &[u8], negotiated: Conformance) -> bool {
+    match plain.first() {
+        Some(&tag::GET_REQUEST) => negotiated.contains(Conformance::BLOCK_TRANSFER_WITH_GET),
+        Some(&tag::ACTION_REQUEST) => negotiated.contains(Conformance::BLOCK_TRANSFER_WITH_ACTION),
+        _ => false,
+    }
 }
 
 /// The client's limit in octets; 0 means none.

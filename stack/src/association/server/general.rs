@@ -394,6 +394,10 @@ impl Room {
         Self { storage, kept: true }
     }
 
+    pub(super) const fn is_kept(self) -> bool {
+        self.kept
+    }
+
     /// Most octets of an answer to a client that takes `limit` in one APDU.
     pub(super) const fn of(self, limit: usize) -> usize {
         if self.kept || self.storage > limit { self.storage } else { limit }

@@ -115,7 +115,7 @@ impl<B: Storage> Transfers<B> {
             Ok(_) => {
                 // A ciphered answer would have to be held whole for the general transfer: it goes out in blocks of the
                 // service's own, each ciphered alone.
-                let general = access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER) && !answer.is_ciphered();
+                let general = answer.can_be_read_on();
                 let own = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_GET);
                 let room = self.long.as_mut().get_mut(..plain.len()).filter(|_| general || own);
                 let Some(room) = room else {
