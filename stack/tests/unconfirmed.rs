@@ -23,8 +23,9 @@ fn unconfirmed_set_and_action_are_executed_and_not_answered() {
         pair.client.access_unconfirmed(&items, AccessOptions::default(), pair.now).unwrap();
         assert_eq!(pair.drive(), []);
         assert_eq!(pair.meter.text, b"access");
-        // One APDU each, none of them an answer; then an ordinary request.
-        assert_eq!(pair.seen.len(), before + 3);
+        // One APDU each, and an answer to ACCESS alone, which is dropped; then an ordinary request.
+        assert_eq!(pair.seen.len(), before + 4);
+        assert_eq!(pair.client.late_answers(), 1);
         pair.client.get(AttributeRequest::whole(REGISTER), pair.now).unwrap();
         assert_eq!(pair.drive(), [Happened::Value(Value::DoubleLongUnsigned(913))]);
     }
