@@ -98,6 +98,7 @@ impl PublicKey {
     }
 
     /// The point as SEC 1 writes it without compression: 04, x, y.
+    #[cfg(feature = "public-key")]
     pub(crate) fn to_sec1(self) -> ([u8; 1 + 2 * COORDINATE_MAX], usize) {
         let mut octets = [0; 1 + 2 * COORDINATE_MAX];
         let point = core::iter::once(&4).chain(self.as_bytes());
