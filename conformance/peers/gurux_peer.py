@@ -37,7 +37,11 @@ class GuruxPeer:
             not self.by_short_name, session.client, session.server, MECHANISMS[session.mechanism], password, interface
         )
         client.maxReceivePDUSize = session.max_pdu
-        client.proposedConformance |= Conformance.PRIORITY_MGMT_SUPPORTED | Conformance.GENERAL_PROTECTION
+        client.proposedConformance |= Conformance.PRIORITY_MGMT_SUPPORTED
+        if session.general:
+            client.proposedConformance |= Conformance.GENERAL_PROTECTION
+        else:
+            client.proposedConformance &= ~Conformance.GENERAL_PROTECTION
         if self.by_short_name:
             client.proposedConformance |= Conformance.BLOCK_TRANSFER_WITH_GET_OR_READ
         if session.general_blocks:
@@ -56,6 +60,7 @@ class GuruxPeer:
             client.ciphering.blockCipherKey = session.encryption_key
             client.ciphering.authenticationKey = session.authentication_key
             client.ciphering.invocationCounter = session.invocation_counter
+            client.ciphering.dedicatedKey = session.dedicated_key or None
         elif session.client_title:
             client.ciphering.systemTitle = session.client_title
         self.client = client

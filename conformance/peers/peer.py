@@ -22,7 +22,7 @@ from datetime import datetime
 
 from session import Attribute, Refused, Session
 
-OCTETS = ("password", "encryption_key", "authentication_key", "client_title")
+OCTETS = ("password", "encryption_key", "authentication_key", "client_title", "dedicated_key")
 
 
 def session_of(plan: dict) -> Session:

@@ -22,6 +22,8 @@ class Session:
     encryption_key: bytes = b""
     authentication_key: bytes = b""
     client_title: bytes = b""
+    dedicated_key: bytes = b""
+    general: bool = True  # propose general protection
     invocation_counter: int = 1
     max_pdu: int = 1024
     information_field: int = 128

@@ -2,6 +2,7 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod exercise;
 pub(crate) mod meter;
 pub(crate) mod ours;
 pub(crate) mod reader;

@@ -1,5 +1,8 @@
-//! The PyPI packages `gurux-dlms` and `dlms-cosem` as clients of `meter-server`: what they read must be what the
-//! model holds. Needs the Python environment that `./test peers` makes, named by `DLMS_PEERS_PYTHON`.
+//! Independent implementations over link × mechanism × envelope × PDU size × window: the PyPI packages `gurux-dlms` and
+//! `dlms-cosem` as clients of `meter-server`, and the crate `dlms-cosem-rs` in both roles. What is read must be what the
+//! model holds, and the table in `docs/peers-matrix.md` must say what came of it: `DLMS_PEERS_UPDATE=1` writes it anew.
+//! Needs the Python environment that `./test peers` makes, named by `DLMS_PEERS_PYTHON`; `DLMS_PEERS_ONLY` names a part
+//! of the cases, such as `gurux-dlms  wrapper`.
 
 mod peer;
 
@@ -9,13 +12,17 @@ use std::process::Command;
 
 use dlms::apdu::Selection;
 use dlms::axdr::Data;
+use dlms::hdlc::Parameters;
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
+use dlms_cosem_rs::transport::hdlc::Parameters as Proposed;
 use serde_json::{Value, json};
 
-use dlms_meter_server::simulator::Keys;
+use peer::exercise::{exercise, read_all};
+use peer::ours::Ours;
+use peer::reader::Reader;
 use peer::simulated::{MeterServer, NOW, Truth, View, encoded};
-use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY, Framing, PASSWORD};
+use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY, Framing, PASSWORD, meter, ours};
 
 const LOAD_PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
 const MANAGEMENT: Access = Access::Ciphered { general: false };
@@ -26,26 +33,64 @@ struct Case {
     stack: &'static str,
     framing: Framing,
     access: Access,
+    envelope: Envelope,
     max_pdu: u16,
     information: u16,
     window: u8,
 }
 
-/// Stack x link x mechanism, each with a PDU that fits most answers and one that forces block transfer on top of
-/// segmentation. dlms-cosem proposes no HDLC parameters, and neither takes a window of several frames.
+/// How requests are wrapped where they are ciphered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Envelope {
+    Service { dedicated: bool },
+    General { dedicated: bool },
+}
+
+impl Envelope {
+    const fn name(self, access: Access) -> &'static str {
+        match (access, self) {
+            (Access::Public | Access::Password, _) => "plain",
+            (_, Self::Service { dedicated: false }) => "glo",
+            (_, Self::Service { dedicated: true }) => "ded",
+            (_, Self::General { dedicated: false }) => "general-glo",
+            (_, Self::General { dedicated: true }) => "general-ded",
+        }
+    }
+}
+
+/// Stack × link × mechanism, each with a PDU that fits most answers and ones that force block transfer on top of
+/// segmentation; then what only gurux-dlms can: other envelopes, and longer information fields.
 fn matrix() -> Vec<Case> {
     let mut cases = Vec::new();
-    for stack in ["gurux-dlms", "dlms-cosem"] {
-        for access in [Access::Public, Access::Password, MANAGEMENT] {
-            for max_pdu in [1024, 256] {
-                let case = Case { stack, framing: Framing::Wrapper, access, max_pdu, information: 128, window: 1 };
-                cases.extend([case, Case { framing: Framing::Hdlc, ..case }]);
+    let general = Envelope::General { dedicated: false };
+    for (stack, sizes) in [("gurux-dlms", &[1024, 256, 128][..]), ("dlms-cosem", &[1024, 256])] {
+        for framing in [Framing::Wrapper, Framing::Hdlc] {
+            for access in [Access::Public, Access::Password, MANAGEMENT] {
+                cases.extend(sizes.iter().map(|max_pdu| Case {
+                    stack,
+                    framing,
+                    access,
+                    envelope: general,
+                    max_pdu: *max_pdu,
+                    information: 128,
+                    window: 1,
+                }));
             }
         }
     }
+    let (stack, information, window) = ("gurux-dlms", 128, 1);
+    for framing in [Framing::Wrapper, Framing::Hdlc] {
+        for envelope in [
+            Envelope::Service { dedicated: false },
+            Envelope::Service { dedicated: true },
+            Envelope::General { dedicated: true },
+        ] {
+            cases.push(Case { stack, framing, access: MANAGEMENT, envelope, max_pdu: 256, information, window });
+        }
+    }
     for access in [Access::Password, MANAGEMENT] {
-        let (stack, framing) = ("gurux-dlms", Framing::Hdlc);
-        cases.push(Case { stack, framing, access, max_pdu: 0xFFFF, information: 248, window: 1 });
+        let framing = Framing::Hdlc;
+        cases.push(Case { stack, framing, access, envelope: general, max_pdu: 0xFFFF, information: 248, window });
     }
     cases
 }
@@ -134,6 +179,10 @@ fn run(python: &str, folder: &Path, server: &MeterServer, truth: &Truth, case: &
             (&request["class"], &request["attribute"]) != (&json!(15), &json!(5)) && request.get("entries").is_none()
         });
     }
+    if matches!((case.access, case.envelope), (Access::Ciphered { .. }, Envelope::Service { .. })) {
+        // Without general protection it proposes something else than the model is asked with.
+        requests.retain(|(request, _)| (&request["class"], &request["attribute"]) != (&json!(15), &json!(5)));
+    }
     let port = match case.framing {
         Framing::Wrapper => server.wrapper.port(),
         Framing::Hdlc => server.hdlc.port(),
@@ -143,6 +192,7 @@ fn run(python: &str, folder: &Path, server: &MeterServer, truth: &Truth, case: &
     let mut plan = json!({
         "stack": case.stack, "host": "127.0.0.1", "port": port, "client": case.access.client(),
         "link": if case.framing == Framing::Hdlc { "hdlc" } else { "wrapper" },
+        "general": matches!(case.envelope, Envelope::General { .. }),
         "max_pdu": case.max_pdu, "information_field": case.information, "window": case.window,
         "requests": requests.iter().map(|(request, _)| request).collect::<Vec<_>>(), "typed": typed,
     });
@@ -158,6 +208,9 @@ fn run(python: &str, folder: &Path, server: &MeterServer, truth: &Truth, case: &
             plan["authentication_key"] = json!(hex::encode(AUTHENTICATION_KEY));
             plan["client_title"] = json!(hex::encode(title));
             plan["invocation_counter"] = json!(*counter);
+            if matches!(case.envelope, Envelope::Service { dedicated: true } | Envelope::General { dedicated: true }) {
+                plan["dedicated_key"] = json!(hex::encode([0xD4; 16]));
+            }
         }
     }
     let (plan_path, report_path) = (folder.join("plan.json"), folder.join("report.json"));
@@ -212,7 +265,6 @@ impl Outcome {
     fn compare(&mut self, request: &Value, expected: Option<&Value>, found: &Value) {
         let right = match expected {
             // gurux-dlms makes an empty array nothing.
-            // gurux-dlms makes an empty array nothing.
             Some(expected) => found.get("value").is_some_and(|value| {
                 value == expected || (value.is_null() && expected.as_array().is_some_and(Vec::is_empty))
             }),
@@ -233,156 +285,164 @@ impl Outcome {
     }
 }
 
-/// Has a client of another implementation do what a plan says; its report.
-fn report_of(python: &str, folder: &Path, plan: &Value) -> Value {
-    let (plan_path, report_path) = (folder.join("plan.json"), folder.join("report.json"));
-    std::fs::write(&plan_path, plan.to_string()).expect("a plan");
-    let _ = std::fs::remove_file(&report_path);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/peer.py");
-    let output = Command::new(python).arg(script).arg(&plan_path).arg(&report_path).output().expect("Python starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let report = std::fs::read(&report_path).unwrap_or_else(|error| panic!("{error}: {errors}"));
-    serde_json::from_slice(&report).expect("a report")
+/// A line of the table: everything but the PDU size, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    what: [String; 6],
+    max_pdu: u16,
+    values: usize,
 }
 
-/// Sixteen octets: one of the clients sends its secret as its challenge, and ciphers it as one block.
-const SECRET: &str = "0123456789ABCDEF";
-const ENERGY: ObisCode = ObisCode::new(1, 0, 1, 8, 0, 255);
+fn row(peer: &str, role: &str, framing: Framing, access: Access, envelope: &str, window: u8, max_pdu: u16) -> Row {
+    let (link, window) = match framing {
+        Framing::Wrapper => ("wrapper, TCP", "–".to_owned()),
+        Framing::Hdlc => ("HDLC", window.to_string()),
+    };
+    let mechanism = match access {
+        Access::Public => "none",
+        Access::Password => "LLS",
+        Access::Ciphered { .. } => "HLS 5 (GMAC)",
+    };
+    let what = [peer, role, link, mechanism, envelope, &window].map(str::to_owned);
+    Row { what, max_pdu, values: 0 }
+}
 
-/// Every mechanism with a secret that the clients have, with and without ciphering, and each with a wrong secret.
-#[test]
-#[ignore = "needs a Python environment: ./test peers"]
-fn python_clients_authenticate_by_every_mechanism() {
-    let python = std::env::var("DLMS_PEERS_PYTHON").expect("DLMS_PEERS_PYTHON names a Python with the peers");
-    let folder = tempfile::tempdir().expect("a folder");
-    let truth = Truth::new();
-    let view = View { access: Access::Password, max_pdu: 1024 };
-    let expected = truth.read(view, 3, ENERGY, 2, None).expect("the register");
-    for (mechanism, name) in [("hls2", "hls2"), ("md5", "hls-md5"), ("sha1", "hls-sha1"), ("sha256", "hls-sha256")] {
-        let model = dlms_meter_server::simulator::DEFAULT_MODEL
-            .replace("mechanism = \"lls\"", &format!("mechanism = \"{name}\""))
-            .replace("mechanism = \"hls-gmac\"", &format!("mechanism = \"{name}\""));
-        let path = folder.path().join(format!("{name}.toml"));
-        std::fs::write(&path, model).expect("a model");
-        let path = path.to_str().expect("text");
-        let server = MeterServer::start_with(&["--model", path, "--lls-password", SECRET]);
-        for stack in ["gurux-dlms", "dlms-cosem"] {
-            if stack == "dlms-cosem" && mechanism != "hls2" {
-                // It has none of the others.
-                continue;
-            }
-            for (link, port) in [("wrapper", server.wrapper.port()), ("hdlc", server.hdlc.port())] {
-                for ciphered in [false, true] {
-                    if ciphered && stack == "dlms-cosem" {
-                        // It expects another mechanism in the answer of a ciphered association.
-                        continue;
-                    }
-                    for secret in [SECRET, "0123456789ABCDEX"] {
-                        let mut plan = json!({
-                            "stack": stack, "host": "127.0.0.1", "port": port, "link": link, "mechanism": mechanism,
-                            "client": if ciphered { 1 } else { 17 }, "max_pdu": 1024,
-                            "password": hex::encode(secret), "client_title": hex::encode(b"GRX\0\0\0\0\x01"),
-                            "requests": [{ "class": 3, "obis": ENERGY.to_string(), "attribute": 2 }],
-                        });
-                        if ciphered {
-                            plan["encryption_key"] = json!(hex::encode(ENCRYPTION_KEY));
-                            plan["authentication_key"] = json!(hex::encode(AUTHENTICATION_KEY));
-                            let counter = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                            // Later cases count on from earlier ones.
-                            plan["invocation_counter"] = json!(counter.expect("a date").as_millis() as u32 >> 1);
-                        }
-                        let report = report_of(&python, folder.path(), &plan);
-                        let what = format!("{stack} {link} {mechanism} ciphered: {ciphered}, {secret}: {report}");
-                        if secret == SECRET {
-                            assert_eq!(report["values"][0]["value"], expected, "{what}");
-                            assert!(report["error"].is_null(), "{what}");
-                            println!(
-                                "{stack:<11} {link:<8} {mechanism:<7} {}",
-                                if ciphered { "ciphered" } else { "plain" }
-                            );
-                        } else {
-                            assert!(
-                                report["error"].is_string() && report["values"].as_array().is_some_and(Vec::is_empty),
-                                "{what}"
-                            );
-                        }
-                    }
-                }
+/// dlms-cosem-rs as a client of meter-server and as a server for our client.
+fn rust_rows(server: &MeterServer, truth: &Truth) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut counter = 0;
+    for framing in [Framing::Wrapper, Framing::Hdlc] {
+        let address = if framing == Framing::Hdlc { server.hdlc } else { server.wrapper };
+        for access in [Access::Public, Access::Password, MANAGEMENT] {
+            for (max_pdu, window) in [(1024, 1_u8), (256, 7), (128, 3)] {
+                let parameters = Proposed { window_tx: window.into(), window_rx: window.into(), ..Proposed::DEFAULT };
+                let mut reader = Reader::open(address, framing, access, max_pdu, counter, parameters).expect("open");
+                let values = read_all(&mut reader, truth, View { access, max_pdu });
+                counter = reader.counter().max(counter);
+                reader.close().expect("a release");
+                let envelope = if access == MANAGEMENT { "glo" } else { "plain" };
+                let row = row("dlms-cosem-rs 0.1.0", "client", framing, access, envelope, window, max_pdu);
+                rows.push(Row { values, ..row });
             }
         }
     }
+    for framing in [Framing::Wrapper, Framing::Hdlc] {
+        for (access, envelope) in [
+            (Access::Public, "plain"),
+            (Access::Password, "plain"),
+            (MANAGEMENT, "glo"),
+            (Access::Ciphered { general: true }, "general-glo"),
+        ] {
+            for max_pdu in [0xFFFF, 512, 128] {
+                let client = access.client();
+                let (address, thread) = meter::start(framing, access, client, max_pdu);
+                let blocks = max_pdu < 2_400;
+                let values = match framing {
+                    Framing::Wrapper => {
+                        exercise(&mut Ours::connect(address, ours::wrapper(client), access, client, max_pdu), blocks)
+                    }
+                    Framing::Hdlc => {
+                        let link = ours::hdlc(client, Parameters::DEFAULT);
+                        exercise(&mut Ours::connect(address, link, access, client, max_pdu), blocks)
+                    }
+                };
+                thread.join().expect("no panic").expect("no error");
+                rows.push(Row {
+                    values,
+                    ..row("dlms-cosem-rs 0.1.0", "server", framing, access, envelope, 1, max_pdu)
+                });
+            }
+        }
+    }
+    rows
 }
 
-/// gurux-dlms replaces the unicast key by key_transfer and goes on with the new one; a later association needs it.
-#[test]
-#[ignore = "needs a Python environment: ./test peers"]
-fn a_python_client_transfers_a_key() {
-    let python = std::env::var("DLMS_PEERS_PYTHON").expect("DLMS_PEERS_PYTHON names a Python with the peers");
-    let folder = tempfile::tempdir().expect("a folder");
-    let truth = Truth::new();
-    let expected = truth.read(View { access: MANAGEMENT, max_pdu: 1024 }, 3, ENERGY, 2, None).expect("the register");
-    let server = MeterServer::start();
-    let new_key = hex::encode([0x5A; 16]);
-    let mut plan = json!({
-        "stack": "gurux-dlms", "host": "127.0.0.1", "port": server.wrapper.port(), "link": "wrapper", "client": 1,
-        "mechanism": "gmac", "max_pdu": 1024, "client_title": hex::encode(b"GRX\0\0\0\0\x01"), "invocation_counter": 1,
-        "encryption_key": hex::encode(ENCRYPTION_KEY), "authentication_key": hex::encode(AUTHENTICATION_KEY),
-        "transfer_key": [hex::encode(Keys::DEMONSTRATION_MASTER), new_key],
-        "requests": [{ "class": 3, "obis": ENERGY.to_string(), "attribute": 2 }],
-    });
-    let report = report_of(&python, folder.path(), &plan);
-    assert_eq!(report["values"][0]["value"], expected, "{report}");
-    assert!(report["error"].is_null(), "{report}");
-    // The old key opens nothing any more, the new one does.
-    plan.as_object_mut().expect("an object").remove("transfer_key");
-    plan["invocation_counter"] = json!(1_000);
-    let report = report_of(&python, folder.path(), &plan);
-    assert!(report["error"].is_string(), "{report}");
-    plan["encryption_key"] = json!(new_key);
-    let report = report_of(&python, folder.path(), &plan);
-    assert_eq!(report["values"][0]["value"], expected, "{report}");
+/// The document, PDU sizes of one case in one line.
+fn document(rows: &[Row]) -> String {
+    let mut lines: Vec<(&[String; 6], Vec<String>, Vec<usize>)> = Vec::new();
+    for row in rows {
+        match lines.iter_mut().find(|(what, ..)| *what == &row.what) {
+            Some((_, sizes, values)) => {
+                sizes.push(row.max_pdu.to_string());
+                values.push(row.values);
+            }
+            None => lines.push((&row.what, vec![row.max_pdu.to_string()], vec![row.values])),
+        }
+    }
+    let table: String = lines
+        .iter()
+        .map(|(what, sizes, values)| {
+            let values: Vec<String> = values.iter().map(usize::to_string).collect();
+            format!("| {} | {} | {} |\n", what.join(" | "), sizes.join(", "), values.join(", "))
+        })
+        .collect();
+    format!("{HEAD}{table}{FOOT}")
 }
+
+const HEAD: &str = "\
+# Other implementations at the other end
+
+Written by `conformance/tests/peers_matrix.rs`, which `./test peers` runs; it fails when a case fails or when this page
+says something else than what came of it. A client reads every attribute that the simulated meter shows it, and parts
+of the load profile by range and by entry; each value must be the model's. A server is read, written and invoked by
+our client. The numbers at the end are the values that agreed, for each PDU size.
+
+| peer | its role | link | mechanism | envelope | window | longest APDU | values |
+|---|---|---|---|---|---|---|---|
+";
+
+const FOOT: &str = "
+## What is not in the table, and why
+
+| combination | reason |
+|---|---|
+| `gurux-dlms`, `dlms-cosem`: windows over 1 | neither sends or takes several frames at a time |
+| `dlms-cosem`: information fields, PDUs under 256 | it proposes no HDLC parameters |
+| `dlms-cosem`: entries, bit-strings | it cannot encode an entry descriptor nor decode a bit-string, which the context information of the association begins with |
+| `dlms-cosem`, `dlms-cosem-rs`: dedicated keys | neither proposes one |
+| `gurux-dlms` as server | its server is a skeleton whose objects and sockets are for the user to write |
+| UDP | none of the three opens a UDP socket by itself |
+| HLS 2, 3, 4, 6 | `peers_mechanisms.rs`: `gurux-dlms` over the wrapper and HDLC, plain and ciphered, with a right and a wrong secret; `dlms-cosem` has HLS 2 alone, plain |
+| HLS 7, suites 1 and 2 | none of the three has them in a form that is on a registry; vectors and another X.509 stack stand for them |
+| short names | `peers_short_names.rs`: `gurux-dlms` as client, plain, over the wrapper and HDLC |
+";
 
 #[test]
 #[ignore = "needs a Python environment: ./test peers"]
-fn python_clients_read_what_the_model_holds() {
+fn independent_implementations_over_the_matrix() {
     let python = std::env::var("DLMS_PEERS_PYTHON").expect("DLMS_PEERS_PYTHON names a Python with the peers");
     let only = std::env::var("DLMS_PEERS_ONLY").unwrap_or_default();
     let folder = tempfile::tempdir().expect("a folder");
     let server = MeterServer::start();
     let truth = Truth::new();
-    let mut counters = BTreeMap::new();
-    let mut failed = 0;
-    println!(
-        "{:<11} {:<8} {:<10} {:>6} {:>5} {:>7} {:>8}",
-        "client", "link", "access", "pdu", "info", "values", "seconds"
-    );
+    let (mut counters, mut rows, mut failed) = (BTreeMap::new(), Vec::new(), 0);
     for case in matrix() {
-        let access = match case.access {
-            Access::Public => "public",
-            Access::Password => "lls",
-            Access::Ciphered { .. } => "hls-gmac",
-        };
-        let name = format!(
-            "{:<11} {:<8} {access:<10} {:>6} {:>5}",
-            case.stack,
-            format!("{:?}", case.framing).to_lowercase(),
-            case.max_pdu,
-            if case.framing == Framing::Hdlc { case.information.to_string() } else { "-".to_owned() }
-        );
+        let version = if case.stack == "gurux-dlms" { "gurux-dlms 1.0.203" } else { "dlms-cosem 25.1.0" };
+        let envelope = case.envelope.name(case.access);
+        let row = row(version, "client", case.framing, case.access, envelope, case.window, case.max_pdu);
+        let name = format!("{} {}", row.what.join(" "), row.max_pdu);
         if !name.contains(&only) {
             continue;
         }
         let counter = counters.entry(case.stack).or_insert(1);
         let outcome = run(&python, folder.path(), &server, &truth, &case, counter);
-        println!("{name} {:>7} {:>8.2}", outcome.right, outcome.seconds);
+        println!("{name}: {} values, {:.2} s", outcome.right, outcome.seconds);
         for wrong in outcome.wrong.iter().take(8) {
             println!("    WRONG {wrong}");
         }
-        if outcome.wrong.len() > 8 {
-            println!("    … and {} more", outcome.wrong.len() - 8);
-        }
         failed += usize::from(!outcome.wrong.is_empty());
+        rows.push(Row { values: outcome.right, ..row });
     }
     assert_eq!(failed, 0, "cases failed");
+    if !only.is_empty() {
+        return;
+    }
+    rows.extend(rust_rows(&server, &truth));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/peers-matrix.md");
+    let document = document(&rows);
+    if std::env::var_os("DLMS_PEERS_UPDATE").is_some() {
+        std::fs::write(&path, &document).expect("written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == document, "docs/peers-matrix.md is out of date: DLMS_PEERS_UPDATE=1 ./test peers");
 }
