@@ -109,7 +109,7 @@ impl Session {
         let mut apdu = self.sent()?;
         let mut out = vec![0; 66_000];
         let pair = &mut self.pair;
-        let place = pair.server.handle(&mut apdu, &mut pair.meter, &mut pair.random, &mut out)?;
+        let place = pair.server.handle(&mut apdu, pair.now, &mut pair.meter, &mut pair.random, &mut out)?;
         Some(out[place].to_vec())
     }
 
