@@ -217,10 +217,10 @@ fn the_writer_refuses_what_could_not_be_read_back() {
     }
 }
 
-/// Much of whatever could be looked at more than once. Were time to grow with the square of the length, each of these
-/// would take minutes; it takes less than a second.
+/// Much of whatever could be looked at more than once. Were work to grow with the square of the length, this test would
+/// take an hour; no clock is looked at.
 #[test]
-fn reading_takes_time_that_grows_with_the_length_only() {
+fn long_telegrams_of_anything_are_read_in_one_pass() {
     for part in [
         "1-0:1.8.0(1)\r\n",
         "(1)\r\n",
@@ -235,7 +235,6 @@ fn reading_takes_time_that_grows_with_the_length_only() {
         "*",
     ] {
         for start in ["/X\r\n", "/X\r\n1-0:1.8.0(1)\r\n"] {
-            let begun = std::time::Instant::now();
             let text = [start, &part.repeat(400_000 / part.len()), "\r\n!\r\n"].concat();
             let telegram = Telegram::parse(text.as_bytes(), CrcRule::IfPresent).unwrap();
             let fields: usize = telegram.objects().map(|object| object.fields().count()).sum();
@@ -248,7 +247,6 @@ fn reading_takes_time_that_grows_with_the_length_only() {
                 rest = &rest[framer.handle_input(rest, crate::Instant::from_millis(0))..];
                 framer.poll_event();
             }
-            assert!(begun.elapsed().as_secs() < 10, "{part:?}");
         }
     }
 }
