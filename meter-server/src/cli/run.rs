@@ -72,7 +72,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = "Meters")]
     speed: f64,
 
-    /// Global unicast encryption key of all meters, 32 hexadecimal digits. The demonstration key 00 01 … 0F without it.
+    /// Global unicast encryption key of all meters, 32 hexadecimal digits, 64 in suite 2. The demonstration key 00 01 … 0F without it.
     #[arg(long, value_name = "HEX", env = "METER_SERVER_GUEK", hide_env_values = true, help_heading = "Security")]
     guek: Option<String>,
     /// Authentication key of all meters, 32 hexadecimal digits. The demonstration key D0 D1 … DF without it.
@@ -85,8 +85,8 @@ pub(crate) struct Run {
     /// Global broadcast encryption key of all meters, 32 hexadecimal digits; no broadcasts without it.
     #[arg(long, value_name = "HEX", env = "METER_SERVER_GBEK", hide_env_values = true, help_heading = "Security")]
     gbek: Option<String>,
-    /// Folder in which the meters keep counters, policies, transferred keys and failed attempts across restarts. Nothing
-    /// is kept without it.
+    /// Folder in which the meters keep counters, policies, transferred keys, key pairs, certificates and failed attempts
+    /// across restarts. Nothing is kept without it.
     #[arg(long, value_name = "FOLDER", help_heading = "Security")]
     state: Option<PathBuf>,
     /// System title of the first meter, 16 hexadecimal digits; further meters count up in its last five octets, all with
@@ -156,13 +156,16 @@ impl Run {
             Some(text) => hex::decode(text.replace(' ', "")).with_context(|| format!("{what} is not hexadecimal")),
             None => Ok(default.to_vec()),
         };
-        let encryption = key(self.guek, "--guek", &Keys::DEMONSTRATION_ENCRYPTION)?;
-        let authentication = key(self.gak, "--gak", &Keys::DEMONSTRATION_AUTHENTICATION)?;
-        ensure!(encryption.len() == 16, "--guek has {} octets instead of 16", encryption.len());
-        ensure!(authentication.len() == 16, "--gak has {} octets instead of 16", authentication.len());
+        let length = model.suite().key_length();
+        // The demonstration keys count up; where keys are longer they go on.
+        let demonstration = |first: u8| (first..=u8::MAX).take(length).collect::<Vec<_>>();
+        let encryption = key(self.guek, "--guek", &demonstration(Keys::DEMONSTRATION_ENCRYPTION[0]))?;
+        let authentication = key(self.gak, "--gak", &demonstration(Keys::DEMONSTRATION_AUTHENTICATION[0]))?;
+        ensure!(encryption.len() == length, "--guek has {} octets instead of {length}", encryption.len());
+        ensure!(authentication.len() == length, "--gak has {} octets instead of {length}", authentication.len());
         let password = self.lls_password.as_deref().map_or(Keys::DEMONSTRATION_PASSWORD, str::as_bytes);
-        let master = key(self.kek, "--kek", &Keys::DEMONSTRATION_MASTER)?;
-        let keys = Keys::new(&encryption, &authentication, password).context("--lls-password")?;
+        let master = key(self.kek, "--kek", &demonstration(Keys::DEMONSTRATION_MASTER[0]))?;
+        let keys = Keys::of_suite(model.suite(), &encryption, &authentication, password).context("--lls-password")?;
         let mut keys = keys.with_master(&master).context("--kek")?;
         if self.gbek.is_some() {
             keys = keys.with_broadcast(&key(self.gbek, "--gbek", &[])?).context("--gbek")?;

@@ -26,5 +26,7 @@ pub use dlms::cosem::profile_generic::CaptureObject;
 pub use image_transfer::{IMAGE_IDENTIFIER_MAX, ImageReceiver, ImageState, ImageStorage, ImageTransfer, Work};
 pub use profile_generic::{ProfileGeneric, RowRange, Rows};
 pub use sap_assignment::{SapAssignment, SapState};
+#[cfg(feature = "public-key")]
+pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
 pub use security_setup::{NewKeys, SecurityDescription, SecuritySetup, SecurityState};
 pub use values::{Captured, DataObject, Demand, DemandRegister, ExtendedRegister, Register, Value};

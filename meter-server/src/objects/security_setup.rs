@@ -1,5 +1,13 @@
 //! Security setup (class 64, versions 0 and 1).
 
+#[cfg(feature = "public-key")]
+mod methods;
+#[cfg(feature = "public-key")]
+mod public_keys;
+
+#[cfg(feature = "public-key")]
+pub use public_keys::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
+
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Progress;
 use dlms::cosem::security_setup::{KeyId, KeyTransferData};
@@ -8,7 +16,15 @@ use dlms::id::SystemTitle;
 use dlms::obis::ObisCode;
 use dlms::security::{Crypto, KeyEncryptionKey, Protection, SecurityPolicy, Suite, TransferredKey, unwrap_key};
 
+#[cfg(feature = "public-key")]
+use crate::moment::Moment;
 use crate::object::Context;
+#[cfg(feature = "public-key")]
+use dlms::cosem::Reply;
+#[cfg(feature = "public-key")]
+use dlms::cosem::security_setup::{CertificateIdentification, CertificateType, KeyAgreementData};
+#[cfg(feature = "public-key")]
+use dlms::security::Random;
 
 type Answered = Result<Progress, DataAccessResult>;
 
@@ -81,12 +97,43 @@ pub trait SecurityState {
         let _ = (setup, keys);
         Err(ActionResult::ReadWriteDenied)
     }
+
+    /// Key pairs and certificates; `None` for a meter that has none.
+    #[cfg(feature = "public-key")]
+    fn public_keys(&self, setup: u8) -> Option<&PublicKeys> {
+        let _ = setup;
+        None
+    }
+
+    /// The same, to be changed, and the generator that draws keys. What is changed is kept next
+    /// ([`keep_public_keys`](Self::keep_public_keys)).
+    #[cfg(feature = "public-key")]
+    fn public_keys_mut(&mut self, setup: u8) -> Option<(&mut PublicKeys, &mut dyn Random)> {
+        let _ = setup;
+        None
+    }
+
+    /// Keeps key pairs and certificates for good; when it cannot, the change is taken back.
+    #[cfg(feature = "public-key")]
+    fn keep_public_keys(&mut self, setup: u8) -> bool {
+        let _ = setup;
+        false
+    }
+
+    /// Seconds since 1970 in UTC at `at`, for the validity of certificates; `None` for a meter whose clock nobody has set,
+    /// which does not look at it.
+    #[cfg(feature = "public-key")]
+    fn trusted_time(&self, at: Moment) -> Option<u64> {
+        let _ = at;
+        None
+    }
 }
 
 /// Policy, suite, system titles, and keys that can be replaced but never read.
 ///
 /// `key_transfer` wants requests that are authenticated and encrypted, whatever the access rights say, and replaces
-/// all the keys that it names or none. Of version 1 the methods that need suites 1 and 2 are refused.
+/// all the keys that it names or none. Methods 3 to 8 of version 1 want the same, a meter of suite 1 or 2
+/// (`SecurityState::public_keys`) and the feature `public-key`.
 #[derive(Clone, Copy, Debug)]
 pub struct SecuritySetup {
     /// Logical name.
@@ -211,9 +258,13 @@ impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> fo
         _: &Context<'c, S>,
         answer: Answer<'_, '_, security_setup::Certificates>,
     ) -> Answered {
-        // Suite 0 has none.
-        self.describe(state)?;
-        answer.elements(0, |_| Err(DataAccessResult::OtherReason))
+        #[cfg(feature = "public-key")]
+        return self.list_certificates(state, answer);
+        #[cfg(not(feature = "public-key"))]
+        {
+            self.describe(state)?;
+            answer.elements(0, |_| Err(DataAccessResult::OtherReason))
+        }
     }
 
     fn security_activate_v0(&self, state: &mut S, _: &Context<'c, S>, policy: Enumerated) -> Result<(), ActionResult> {
@@ -242,5 +293,58 @@ impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> fo
         transfers: Array<'_, KeyTransferData<'_>>,
     ) -> Result<(), ActionResult> {
         self.transfer(state, cx, &transfers)
+    }
+
+    #[cfg(feature = "public-key")]
+    fn key_agreement(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        offers: Array<'_, KeyAgreementData<'_>>,
+        reply: Reply<'_, '_, security_setup::KeyAgreement>,
+    ) -> Result<(), ActionResult> {
+        self.agree(state, cx, &offers, reply)
+    }
+
+    #[cfg(feature = "public-key")]
+    fn generate_key_pair(&self, state: &mut S, cx: &Context<'c, S>, kind: CertificateType) -> Result<(), ActionResult> {
+        self.generate(state, cx, kind)
+    }
+
+    #[cfg(feature = "public-key")]
+    fn generate_certificate_request(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        kind: CertificateType,
+        reply: Reply<'_, '_, security_setup::GenerateCertificateRequest>,
+    ) -> Result<(), ActionResult> {
+        self.request(state, cx, kind, reply)
+    }
+
+    #[cfg(feature = "public-key")]
+    fn import_certificate(&self, state: &mut S, cx: &Context<'c, S>, der: &[u8]) -> Result<(), ActionResult> {
+        self.import(state, cx, der)
+    }
+
+    #[cfg(feature = "public-key")]
+    fn export_certificate(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        which: CertificateIdentification<'_>,
+        reply: Reply<'_, '_, security_setup::ExportCertificate>,
+    ) -> Result<(), ActionResult> {
+        self.export(state, cx, which, reply)
+    }
+
+    #[cfg(feature = "public-key")]
+    fn remove_certificate(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        which: CertificateIdentification<'_>,
+    ) -> Result<(), ActionResult> {
+        self.remove(state, cx, which)
     }
 }

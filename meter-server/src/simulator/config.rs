@@ -36,8 +36,9 @@ pub struct FleetConfig {
     pub seed: u64,
     /// Keys of all meters.
     pub keys: Arc<Keys>,
-    /// Folder in which the meters keep counters, floors, policies, keys that were transferred and failed attempts; they
-    /// remember nothing across restarts when `None`. One simulator at a time may use it.
+    /// Folder in which the meters keep counters, floors, policies, keys that were transferred or agreed on, key pairs,
+    /// certificates and failed attempts; they remember nothing across restarts when `None`. One simulator at a time may use
+    /// it.
     pub state: Option<PathBuf>,
     /// System title of the first meter; the last five octets count up. Manufacturer and serial number of the first
     /// meter when `None`.

@@ -77,6 +77,7 @@ impl Device for PhysicalDevice {
             None => None,
             Some(setup) => Some(SecurityConfig {
                 setup,
+                suite: keys.suite(),
                 policy: meter.policy(setup)?,
                 broadcast_key: keys.broadcast(),
                 ..SecurityConfig::new(keys.encryption(), keys.authentication(), meter.identity().system_title)

@@ -216,6 +216,18 @@ fn check(config: &FleetConfig) -> Result<(), FleetError> {
         return Err(FleetError::SerialPorts { ports: config.serial.len(), devices });
     }
     let setting = |right: bool, what, range| if right { Ok(()) } else { Err(FleetError::Setting { what, range }) };
+    let suite = config.model.suite;
+    setting(
+        config.keys.suite.key_length() == suite.key_length(),
+        "the keys",
+        "as long as those of the model's suite: 16 octets, or 32 in suite 2",
+    )?;
+    // Private keys are kept under it.
+    setting(
+        suite.curve().is_none() || config.keys.master.is_some(),
+        "the keys of suites 1 and 2",
+        "given with a key encrypting key",
+    )?;
     setting((0.0..=1e6).contains(&config.speed), "the speed", "from 0 to a million")?;
     setting((32..=2030).contains(&config.hdlc.information), "the HDLC information field", "from 32 to 2030 octets")?;
     setting((1..=7).contains(&config.hdlc.window), "the HDLC window", "from 1 to 7")?;
@@ -236,7 +248,7 @@ fn physical_devices(config: &FleetConfig, timeline: Timeline) -> Result<Vec<Vec<
         let seed = seeds.bits(i64::from(number));
         let identity = identity(config, number, server);
         let (keys, folder) = (Arc::clone(&config.keys), config.state.as_deref());
-        let security = Security::open(keys, &config.model.setups, folder, &identity.serial, wall);
+        let security = Security::open(keys, &config.model, folder, &identity, wall);
         let security = security
             .map_err(|error| FleetError::State { serial: identity.serial.clone(), reason: error.to_string() })?;
         Ok(Meter::new(Arc::clone(&config.model), identity, Arc::clone(neighbours), seed, timeline.start(), security))

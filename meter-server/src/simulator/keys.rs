@@ -9,6 +9,7 @@ use dlms::security::{AuthenticationKey, EncryptionKey, KeyEncryptionKey, Securit
 ///
 /// They are meant for tests and demonstrations; `Debug` shows none of them.
 pub struct Keys {
+    pub(crate) suite: Suite,
     pub(crate) encryption: EncryptionKey,
     pub(crate) authentication: AuthenticationKey,
     pub(crate) broadcast: Option<EncryptionKey>,
@@ -34,10 +35,24 @@ impl Keys {
     /// # Errors
     /// A key that does not have 16 octets, or a password without octets or with more than 64.
     pub fn new(encryption: &[u8], authentication: &[u8], password: &[u8]) -> Result<Self, SecurityError> {
+        Self::of_suite(Suite::Suite0, encryption, authentication, password)
+    }
+
+    /// As [`Keys::new`] for meters of this suite: 16 octets each in suites 0 and 1, 32 in suite 2.
+    ///
+    /// # Errors
+    /// A key that does not have as many octets, or a password as for [`Keys::new`].
+    pub fn of_suite(
+        suite: Suite,
+        encryption: &[u8],
+        authentication: &[u8],
+        password: &[u8],
+    ) -> Result<Self, SecurityError> {
         let refused = SecurityError::SecretLength { length: password.len() };
         Ok(Self {
-            encryption: EncryptionKey::from_slice(Suite::Suite0, encryption)?,
-            authentication: AuthenticationKey::from_slice(Suite::Suite0, authentication)?,
+            suite,
+            encryption: EncryptionKey::from_slice(suite, encryption)?,
+            authentication: AuthenticationKey::from_slice(suite, authentication)?,
             broadcast: None,
             master: None,
             password: Secret::new(password).filter(|_| !password.is_empty()).ok_or(refused)?,
@@ -47,18 +62,18 @@ impl Keys {
     /// With a global broadcast encryption key, under which unconfirmed requests may come.
     ///
     /// # Errors
-    /// A key that does not have 16 octets.
+    /// A key that does not have the octets of the suite.
     pub fn with_broadcast(mut self, key: &[u8]) -> Result<Self, SecurityError> {
-        self.broadcast = Some(EncryptionKey::from_slice(Suite::Suite0, key)?);
+        self.broadcast = Some(EncryptionKey::from_slice(self.suite, key)?);
         Ok(self)
     }
 
     /// With a key encrypting key: the meters' keys can then be replaced.
     ///
     /// # Errors
-    /// A key that does not have 16 octets.
+    /// A key that does not have the octets of the suite.
     pub fn with_master(mut self, key: &[u8]) -> Result<Self, SecurityError> {
-        self.master = Some(KeyEncryptionKey::from_slice(Suite::Suite0, key)?);
+        self.master = Some(KeyEncryptionKey::from_slice(self.suite, key)?);
         Ok(self)
     }
 

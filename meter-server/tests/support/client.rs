@@ -305,6 +305,32 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         self.action_with(class, instance, method, Data::Integer(0))
     }
 
+    /// A method that gives something back, if anything.
+    pub(crate) fn action_reply(
+        &mut self,
+        class: u16,
+        instance: &str,
+        method: i8,
+        parameter: Data<'_>,
+    ) -> Result<Option<Value>, dlms::apdu::ActionResult> {
+        let method =
+            MethodDescriptor { class: ClassId(class), instance: instance.parse().unwrap(), method: MethodId(method) };
+        self.connection.action(method, Some(parameter), self.now()).unwrap();
+        let answer = self.until(|event| match event {
+            Event::Response(Response::Action(answer)) => Some(match (answer.result, &answer.data) {
+                (dlms::apdu::ActionResult::Success, Some(GetDataResult::Data(data))) => Ok(Some(Value::from(*data))),
+                (dlms::apdu::ActionResult::Success, None) => Ok(None),
+                (dlms::apdu::ActionResult::Success, other) => panic!("{other:?}"),
+                (refused, data) => {
+                    assert!(data.is_none(), "{data:?} with {refused:?}");
+                    Err(refused)
+                }
+            }),
+            _ => None,
+        });
+        answer.unwrap()
+    }
+
     pub(crate) fn action_with(
         &mut self,
         class: u16,

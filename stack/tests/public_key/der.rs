@@ -1,7 +1,7 @@
 //! Certificates made to order, right and wrong ones: DER put together by hand.
 
 use dlms::security::public_key::Curve;
-use dlms::security::{Curves, PrivateKey, RustCrypto};
+use dlms::security::{Curves, PrivateKey, PublicKey, RustCrypto};
 
 use crate::curves::Noise;
 
@@ -107,8 +107,12 @@ impl Spec {
     }
 
     pub(crate) fn signed(&self, subject: &Party, issuer: &Party) -> Vec<u8> {
+        self.signed_for(&subject.name, &RustCrypto::public_key(&subject.key).unwrap(), issuer)
+    }
+
+    /// As [`signed`](Self::signed), for a key whose private half is somebody else's.
+    pub(crate) fn signed_for(&self, subject: &str, public: &PublicKey, issuer: &Party) -> Vec<u8> {
         let right = algorithm(issuer.key.curve());
-        let public = RustCrypto::public_key(&subject.key).unwrap();
         let curve: &[u8] = match public.curve() {
             Curve::P256 => &[0x06, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7],
             Curve::P384 => &[0x06, 5, 0x2B, 0x81, 4, 0, 0x22],
@@ -125,7 +129,7 @@ impl Spec {
                 self.inner_algorithm.as_ref().unwrap_or(&right),
                 &name(&issuer.name),
                 &tlv(0x30, &[&times[0], &times[1]]),
-                &name(self.subject.as_ref().unwrap_or(&subject.name)),
+                &name(self.subject.as_deref().unwrap_or(subject)),
                 &key,
                 &tlv(0xA3, &[&tlv(0x30, &extensions)]),
             ],

@@ -13,16 +13,16 @@ use std::sync::Arc;
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
-use dlms::security::{KeyEncryptionKey, RustCrypto, SecurityPolicy};
+use dlms::security::{KeyEncryptionKey, Random, RustCrypto, SecurityPolicy};
 
 use self::clock::MeterClock;
 use self::events::{EventLog, LogKind, code};
 use self::rows::ProfileState;
-use self::security::{SUITE, Security, Setup};
+use self::security::{Security, Setup};
 use crate::counters::Counters;
 use crate::moment::Moment;
 use crate::objects::{
-    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, SapState,
+    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PublicKeys, SapState,
     SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
 use crate::simulator::consumption::{Consumption, Noise};
@@ -259,7 +259,7 @@ impl SecurityState for Meter {
         let setup = self.setup(setup)?;
         Some(SecurityDescription {
             policy: setup.policy,
-            suite: SUITE,
+            suite: self.security.suite(),
             client_title: setup.client_title,
             server_title: self.identity.system_title,
         })
@@ -276,6 +276,23 @@ impl SecurityState for Meter {
 
     fn replace_keys(&mut self, _: u8, keys: NewKeys) -> Result<(), ActionResult> {
         self.security.replace(keys)
+    }
+
+    fn public_keys(&self, _: u8) -> Option<&PublicKeys> {
+        self.security.public_keys()
+    }
+
+    fn public_keys_mut(&mut self, _: u8) -> Option<(&mut PublicKeys, &mut dyn Random)> {
+        self.security.public_keys_mut()
+    }
+
+    fn keep_public_keys(&mut self, _: u8) -> bool {
+        self.security.keep_public_keys()
+    }
+
+    /// The simulated time, whatever a client has made of the meter's clock.
+    fn trusted_time(&self, at: Moment) -> Option<u64> {
+        u64::try_from(at.as_seconds()).ok()
     }
 }
 

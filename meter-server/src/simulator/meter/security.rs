@@ -7,20 +7,23 @@ use std::sync::Arc;
 use dlms::apdu::ActionResult;
 use dlms::association::server::FailedAttempts;
 use dlms::id::{ClientSap, SystemTitle};
-use dlms::security::{KeyEncryptionKey, RustCrypto, SecurityPolicy, Suite, TransferredKey, unwrap_key, wrap_key};
+use dlms::security::certificate::CertificateError;
+use dlms::security::{
+    KeyEncryptionKey, Random, RustCrypto, SecurityPolicy, Suite, TransferredKey, unwrap_key, wrap_key,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::counters::Counters;
 use crate::journal::{Found, Journal, OVERHEAD};
 use crate::moment::Moment;
-use crate::objects::NewKeys;
+use crate::objects::{NewKeys, PUBLIC_KEYS_RECORD, PublicKeys};
 use crate::simulator::keys::Keys;
-use crate::simulator::model::ModelSetup;
+use crate::simulator::meter::MeterIdentity;
+use crate::simulator::model::Model;
+use crate::simulator::net::OsRandom;
 use crate::simulator::state::State;
 
-/// The suite of all simulated meters.
-pub(crate) const SUITE: Suite = Suite::Suite0;
 /// 2026-01-01 00:00 UTC in seconds.
 const EPOCH_SECONDS: i64 = 1_767_225_600;
 /// Values set aside for each second of the wall clock; 32 bits last for eight years of them.
@@ -37,6 +40,10 @@ pub(crate) enum StateError {
     Record(#[from] serde_json::Error),
     #[error("keys that were transferred are wrapped under another master key")]
     Keys,
+    #[error("key pairs and certificates are those of another suite or under another master key")]
+    PublicKeys,
+    #[error("a certificate of the model does not fit this meter: {0}")]
+    Certificate(CertificateError),
 }
 
 /// One security setup of one meter.
@@ -75,6 +82,11 @@ enum WrappedFor {
 #[derive(Debug)]
 pub(crate) struct Security {
     fleet: Arc<Keys>,
+    suite: Suite,
+    /// In suites 1 and 2.
+    public_keys: Option<Box<PublicKeys>>,
+    public_keys_journal: Journal<State>,
+    random: OsRandom,
     /// Keys that were transferred; the fleet's hold where there is none.
     own: NewKeys,
     /// The master key among them.
@@ -101,11 +113,13 @@ impl Security {
     /// simulator that forgets accepts what its predecessor would have called a replay.
     pub(crate) fn open(
         fleet: Arc<Keys>,
-        setups: &[ModelSetup],
+        model: &Model,
         folder: Option<&Path>,
-        serial: &str,
+        identity: &MeterIdentity,
         wall: Moment,
     ) -> Result<Self, StateError> {
+        let (suite, serial) = (model.suite, identity.serial.as_str());
+        let (public_keys_journal, public_keys) = open_public_keys(&fleet, model, folder, identity)?;
         let mut room = vec![0; RECORD_OCTETS + OVERHEAD];
         let (journal, found) = Journal::open(State::new(folder, serial, "security"), &mut room);
         let record = match found {
@@ -117,10 +131,10 @@ impl Security {
         for (purpose, wrapped) in &record.keys {
             let wrapped = hex::decode(wrapped).map_err(|_| StateError::Keys)?;
             let master = fleet.master.as_ref().ok_or(StateError::Keys)?;
-            let key = unwrap_key::<RustCrypto>(SUITE, master, &wrapped).map_err(|_| StateError::Keys)?;
+            let key = unwrap_key::<RustCrypto>(suite, master, &wrapped).map_err(|_| StateError::Keys)?;
             *place(&mut own, *purpose) = Some(key);
         }
-        let setups = setups.iter().map(|setup| Setup {
+        let setups = model.setups.iter().map(|setup| Setup {
             number: setup.number,
             policy: record
                 .policies
@@ -141,7 +155,11 @@ impl Security {
             .iter()
             .map(|(client, count)| (ClientSap(*client), FailedAttempts { count: *count, last }));
         Ok(Self {
-            master: own.master.as_ref().and_then(as_master),
+            master: own.master.as_ref().and_then(|key| as_master(suite, key)),
+            suite,
+            public_keys,
+            public_keys_journal,
+            random: OsRandom,
             own,
             coming: None,
             unicast_generation: record.unicast_generation,
@@ -171,6 +189,28 @@ impl Security {
 
     pub(crate) fn master(&self) -> Option<&KeyEncryptionKey> {
         self.master.as_ref().or(self.fleet.master.as_ref())
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    pub(super) fn public_keys(&self) -> Option<&PublicKeys> {
+        self.public_keys.as_deref()
+    }
+
+    pub(super) fn public_keys_mut(&mut self) -> Option<(&mut PublicKeys, &mut dyn Random)> {
+        let keys = self.public_keys.as_deref_mut()?;
+        Some((keys, &mut self.random))
+    }
+
+    /// Keeps key pairs and certificates, private keys wrapped under the fleet's master key.
+    pub(super) fn keep_public_keys(&mut self) -> bool {
+        let (Some(keys), Some(master)) = (&self.public_keys, &self.fleet.master) else { return false };
+        let mut room = vec![0; PUBLIC_KEYS_RECORD + OVERHEAD];
+        let record = room.get_mut(Journal::<State>::HEAD..).unwrap_or_default();
+        let Some(length) = keys.encode::<RustCrypto>(master, record) else { return false };
+        self.public_keys_journal.keep(&mut room, length)
     }
 
     pub(super) fn setup(&self, number: u8) -> Option<&Setup> {
@@ -262,7 +302,7 @@ impl Security {
             self.own.authentication = authentication;
         }
         if master.is_some() {
-            self.master = master.as_ref().and_then(as_master);
+            self.master = master.as_ref().and_then(|key| as_master(self.suite, key));
             self.own.master = master;
         }
     }
@@ -280,7 +320,7 @@ impl Security {
             let coming = self.coming.as_ref().and_then(|keys| key(keys, purpose));
             let Some(key) = coming.or(key(&self.own, purpose)) else { continue };
             let Some(master) = &self.fleet.master else { return false };
-            let Ok(wrapped) = wrap_key::<RustCrypto>(SUITE, master, key.as_bytes()) else { return false };
+            let Ok(wrapped) = wrap_key::<RustCrypto>(self.suite, master, key.as_bytes()) else { return false };
             record.keys.insert(purpose, hex::encode(wrapped.as_bytes()));
         }
         let Ok(json) = serde_json::to_vec(&record) else { return false };
@@ -290,8 +330,36 @@ impl Security {
     }
 }
 
-fn as_master(key: &TransferredKey) -> Option<KeyEncryptionKey> {
-    KeyEncryptionKey::from_slice(SUITE, key.as_bytes()).ok()
+fn as_master(suite: Suite, key: &TransferredKey) -> Option<KeyEncryptionKey> {
+    KeyEncryptionKey::from_slice(suite, key.as_bytes()).ok()
+}
+
+/// Key pairs and certificates that the meter remembers, or else those that its model begins with; `None` in suite 0.
+fn open_public_keys(
+    fleet: &Keys,
+    model: &Model,
+    folder: Option<&Path>,
+    identity: &MeterIdentity,
+) -> Result<(Journal<State>, Option<Box<PublicKeys>>), StateError> {
+    let slots = State::new(folder, &identity.serial, "certificates");
+    if model.suite.curve().is_none() {
+        return Ok((Journal::open(slots, &mut []).0, None));
+    }
+    let mut room = vec![0; PUBLIC_KEYS_RECORD + OVERHEAD];
+    let (journal, found) = Journal::open(slots, &mut room);
+    let keys = match found {
+        Found::Lost => return Err(StateError::Lost),
+        Found::Record(length) => {
+            let master = fleet.master.as_ref().ok_or(StateError::PublicKeys)?;
+            let record = room.get(..length).unwrap_or_default();
+            PublicKeys::decode::<RustCrypto>(model.suite, master, record).ok_or(StateError::PublicKeys)?
+        }
+        Found::Nothing => {
+            let initial = model.initial_keys.of_meter(model.suite, identity.system_title);
+            initial.map_err(StateError::Certificate)?
+        }
+    };
+    Ok((journal, Some(Box::new(keys))))
 }
 
 const fn key(keys: &NewKeys, purpose: WrappedFor) -> Option<&TransferredKey> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::simulator::keys::Keys;
 use crate::simulator::model::ModelSetup;
+use dlms::security::Suite;
 
 const PEER: SystemTitle = SystemTitle(*b"TSTCLNT1");
 
@@ -10,7 +11,7 @@ const PEER: SystemTitle = SystemTitle(*b"TSTCLNT1");
 fn setups_with_one_key_have_one_counter() {
     let mut model = Model::built_in();
     let policy = model.setups[0].policy;
-    model.setups.push(ModelSetup { number: 1, policy, version: 0 });
+    model.setups.push(ModelSetup { number: 1, policy, version: 0, suite: Suite::Suite0 });
     let identity = MeterIdentity {
         server: ServerSap(1),
         serial: String::new(),
@@ -19,7 +20,7 @@ fn setups_with_one_key_have_one_counter() {
     };
     let now = Moment::from_seconds(1_790_000_000);
     let keys = Arc::new(Keys::demonstration());
-    let security = Security::open(keys, &model.setups, None, "1", now).unwrap();
+    let security = Security::open(keys, &model, None, &identity, now).unwrap();
     let mut meter = Meter::new(Arc::new(model), identity, Arc::default(), 1, now, security);
     assert_ne!(meter.take_counter(0).unwrap(), meter.take_counter(1).unwrap());
     assert_eq!(meter.take_counter(2), None);

@@ -8,12 +8,13 @@ use dlms::acse::Mechanism;
 use dlms::apdu::Conformance;
 use dlms::association::Referencing;
 use dlms::id::ClientSap;
-use dlms::security::{Protection, SecurityPolicy};
+use dlms::security::{Protection, SecurityPolicy, Suite};
 use dlms::time::{ClockStatus, Date, DateTime, Time};
 use toml::Spanned;
 
 use super::error::Places;
 use super::objects::Builder;
+use super::public_keys::InitialKeys;
 use super::schema::{
     AssociationFile, ChangeRule, ClockFile, Day, InstallationFile, LoadFile, MechanismFile, ModelFile, NamedDay,
     PolicyFile, ReferencingFile, SetupFile,
@@ -45,6 +46,14 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     let clock = clock(&places, &file.clock)?;
     let installation = installation(&places, &file.installation, clock.time_zone_min)?;
     let setups = setups(&places, &file.security_setups)?;
+    let suite = setups.first().map_or(Suite::Suite0, |setup| setup.suite);
+    let initial_keys = match &file.public_key {
+        None => InitialKeys::default(),
+        Some(keys) if suite == Suite::Suite0 => {
+            return Err(places.error(keys.span(), "suite 0 has no public keys: a security setup needs suite = 1 or 2"));
+        }
+        Some(keys) => InitialKeys::compile(&places, suite, keys.get_ref())?,
+    };
     let associations = associations(&places, &file.associations, &setups)?;
 
     let (access_names, access) = access(&places, file.access, &associations)?;
@@ -67,6 +76,8 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         clock_error_ms: file.clock.error_seconds * 1000.0,
         installation,
         setups,
+        suite,
+        initial_keys,
         associations,
         switch: built.switch.or(Switch::new(0)).ok_or_else(|| no_place("control mode 0 is unknown"))?,
         logs: built.logs,
@@ -183,12 +194,21 @@ fn load(places: &Places<'_>, file: &LoadFile) -> Result<Shape, ModelError> {
 fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<ModelSetup>, ModelError> {
     let mut setups: Vec<ModelSetup> = Vec::new();
     for file in files {
-        let SetupFile { number, version, policy } = file.get_ref();
+        let SetupFile { number, version, suite, policy } = file.get_ref();
         if setups.iter().any(|setup| setup.number == *number) {
             return Err(places.error(file.span(), format!("security setup {number} is described twice")));
         }
         if *version > 1 {
             return Err(places.error(file.span(), format!("class 64 has versions 0 and 1, not {version}")));
+        }
+        let suite = Suite::from_id(*suite)
+            .map_err(|_| places.error(file.span(), format!("there are security suites 0, 1 and 2, not {suite}")))?;
+        if suite != Suite::Suite0 && *version == 0 {
+            return Err(places.error(file.span(), format!("suite {} needs version = 1 of class 64", suite.id())));
+        }
+        if setups.first().is_some_and(|first| first.suite != suite) {
+            let message = "all security setups of a meter have one suite, because they share its keys";
+            return Err(places.error(file.span(), message));
         }
         let protection = match policy {
             PolicyFile::None => Protection::NONE,
@@ -196,7 +216,7 @@ fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<Model
             PolicyFile::Encrypted => Protection::ENCRYPTED,
             PolicyFile::AuthenticatedEncrypted => Protection::AUTHENTICATED_ENCRYPTED,
         };
-        setups.push(ModelSetup { number: *number, policy: SecurityPolicy::both(protection), version: *version });
+        setups.push(ModelSetup { number: *number, policy: SecurityPolicy::both(protection), version: *version, suite });
     }
     Ok(setups)
 }

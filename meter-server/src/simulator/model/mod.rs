@@ -4,6 +4,7 @@ mod compile;
 mod error;
 mod objects;
 mod pattern;
+mod public_keys;
 mod rights;
 mod schema;
 #[cfg(test)]
@@ -17,9 +18,10 @@ use dlms::apdu::{Conformance, MemberDescriptor};
 use dlms::association::Referencing;
 use dlms::id::{ClassId, ClientSap, ShortName};
 use dlms::obis::ObisCode;
-use dlms::security::SecurityPolicy;
+use dlms::security::{SecurityPolicy, Suite};
 
 pub use self::error::ModelError;
+pub(crate) use self::public_keys::InitialKeys;
 pub(crate) use self::schema::TypeName;
 
 use self::rights::RightsList;
@@ -58,6 +60,7 @@ pub(crate) struct ModelSetup {
     pub(crate) policy: SecurityPolicy,
     /// Version of the class.
     pub(crate) version: u8,
+    pub(crate) suite: Suite,
 }
 
 /// A kind of meter: its objects, access rights, clock and installation. Shared by all meters made from it.
@@ -72,6 +75,9 @@ pub struct Model {
     pub(crate) clock_error_ms: f64,
     pub(crate) installation: Installation,
     pub(crate) setups: Vec<ModelSetup>,
+    /// Of all its setups.
+    pub(crate) suite: Suite,
+    pub(crate) initial_keys: InitialKeys,
     pub(crate) associations: Vec<ModelAssociation>,
     pub(crate) switch: Switch,
     logs: BTreeMap<u8, u32>,
@@ -109,6 +115,12 @@ impl Model {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Security suite of the meters: how long their keys are.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
     }
 
     /// Number of objects.

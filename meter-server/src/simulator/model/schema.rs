@@ -35,6 +35,8 @@ pub(super) struct ModelFile {
     pub(super) installation: InstallationFile,
     #[serde(rename = "security-setup", default)]
     pub(super) security_setups: Vec<Spanned<SetupFile>>,
+    #[serde(rename = "public-key")]
+    pub(super) public_key: Option<Spanned<PublicKeyFile>>,
     #[serde(rename = "association")]
     pub(super) associations: Vec<Spanned<AssociationFile>>,
     /// Rights by name, then by name of the association.
@@ -132,7 +134,48 @@ pub(super) struct SetupFile {
     /// Version of the class, 0 unless said otherwise: how the policy is written.
     #[serde(default)]
     pub(super) version: u8,
+    /// Security suite, 0 unless said otherwise; the same for all setups.
+    #[serde(default)]
+    pub(super) suite: u8,
     pub(super) policy: PolicyFile,
+}
+
+/// What meters of suite 1 or 2 begin with; certificates are DER in hexadecimal.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PublicKeyFile {
+    /// Certificates of authorities that are believed.
+    #[serde(default)]
+    pub(super) trust_anchors: Vec<Spanned<String>>,
+    /// Further certificates: of authorities, each behind the one that issued it, of clients, and the meters' own.
+    #[serde(default)]
+    pub(super) certificates: Vec<Spanned<String>>,
+    /// The private keys of the meters' own certificates.
+    #[serde(default)]
+    pub(super) private_keys: Vec<Spanned<SecretText>>,
+}
+
+/// Text that is wiped, and that `Debug` does not show.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+pub(super) struct SecretText(zeroize::Zeroizing<String>);
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(zeroize::Zeroizing::new(text))
+    }
+}
+
+impl SecretText {
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(redacted)")
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

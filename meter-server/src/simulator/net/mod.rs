@@ -161,7 +161,8 @@ impl dlms::hdlc::server::Addresses for Ours {
 }
 
 /// The operating system's generator.
-pub(super) struct OsRandom;
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OsRandom;
 
 impl Random for OsRandom {
     /// # Panics
