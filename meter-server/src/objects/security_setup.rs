@@ -12,19 +12,20 @@ use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Progress;
 use dlms::cosem::security_setup::{KeyId, KeyTransferData};
 use dlms::cosem::{Answer, Array, Enumerated, security_setup};
+#[cfg(feature = "public-key")]
+use dlms::cosem::{
+    Reply,
+    security_setup::{CertificateIdentification, CertificateType, KeyAgreementData},
+};
 use dlms::id::SystemTitle;
 use dlms::obis::ObisCode;
+#[cfg(feature = "public-key")]
+use dlms::security::Random;
 use dlms::security::{Crypto, KeyEncryptionKey, Protection, SecurityPolicy, Suite, TransferredKey, unwrap_key};
 
 #[cfg(feature = "public-key")]
 use crate::moment::Moment;
 use crate::object::Context;
-#[cfg(feature = "public-key")]
-use dlms::cosem::Reply;
-#[cfg(feature = "public-key")]
-use dlms::cosem::security_setup::{CertificateIdentification, CertificateType, KeyAgreementData};
-#[cfg(feature = "public-key")]
-use dlms::security::Random;
 
 type Answered = Result<Progress, DataAccessResult>;
 

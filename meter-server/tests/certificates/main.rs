@@ -542,3 +542,54 @@ fn without_encryption_none_of_it_is_done() {
     }
     line.release().unwrap();
 }
+
+/// What was believed because of an anchor goes with it.
+#[test]
+fn who_is_certified_by_a_removed_anchor_is_no_longer_heard() {
+    let authority = Authority::new(Curve::P256);
+    let other = Party::new("Other root", Curve::P256, 30);
+    let anchor = Spec::authority(&other, &other, None).signed(&other, &other);
+    let two = authority.model().replace("\"]", &format!("\", \"{}\"]", hex::encode(anchor)));
+    let server = Server::start(meter(&model(1, &two), None));
+    let mut line = associated(&server, Suite::Suite1, 1);
+    call(&mut line, 4, &[0x16, 0]).unwrap();
+    let request = returned(call(&mut line, 5, &[0x16, 0]));
+    let (key, certificate) = authority.certify(&request, DIGITAL_SIGNATURE, 1);
+    import(&mut line, &certificate).unwrap();
+    let client = &authority.client;
+    import(&mut line, &Spec::entity(client, &other, DIGITAL_SIGNATURE).signed(client, &other)).unwrap();
+    assert_eq!(agree(&mut line, client, &key), Ok(()));
+    let other = by_entity(CertificateEntity::CertificationAuthority, CertificateType::OtherType, b"Other root");
+    assert_eq!(call(&mut line, 8, &other), Ok(None));
+    assert_eq!(agree(&mut line, client, &key), Err(ActionResult::OtherReason));
+}
+
+/// What cannot be kept has not happened.
+#[test]
+fn a_memory_that_fails_leaves_everything_as_it_was() {
+    let authority = Authority::new(Curve::P256);
+    let folder = tempfile::tempdir().unwrap();
+    let text = model(1, &authority.model());
+    let server = Server::start(meter(&text, Some(folder.path())));
+    let mut line = associated(&server, Suite::Suite1, 1);
+    import(&mut line, &authority.client_certificate()).unwrap();
+    let before = listed(&mut line);
+    // Where its files would be there are folders now.
+    let serial = server.fleet().devices()[0].meters()[0].serial.clone();
+    for slot in 0..2 {
+        let path = folder.path().join(format!("{serial}.certificates.{slot}"));
+        if path.exists() {
+            std::fs::rename(&path, folder.path().join("aside")).unwrap();
+        }
+        std::fs::create_dir(path).unwrap();
+    }
+    let other = Party::new("4D4D4D0000000009", Curve::P256, 6);
+    let certificate = Spec::entity(&other, &authority.root, DIGITAL_SIGNATURE).signed(&other, &authority.root);
+    assert_eq!(import(&mut line, &certificate), Err(ActionResult::OtherReason));
+    assert_eq!(call(&mut line, 4, &[0x16, 0]), Err(ActionResult::OtherReason));
+    let client = by_entity(CertificateEntity::Client, CertificateType::DigitalSignature, CLIENT.as_bytes());
+    assert_eq!(call(&mut line, 8, &client), Err(ActionResult::OtherReason));
+    assert_eq!(listed(&mut line), before);
+    assert_eq!(call(&mut line, 5, &[0x16, 0]), Err(ActionResult::OtherReason), "there is no pair");
+    line.release().unwrap();
+}

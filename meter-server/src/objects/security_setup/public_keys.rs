@@ -229,3 +229,75 @@ fn unwrapped<C: Crypto>(curve: Curve, kek: &KeyEncryptionKey, wrapped: &[u8]) ->
     C::unwrap(kek.as_bytes(), wrapped, octets).ok()?;
     PrivateKey::from_slice(curve, octets).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use dlms::security::{Random, RustCrypto};
+
+    use super::*;
+
+    struct Counting(u8);
+
+    impl Random for Counting {
+        fn fill(&mut self, octets: &mut [u8]) {
+            for octet in octets {
+                self.0 = self.0.wrapping_add(1);
+                *octet = self.0;
+            }
+        }
+    }
+
+    fn key(curve: Curve, seed: u8) -> PrivateKey {
+        RustCrypto::generate(curve, &mut Counting(seed)).unwrap()
+    }
+
+    fn kek(suite: Suite, octet: u8) -> KeyEncryptionKey {
+        KeyEncryptionKey::from_slice(suite, &[octet; 32][..suite.key_length()]).unwrap()
+    }
+
+    /// The longest record that there can be is read again; anything less, more or other than it is not.
+    #[test]
+    fn a_record_is_read_whole_and_with_its_keys_only() {
+        for (suite, other) in [(Suite::Suite1, Suite::Suite2), (Suite::Suite2, Suite::Suite1)] {
+            let curve = suite.curve().unwrap();
+            let mut keys = PublicKeys::new();
+            for (seed, pair) in (0..).zip(keys.own.iter_mut().chain(&mut keys.pending)) {
+                *pair = Some(key(curve, seed));
+            }
+            for octet in 0..u8::try_from(CERTIFICATES).unwrap() {
+                let der = [octet; CERTIFICATE_OCTETS];
+                let entity = Entity::from_value(octet % 4).unwrap();
+                let stored = Stored { entity, purpose: Purpose::Signature, anchor: octet == 3, der: &der };
+                keys.store.put(None, stored).unwrap();
+            }
+            let mut record = vec![0; PUBLIC_KEYS_RECORD];
+            let length = keys.encode::<RustCrypto>(&kek(suite, 1), &mut record).unwrap();
+            assert_eq!(length == PUBLIC_KEYS_RECORD, suite == Suite::Suite2, "{length} octets");
+            let record = &record[..length];
+            let again = PublicKeys::decode::<RustCrypto>(suite, &kek(suite, 1), record).unwrap();
+            assert!(again.certificates().eq(keys.certificates()));
+            for (found, kept) in again.own.iter().chain(&again.pending).zip(keys.own.iter().chain(&keys.pending)) {
+                let (found, kept) = (found.as_ref().unwrap(), kept.as_ref().unwrap());
+                assert_eq!(found.as_bytes(), kept.as_bytes());
+                assert!(!record.windows(8).any(|window| window == &kept.as_bytes()[..8]));
+            }
+            let refused = |suite, kek: &KeyEncryptionKey, record: &[u8]| {
+                PublicKeys::decode::<RustCrypto>(suite, kek, record).is_none()
+            };
+            assert!(refused(suite, &kek(suite, 2), record) && refused(other, &kek(other, 1), record));
+            assert!(refused(Suite::Suite0, &kek(suite, 1), record));
+            for end in (0..length).step_by(97) {
+                assert!(refused(suite, &kek(suite, 1), &record[..end]), "{end} octets");
+            }
+            assert!(refused(suite, &kek(suite, 1), &[record, &[0]].concat()));
+            assert!(keys.encode::<RustCrypto>(&kek(suite, 1), &mut vec![0; length - 1]).is_none());
+        }
+    }
+
+    #[test]
+    fn debug_output_holds_no_key() {
+        let mut keys = PublicKeys::new();
+        keys.own[0] = Some(key(Curve::P256, 5));
+        assert_eq!(format!("{keys:?}"), "PublicKeys { certificates: 0, .. }");
+    }
+}
