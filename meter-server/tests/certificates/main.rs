@@ -483,7 +483,7 @@ fn key_agreement_wants_room_for_the_whole_answer() {
     let (server, mut line) = commissioned(&authority, "");
     line.release_line().map(drop).unwrap();
     let mut config = client(Suite::Suite1, &encryption(16), CLIENT);
-    config.max_pdu = 300;
+    config.max_pdu = 400;
     line = tcp(server.ports(0).tcp.unwrap(), config, 1_000).associate().unwrap();
     let offers = [0, 2].map(|key_id| offer(Suite::Suite1, key_id, &authority.client));
     assert_eq!(call(&mut line, 3, &offered(&offers)), Err(ActionResult::OtherReason));
@@ -591,5 +591,27 @@ fn a_memory_that_fails_leaves_everything_as_it_was() {
     assert_eq!(call(&mut line, 8, &client), Err(ActionResult::OtherReason));
     assert_eq!(listed(&mut line), before);
     assert_eq!(call(&mut line, 5, &[0x16, 0]), Err(ActionResult::OtherReason), "there is no pair");
+    line.release().unwrap();
+}
+
+/// Certificates are longer than the APDUs of small meters and clients: they come and go in blocks.
+#[test]
+fn certificates_travel_in_blocks() {
+    let authority = Authority::new(Curve::P256);
+    let text = model(1, &authority.model()).replace("max-pdu = 1024", "max-pdu = 200");
+    let server = Server::start(meter(&text, None));
+    let mut config = client(Suite::Suite1, &encryption(16), CLIENT);
+    config.max_pdu = 200;
+    let mut line = tcp(server.ports(0).tcp.unwrap(), config, 1).associate().unwrap();
+    let certificate = authority.client_certificate();
+    assert!(certificate.len() > 300);
+    import(&mut line, &certificate).unwrap();
+    let client = by_entity(CertificateEntity::Client, CertificateType::DigitalSignature, CLIENT.as_bytes());
+    assert_eq!(returned(call(&mut line, 7, &client)), certificate);
+    call(&mut line, 4, &[0x16, 0]).unwrap();
+    let request = returned(call(&mut line, 5, &[0x16, 0]));
+    import(&mut line, &authority.certify(&request, DIGITAL_SIGNATURE, 1).1).unwrap();
+    let (list, blocks) = line.get_blocks(64, SETUP, 6, None).unwrap();
+    assert_eq!((elements(&list.unwrap()).len(), blocks), (3, 2));
     line.release().unwrap();
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{
-    AttributeRequest, DataAccessResult, GetDataResult, JoinedRead, MethodDescriptor, ReadResult, Selection,
-    VariableAccess, WriteResult,
+    AttributeRequest, DataAccessResult, GetDataResult, JoinedRead, MethodDescriptor, MethodResult, ReadResult,
+    Selection, VariableAccess, WriteResult,
 };
 use dlms::association::Secret;
 use dlms::association::client::{CLIENT_CONFORMANCE, Config, Connection, ConnectionError, Event, Response, Security};
@@ -316,8 +316,8 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         let method =
             MethodDescriptor { class: ClassId(class), instance: instance.parse().unwrap(), method: MethodId(method) };
         self.connection.action(method, Some(parameter), self.now()).unwrap();
-        let answer = self.until(|event| match event {
-            Event::Response(Response::Action(answer)) => Some(match (answer.result, &answer.data) {
+        fn own(answer: &MethodResult<'_>) -> Result<Option<Value>, dlms::apdu::ActionResult> {
+            match (answer.result, &answer.data) {
                 (dlms::apdu::ActionResult::Success, Some(GetDataResult::Data(data))) => Ok(Some(Value::from(*data))),
                 (dlms::apdu::ActionResult::Success, None) => Ok(None),
                 (dlms::apdu::ActionResult::Success, other) => panic!("{other:?}"),
@@ -325,7 +325,15 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
                     assert!(data.is_none(), "{data:?} with {refused:?}");
                     Err(refused)
                 }
-            }),
+            }
+        }
+        let mut collected = Vec::new();
+        let answer = self.until(|event| match event {
+            Event::Response(Response::Action(answer)) => Some(own(answer)),
+            Event::Response(Response::ActionBlock { raw, last }) => {
+                collected.extend_from_slice(raw);
+                last.then(|| own(&MethodResult::from_blocks(&collected).unwrap()))
+            }
             _ => None,
         });
         answer.unwrap()

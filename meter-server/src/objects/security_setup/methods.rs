@@ -22,8 +22,8 @@ type CurvesOf<S> = <<S as SecurityState>::Crypto as Crypto>::Curves;
 
 /// Keys that one request may agree on: all that there are.
 const KEYS_MAX: usize = 4;
-/// Octets around the keys of an answer to `key_agreement`: its head, and the protection of an APDU.
-const AROUND_ANSWER: usize = 80;
+/// Octets around the keys of an answer to `key_agreement`: its head, and what ciphering and signing put around an APDU.
+const AROUND_ANSWER: usize = 200;
 /// Octets around each key of it.
 const AROUND_KEY: usize = 7;
 /// Octets of a serial number as DER INTEGER: 20 of content at most.
