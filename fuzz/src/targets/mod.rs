@@ -8,6 +8,8 @@ mod client;
 mod cosem;
 mod general;
 mod hdlc;
+mod mbus;
+mod mode_e;
 mod p1;
 #[path = "../../../stack/tests/pair/mod.rs"]
 mod pair;
@@ -31,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "acse", longest: 512, run: acse::run },
     Target { name: "hdlc", longest: 4096, run: hdlc::run },
     Target { name: "wrapper", longest: 1024, run: wrapper::run },
+    Target { name: "mbus", longest: 2048, run: mbus::run },
+    Target { name: "mode_e", longest: 256, run: mode_e::run },
     Target { name: "security", longest: 1024, run: security::run },
     Target { name: "general", longest: 512, run: general::run },
     Target { name: "certificate", longest: 1024, run: certificate::run },
