@@ -12,7 +12,7 @@ use dlms::association::Secret;
 use dlms::association::client::{Config, ConnectionError, PreEstablished, ProtocolError, RequestError, UsageError};
 use dlms::axdr::Value;
 use dlms::id::{ClientSap, ServerSap};
-use dlms::security::{InvocationCounter, KeySet, SecurityError, Suite, is_protected};
+use dlms::security::{InvocationCounter, KeyId, KeySet, SecurityError, Suite, is_protected};
 use hex_literal::hex;
 use pair::*;
 
@@ -451,6 +451,23 @@ fn a_pre_established_association_may_be_ciphered() {
     let replayed = pair.seen[0].clone();
     assert_eq!(ask(&mut pair, &replayed)[..3], hex!("D80106"));
     assert_eq!(ask(&mut pair, &hex!("C001C100030100010800FF0200")), hex!("D80105"));
+}
+
+/// No AARQ carries it, and each association would count with it from 0 again.
+#[test]
+fn a_pre_established_association_has_no_dedicated_key() {
+    let mut config = Config {
+        client: STANDING_CIPHERED,
+        mechanism: Mechanism::Lowest,
+        pre_established: Some(PreEstablished { server_max_pdu: 500 }),
+        ..management()
+    };
+    let security = config.security.as_mut().unwrap();
+    security.peer_title = Some(SERVER_TITLE);
+    security.dedicated_key = Some(Secret::new(&[0x42; 16]).unwrap());
+    let mut pair = Pair::new(config, Meter::default());
+    let error = pair.client.associate(pair.now).unwrap_err();
+    assert_eq!(error, UsageError::Security(SecurityError::NoKey(KeyId::Dedicated)));
 }
 
 #[test]

@@ -144,6 +144,38 @@ fn lesson_15_silence_and_noise_end_in_an_error_in_bounded_time() {
     assert!(matches!(script.client.poll_event(), Some(Event::Identified(_))));
 }
 
+/// A line that never falls silent, as that of a customer port: each sign-on ends all the same.
+#[test]
+fn lesson_15_endless_talk_ends_in_an_error_in_bounded_time() {
+    for (before, talk) in
+        [(&b""[..], &b"/"[..]), (b"", b"x"), (b"/ISk5\\2ME382-1003\r\n", b"\x7E"), (b"/ISk5\\2M\r\n", b"\x06")]
+    {
+        let mut sign_on = client::SignOn::new(client::Config::new(), [0; 16]);
+        let mut now = 0;
+        let at = Instant::from_millis;
+        sign_on.start(at(now));
+        let mut heard = before.to_vec();
+        let ended = loop {
+            let mut out = [0; 64];
+            sign_on.poll_transmit(&mut out);
+            match sign_on.poll_event() {
+                Some(Event::Failed(_) | Event::Opened { confirmed: false, .. }) => break true,
+                Some(_) => continue,
+                None => {}
+            }
+            if now > 400_000 {
+                break false;
+            }
+            heard.extend(talk);
+            let taken = sign_on.handle_input(&even(&heard), at(now));
+            heard.drain(..taken);
+            now += 100;
+            sign_on.handle_timeout(at(now));
+        };
+        assert!(ended, "{talk:?}");
+    }
+}
+
 #[test]
 fn other_modes_are_recognised_and_their_readout_is_text() {
     let mut script = Script::new(|_| ());

@@ -1,6 +1,6 @@
 //! The side of the reading device.
 
-use super::line::Line;
+use super::line::{LENGTH_MAX, Line};
 use super::readout::{Block, Progress};
 use super::{
     ACK, Baud, DeviceAddress, INITIAL_BAUD, Identification, Mode, Parity, STX, SignOnError, Transmit, line_time_ms,
@@ -116,6 +116,8 @@ enum State {
     Idle,
     Requesting {
         deadline: Instant,
+        /// However much noise there is.
+        latest: Instant,
     },
     /// The meter needs a moment before it listens again.
     Reacting {
@@ -127,6 +129,8 @@ enum State {
     },
     Confirming {
         deadline: Instant,
+        /// However much noise there is.
+        latest: Instant,
     },
     Reading {
         deadline: Instant,
@@ -175,12 +179,18 @@ impl<B: Storage> SignOn<B> {
         self.attempts = self.attempts.saturating_add(1);
         self.pending = true;
         let octets = self.config.address.as_bytes().len().saturating_add(5);
-        self.state = State::Requesting { deadline: self.answer_by(octets, now) };
+        let deadline = self.answer_by(octets, now);
+        self.state = State::Requesting { deadline, latest: Self::complete_by(deadline) };
     }
 
     /// When an answer must have begun, after `octets` characters that are to be sent.
     fn answer_by(&self, octets: usize, now: Instant) -> Instant {
         now.after_ms(line_time_ms(octets, self.baud)).after_ms(u64::from(self.config.response_timeout_ms))
+    }
+
+    /// When a line must be complete that begins at the last moment and takes the longest pause before each character.
+    const fn complete_by(begins: Instant) -> Instant {
+        begins.after_ms(Self::CHARACTER_TIMEOUT_MS.saturating_mul(LENGTH_MAX as u64))
     }
 
     fn set_baud(&mut self, baud: u32) {
@@ -215,10 +225,10 @@ impl<B: Storage> SignOn<B> {
     fn handle_octet(&mut self, octet: u8, now: Instant) {
         let parity = self.config.parity;
         match &mut self.state {
-            State::Requesting { deadline } => {
+            State::Requesting { deadline, latest } => {
                 let complete = self.line.push(octet, parity, b"/");
                 if !self.line.is_empty() {
-                    *deadline = (*deadline).max(now.after_ms(Self::CHARACTER_TIMEOUT_MS));
+                    *deadline = (*deadline).max(now.after_ms(Self::CHARACTER_TIMEOUT_MS)).min(*latest);
                 }
                 if complete {
                     // The own request that an optical head returns is no identification either.
@@ -229,7 +239,7 @@ impl<B: Storage> SignOn<B> {
                     }
                 }
             }
-            State::Confirming { deadline } => {
+            State::Confirming { deadline, latest } => {
                 if self.line.is_empty() && parity.receive(octet) == Some(STX) {
                     return self.fail(SignOnError::ReadoutInstead);
                 }
@@ -240,7 +250,7 @@ impl<B: Storage> SignOn<B> {
                         false => self.fail(SignOnError::OtherOption),
                     }
                 } else {
-                    *deadline = (*deadline).max(now.after_ms(Self::CHARACTER_TIMEOUT_MS));
+                    *deadline = (*deadline).max(now.after_ms(Self::CHARACTER_TIMEOUT_MS)).min(*latest);
                 }
             }
             State::Reading { deadline } => {
@@ -286,7 +296,7 @@ impl<B: Storage> SignOn<B> {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
-            State::Requesting { deadline } if now >= deadline => {
+            State::Requesting { deadline, .. } if now >= deadline => {
                 if self.attempts <= self.config.retries {
                     self.request(now);
                 } else {
@@ -303,12 +313,13 @@ impl<B: Storage> SignOn<B> {
                 if self.hdlc {
                     self.line.clear();
                     self.set_baud(baud);
-                    self.state = State::Confirming { deadline: self.answer_by(6, now) };
+                    let deadline = self.answer_by(6, now);
+                    self.state = State::Confirming { deadline, latest: Self::complete_by(deadline) };
                 } else {
                     self.read(baud, now);
                 }
             }
-            State::Confirming { deadline } if now >= deadline => self.opened(false),
+            State::Confirming { deadline, .. } if now >= deadline => self.opened(false),
             State::Reading { deadline } if now >= deadline => {
                 self.fail(SignOnError::ReadoutIncomplete { octets: self.block.len() });
             }
@@ -346,7 +357,7 @@ impl<B: Storage> SignOn<B> {
     pub const fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Idle | State::Done => None,
-            State::Requesting { deadline } | State::Confirming { deadline } | State::Reading { deadline } => {
+            State::Requesting { deadline, .. } | State::Confirming { deadline, .. } | State::Reading { deadline } => {
                 Some(deadline)
             }
             State::Reacting { until } | State::Settling { until } => Some(until),

@@ -3,7 +3,7 @@
 use super::Parity;
 
 /// Longest line that is kept; the standard's longest has 37 characters.
-const LENGTH_MAX: usize = 64;
+pub(super) const LENGTH_MAX: usize = 64;
 
 /// A line that is arriving, without its end.
 #[derive(Clone, Copy, Debug)]

@@ -389,6 +389,38 @@ fn every_wrapping(suite: Suite) -> Vec<Layers> {
     all
 }
 
+/// Without a tag nothing would bind the transaction-id, and the key derived from it would count from 0 again.
+#[test]
+fn a_key_that_comes_with_a_message_is_used_with_a_tag_only() {
+    for suite in [Suite::Suite0, Suite::Suite1] {
+        for choice in [KeyChoice::Wrapped, KeyChoice::OnePass, KeyChoice::StaticUnified] {
+            if suite == Suite::Suite0 && choice != KeyChoice::Wrapped {
+                continue;
+            }
+            let refused = |error: &SecurityError| matches!(error, SecurityError::PolicyNotMet { .. });
+            for protection in [Protection::NONE, Protection::ENCRYPTED] {
+                let [mut client, _] = sides(suite);
+                let layers = Layers { cipher: Some(Cipher::General(choice)), protection, order: Order::SignThenCipher };
+                let error = client.send(&layers, 5, 9, PLAIN).unwrap_err();
+                assert!(refused(&error), "{choice:?}, {protection:?}: {error}");
+            }
+            for bits in [0x00, 0x20] {
+                let [mut client, mut server] = sides(suite);
+                server.context.set_required(Protection::NONE);
+                let protection = Protection::AUTHENTICATED_ENCRYPTED;
+                let layers = Layers { cipher: Some(Cipher::General(choice)), protection, order: Order::SignThenCipher };
+                let mut octets = client.send(&layers, 5, 9, PLAIN).unwrap();
+                // Tag, text and counter stand behind the control octet.
+                let control = octets.len() - 12 - PLAIN.len() - 5;
+                assert_eq!(octets[control] & 0xF0, 0x30);
+                octets[control] = octets[control] & 0x0F | bits;
+                let error = server.receive(&mut octets, 0).unwrap_err();
+                assert!(refused(&error), "{choice:?}, {bits:02X}: {error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_wrapping_is_taken_off_again_and_any_flipped_bit_fails() {
     for suite in [Suite::Suite0, Suite::Suite1, Suite::Suite2] {

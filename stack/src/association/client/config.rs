@@ -9,7 +9,7 @@ use crate::apdu::Conformance;
 use crate::association::{Referencing, Secret};
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::quirk::Quirks;
-use crate::security::{Crypto, KeySet, Protection, SecurityError, Suite, hls};
+use crate::security::{Crypto, KeyId, KeySet, Protection, SecurityError, Suite, hls};
 
 /// What this stack's client uses. General block transfer is left to be added ([`Conformance::GENERAL_BLOCK_TRANSFER`]):
 /// requests that are too long then leave in it instead of in blocks of the services' own, which more meters do well.
@@ -169,6 +169,10 @@ impl Config {
             }
             if self.pre_established.is_some() && security.peer_title.is_none() {
                 return missing(SecurityError::NoPeerTitle);
+            }
+            // Nothing would carry it to the server, and each association would count with it from 0 again.
+            if self.pre_established.is_some() && security.dedicated_key.is_some() {
+                return missing(SecurityError::NoKey(KeyId::Dedicated));
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::id::SystemTitle;
 use crate::security::protect::iv;
 use crate::security::public_key::agreement::{KeyData, Parties, one_pass_receive, one_pass_send, static_unified};
 use crate::security::{
-    AgreedKey, Context, CounterExhausted, Crypto, Envelope, KeyId, Random, ReceiveFloor, SecurityControl,
+    AgreedKey, Context, CounterExhausted, Crypto, Envelope, KeyId, Protection, Random, ReceiveFloor, SecurityControl,
     SecurityError, Suite, TAG_LENGTH, VerifiedCounter, WrappedKey, unwrap_key, wrap_key,
 };
 
@@ -156,6 +156,9 @@ pub fn protect_general<C: Crypto>(
     if protection.authenticated {
         context.prefix(control)?;
     }
+    if !may_use(choice, protection) {
+        return Err(SecurityError::PolicyNotMet { required: Protection::AUTHENTICATED, found: protection });
+    }
     let parties = Parties { originator: header.originator, recipient: header.recipient };
     let mut new_key = None;
     let info = match choice {
@@ -283,6 +286,9 @@ pub fn unprotect_general<C: Crypto>(
         return Err(SecurityError::NotRecipient);
     }
     check_control(context, control)?;
+    if !may_use(info.choice, protection) {
+        return Err(SecurityError::PolicyNotMet { required: Protection::AUTHENTICATED, found: protection });
+    }
     let peer = context.peer_title();
     let originator = match header.originator {
         [] => peer.ok_or(SecurityError::NoPeerTitle)?,
@@ -357,6 +363,13 @@ pub fn unprotect_general<C: Crypto>(
         }
     }
     Ok(GeneralUnprotected { plain: text, choice, control, transaction_id, counter: proven_counter, transaction })
+}
+
+/// Whether a key may be used with this protection. One that comes with a message counts from its beginning, and only the
+/// tag proves that the transaction-id, which keeps the message from being replayed and the key from being derived twice,
+/// belongs to it.
+const fn may_use(choice: KeyChoice, protection: Protection) -> bool {
+    protection.authenticated || matches!(choice, KeyChoice::Unicast | KeyChoice::Broadcast)
 }
 
 /// The control octet must name this suite; general-ciphering chooses its key by key-info and never by the key set.
