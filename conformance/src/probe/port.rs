@@ -22,9 +22,20 @@ pub trait Port {
 /// A timeout of zero means for ever to sockets.
 const LEAST: Duration = Duration::from_millis(1);
 
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the connection")
+}
+
+/// Whether the peer has closed while octets of ours were still on their way to it.
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
+}
+
 fn received(read: io::Result<usize>) -> io::Result<usize> {
     match read {
-        Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the connection")),
+        Ok(0) => Err(closed()),
+        Err(error) if is_closed(&error) => Err(closed()),
         Ok(count) => Ok(count),
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(0),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
@@ -34,7 +45,7 @@ fn received(read: io::Result<usize>) -> io::Result<usize> {
 
 impl Port for TcpStream {
     fn send(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.write_all(octets)
+        self.write_all(octets).map_err(|error| if is_closed(&error) { closed() } else { error })
     }
 
     fn receive(&mut self, room: &mut [u8], patience: Duration) -> io::Result<usize> {

@@ -80,9 +80,8 @@ async fn the_whole_buffer_arrives_in_blocks() {
 
 #[tokio::test]
 async fn lesson_14_without_range_access_the_rows_are_found_all_the_same() {
-    let reader = r#""block-transfer-with-action", "multiple-references", "get", "set", "selective-access", "action""#;
-    let without = r#""block-transfer-with-action", "multiple-references", "get", "set", "action""#;
-    let config = FleetConfig { model: model(reader, without), ..ports() };
+    // The management client's, at the end of its list.
+    let config = FleetConfig { model: model(r#""selective-access", "action""#, r#""action""#), ..ports() };
     let setup = Setup::with(config, FleetOptions::default()).await;
     let meter = setup.managed(0);
     let (from, to) = day();
