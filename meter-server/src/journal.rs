@@ -41,7 +41,7 @@ impl<S: Slots> Journal<S> {
     /// [`OVERHEAD`].
     pub fn open(mut slots: S, room: &mut [u8]) -> (Self, Found) {
         let mut newest = None;
-        let mut broken = 0;
+        let mut broken: u8 = 0;
         for slot in 0..2 {
             match slots.read(slot, room) {
                 Some(0) => {}
@@ -50,7 +50,7 @@ impl<S: Slots> Journal<S> {
                         newest = Some((sequence, slot));
                     }
                     Some(_) => {}
-                    None => broken += 1,
+                    None => broken = broken.saturating_add(1),
                 },
                 None => broken = 2,
             }
