@@ -285,7 +285,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let arrival = exchange.numbers.take(&block, begun);
         // An empty last block ends an answer; before there was any of it, it only acknowledges.
         let answers = !block.data.is_empty() || (last && begun);
-        let progress = arrival == Arrival::Next || exchange.numbers.acknowledged != had;
+        // An empty block alone is none: a server could send them for ever.
+        let moved = exchange.numbers.acknowledged != had;
+        let progress = moved || (arrival == Arrival::Next && answers);
         if progress {
             exchange.attempts = 0;
             self.deadline = Some(self.now.after_ms(self.config.response_timeout_ms));
@@ -298,8 +300,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             Arrival::Gap => return Step::Nothing,
             Arrival::Repeated if answers => return Step::Nothing,
             _ if !answers => {
-                let send = turn && progress && exchange.is_sending();
+                let again = arrival == Arrival::Next && exchange.attempts < self.config.general_blocks.retries;
+                let send = turn && (moved || again) && exchange.is_sending();
                 if send {
+                    exchange.attempts = if moved { 0 } else { exchange.attempts.saturating_add(1) };
                     exchange.rewind();
                 }
                 return if send { Step::Send } else { Step::Nothing };
