@@ -6,6 +6,7 @@ use dlms::apdu::*;
 use dlms::association::UnconfirmedBlocks;
 use dlms::association::client::{AccessItem, AccessOptions, Config, GeneralBlocks, RequestError, UsageError};
 use dlms::axdr::{Data, Value};
+use dlms::id::{ServerSap, ShortName};
 use dlms_cosem_rs::codec::{Decode, Encode, SliceWriter};
 use dlms_cosem_rs::xdlms as other;
 use hex_literal::hex;
@@ -391,6 +392,143 @@ fn an_unconfirmed_request_in_blocks_is_executed_once_and_not_answered() {
     assert_eq!(pair.meter.invoked, 1);
 }
 
+/// More blocks than half of their numbers.
+#[test]
+fn an_answer_of_more_than_32768_blocks_loses_none() {
+    let meter = Meter { rows: 40_000, row_octets: 50, ..Meter::default() };
+    let mut pair = Pair::associated(only(reader(PASSWORD), 64), meter);
+    pair.out = 256;
+    let mut answers = ask(&mut pair, &hex!("E0 BF 0001 0000 0D C0 01 C1 0007 0100630100FF 02 00"));
+    let (mut joined, mut number) = (Vec::new(), 0_u16);
+    for own in 2_u16.. {
+        assert!(!answers.is_empty(), "nothing behind block {number}");
+        for octets in &answers {
+            let block = GeneralBlockTransfer::decode(octets).unwrap();
+            number += 1;
+            assert_eq!(block.number, number);
+            assert!(!block.data.is_empty(), "block {number} is empty");
+            joined.extend_from_slice(block.data);
+        }
+        if GeneralBlockTransfer::decode(answers.last().unwrap()).unwrap().control.is_last() {
+            break;
+        }
+        let ([a, b], [c, d]) = (own.to_be_bytes(), number.to_be_bytes());
+        answers = ask(&mut pair, &[0xE0, 0xBF, a, b, c, d, 0]);
+    }
+    assert!(number > 0x8000, "only {number} blocks");
+    match GetResponse::decode(&joined).unwrap() {
+        GetResponse::Normal { result, .. } => {
+            assert_eq!(Value::from(result.into_result().unwrap()), rows(&pair.meter));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Short names without ciphering: nothing tells one request from the next but its octets.
+fn named() -> Config {
+    let mut config = Config::public(ServerSap::MANAGEMENT).with_short_names();
+    config.client = SHORT_NAME_PUBLIC;
+    config.conformance = config.conformance.union(Conformance::GENERAL_BLOCK_TRANSFER);
+    Config { max_pdu: 128, ..config }
+}
+
+#[test]
+fn a_request_that_begins_like_the_one_before_is_another_one() {
+    let mut pair = Pair::associated(named(), meter(128));
+    for (written, tail) in [b"one", b"two"].into_iter().enumerate() {
+        let text = [&[0x33; 500][..], tail].concat();
+        let name = VariableAccess::named(ShortName(0x0108));
+        pair.client.write(&[name], &[Data::OctetString(&text)], pair.now).unwrap();
+        assert_eq!(pair.drive(), [Happened::Write(vec![Ok(())])]);
+        assert_eq!(pair.meter.text, text);
+        assert_eq!(pair.meter.written, written as u32 + 1);
+    }
+    // The same long read twice, of a value that has changed between.
+    for octets in [30, 40] {
+        pair.meter.text = vec![octets; 20];
+        let names = vec![VariableAccess::named(ShortName(0x0108)); 60];
+        pair.client.read(&names, pair.now).unwrap();
+        let value = Value::OctetString(pair.meter.text.clone());
+        assert_eq!(pair.drive(), [Happened::Read(vec![Ok(value); 60])]);
+    }
+}
+
+/// WriteRequest of TEXT in blocks of 60 octets, of which all but the last stream, or none does.
+fn streamed(text: &[u8], streaming: bool) -> Vec<Vec<u8>> {
+    let mut request = hex!("06 01 02 0108 01 09 81").to_vec();
+    request.push(text.len() as u8);
+    request.extend_from_slice(text);
+    let pieces: Vec<_> = request.chunks(60).collect();
+    let cut = pieces.iter().enumerate().map(|(index, piece)| {
+        let control = match index + 1 == pieces.len() {
+            true => 0x90,
+            false if streaming => 0x50,
+            false => 0x10,
+        };
+        let mut block = vec![0xE0, control, 0, index as u8 + 1, 0, 0, piece.len() as u8];
+        block.extend_from_slice(piece);
+        block
+    });
+    cut.collect()
+}
+
+#[test]
+fn an_old_answer_is_not_given_to_a_request_that_acknowledges_nothing() {
+    let success = hex!("0D 01 00");
+    for streaming in [true, false] {
+        let mut pair = Pair::associated(named(), meter(128));
+        let send = |pair: &mut Pair, text: &[u8]| {
+            let answers: Vec<_> = streamed(text, streaming).iter().flat_map(|block| ask(pair, block)).collect();
+            answers.last().cloned().unwrap_or_default()
+        };
+        let (first, second) = ([&[0x33; 180][..], b"one"].concat(), [&[0x33; 180][..], b"two"].concat());
+        assert!(send(&mut pair, &first).ends_with(&success));
+        if streaming {
+            // Repeated, because the answer was lost: answered again, and not executed.
+            assert!(send(&mut pair, &first).ends_with(&success));
+            assert_eq!(pair.meter.written, 1);
+        }
+        // What is answered with success was executed.
+        let answered = send(&mut pair, &second).ends_with(&success);
+        assert_eq!(answered, pair.meter.text == second, "streaming {streaming}");
+        assert_eq!(answered, !streaming);
+        assert!(answered || send(&mut pair, &second).ends_with(&success));
+        assert_eq!(pair.meter.text, second);
+        assert_eq!(pair.meter.written, 2);
+        // Without its first block it says nothing of the rest.
+        if streaming {
+            let blocks = streamed(&second, true);
+            assert!(blocks[1..].iter().all(|block| ask(&mut pair, block).is_empty()));
+        }
+    }
+}
+
+/// A server that only ever says that it is there.
+#[test]
+fn empty_blocks_do_not_keep_a_request_alive() {
+    let config = || Config { general_blocks: GeneralBlocks { window: 1, retries: 3 }, ..only(reader(PASSWORD), 128) };
+    let timeout = config().response_timeout_ms;
+    for long in [false, true] {
+        let mut pair = Pair::associated(config(), meter(128));
+        let text = vec![0x44; if long { 1_000 } else { 10 }];
+        pair.silent = true;
+        pair.client.set(AttributeRequest::whole(TEXT), Data::OctetString(&text), pair.now).unwrap();
+        let started = pair.now;
+        let mut number = 0_u16;
+        let mut line = vec![0; 1_000];
+        let failed = (0..200).any(|_| {
+            while pair.client.poll_transmit(&mut line).is_some() {}
+            pair.now = pair.now.after_ms(timeout / 2);
+            number += 1;
+            let [a, b] = number.to_be_bytes();
+            pair.receive(&[0xE0, 0x01, a, b, 0, 0, 0]);
+            pair.client.handle_timeout(pair.now);
+            matches!(pair.client.poll_event(), Some(dlms::association::client::Event::Failed(_)))
+        });
+        assert!(failed, "still waiting after {} ms, long {long}", pair.now.since_ms(started));
+    }
+}
+
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![5 => Just(Fate::Arrives), 2 => Just(Fate::Lost), 1 => Just(Fate::Twice), 1 => Just(Fate::Late)]
 }
@@ -436,6 +574,8 @@ proptest! {
         prop_assert!(happened == [expected] || matches!(happened[..], [Happened::Failed(_)]), "{happened:?}");
         prop_assert!(lost > 0 || !matches!(happened[..], [Happened::Failed(_)]));
         prop_assert!(pair.meter.invoked <= 1);
+        prop_assert!(pair.meter.written <= 1, "written {} times", pair.meter.written);
+        prop_assert!(happened != [Happened::Set(DataAccessResult::Success)] || pair.meter.text == long);
         prop_assert!(pair.now.since_ms(started) <= (lost + 1) * 4 * timeout);
         // What is left of it on the way does no harm to the next request.
         pair.fates.clear();

@@ -62,6 +62,8 @@ pub struct Meter {
     pub floors: BTreeMap<SystemTitle, u32>,
     pub audit: Vec<String>,
     pub invoked: u32,
+    /// Writes of TEXT that were executed.
+    pub written: u32,
     pub max_pdu: u16,
     pub policy: Option<Protection>,
     /// APDUs for the device "slave" of network 0 are taken, those for others refused.
@@ -236,7 +238,10 @@ impl Device for Meter {
     ) -> Result<(), DataAccessResult> {
         self.broadcast = access.broadcast;
         match (attribute, value) {
-            (TEXT, Data::OctetString(text)) => self.text = text.to_vec(),
+            (TEXT, Data::OctetString(text)) => {
+                self.written += 1;
+                self.text = text.to_vec();
+            }
             (TEXT, _) => return Err(DataAccessResult::TypeUnmatched),
             _ => return Err(DataAccessResult::ReadWriteDenied),
         }

@@ -31,8 +31,12 @@ const WINDOW: u8 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
     numbers: Numbers,
-    /// Tells a first block that is sent again from that of another request.
+    /// Tells a first block that is sent again from that of another request; 0 where the request came whole.
     first: u32,
+    /// Tells the request from others that begin alike.
+    whole: u32,
+    /// Of a request that comes again: its last block in sequence so far, and what it is up to there.
+    again: Option<(u16, u32)>,
     /// Something new has come since the last acknowledgement.
     moved: bool,
     /// Blocks that may still leave in this burst.
@@ -54,6 +58,10 @@ enum Phase {
 struct Answering {
     /// Number of the block before the answer's first one.
     base: u16,
+    /// The last block that the client was seen to have.
+    seen: u16,
+    /// Blocks behind it that are acknowledgements, before those of the answer.
+    empty: u16,
     source: Source,
 }
 
@@ -76,7 +84,7 @@ struct Mark {
 impl Exchange {
     const fn new(first: u32) -> Self {
         let numbers = Numbers { sent: 0, acknowledged: 0, received: 0, window: 1 };
-        Self { numbers, first, moved: false, burst: 0, phase: Phase::Gathering(0) }
+        Self { numbers, first, whole: SEED, again: None, moved: false, burst: 0, phase: Phase::Gathering(0) }
     }
 
     /// Whether a request is so long that its block numbers begin anew.
@@ -86,8 +94,58 @@ impl Exchange {
 
     /// Begins to answer, behind the acknowledgements that were sent.
     fn answer(&mut self, source: Source) {
-        self.phase = Phase::Answering(Answering { base: self.numbers.sent, source });
+        let (base, seen) = (self.numbers.sent, self.numbers.acknowledged);
+        self.phase = Phase::Answering(Answering { base, seen, empty: base.wrapping_sub(seen), source });
         self.burst = self.numbers.window;
+    }
+
+    /// Whether a first block like that of the request, which is complete, begins another one: a client that has had
+    /// something of the answer repeats nothing, nor does one that waits in the middle of a request or for no answer.
+    const fn is_over(&self, control: BlockControl, acknowledged: u16) -> bool {
+        let read = self.numbers.acknowledged != 0 && acknowledged == 0;
+        match self.phase {
+            Phase::Gathering(_) => false,
+            Phase::Answering(_) => read || !(control.is_last() || control.is_streaming()),
+            Phase::Silent => read || !control.is_last(),
+        }
+    }
+
+    /// Compares a request that comes again, block by block, with the one that is answered.
+    fn compare(&mut self, number: u16, control: BlockControl, data: &[u8]) -> Again {
+        let last = control.is_last();
+        let more = control.is_streaming() && !last;
+        let sum = match self.again {
+            _ if number == 1 => fingerprint(SEED, data),
+            Some((before, sum)) if number == before.wrapping_add(1) => fingerprint(sum, data),
+            // The client has seen that everything before was received, or repeats only what it sent last.
+            None if last || self.numbers.acknowledged != 0 => return Again::Same,
+            Some(_) if !more => return Again::Unknown,
+            Some((before, _)) if number == before => return Again::Same,
+            _ => {
+                self.again = Some((0, 0));
+                return Again::Same;
+            }
+        };
+        self.again = Some((number, sum)).filter(|_| !last);
+        if more || (last && sum == self.whole) { Again::Same } else { Again::Another }
+    }
+}
+
+/// What a request that comes again is, as far as it has come.
+enum Again {
+    Same,
+    /// It begins like the one that is answered, and its own octets were not kept.
+    Another,
+    /// A block of it is missing.
+    Unknown,
+}
+
+impl Answering {
+    /// Whether the block behind `sent` is an acknowledgement that the client has not seen: these have numbers too.
+    const fn is_empty(&mut self, numbers: &Numbers) -> bool {
+        self.empty = self.empty.saturating_sub(numbers.acknowledged.wrapping_sub(self.seen));
+        self.seen = numbers.acknowledged;
+        numbers.sent.wrapping_sub(self.seen) < self.empty
     }
 }
 
@@ -123,8 +181,10 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
         let Ok(block) = GeneralBlockTransfer::decode(apdu) else { return self.refuse(OTHER_REASON, device, out) };
         let (control, length) = (block.control, block.data.len());
-        let first = fingerprint(block.data);
-        let starts = self.exchange.as_ref().is_none_or(|exchange| exchange.first != first && !exchange.goes_round());
+        let first = fingerprint(SEED, block.data) | 1;
+        let starts = self.exchange.as_ref().is_none_or(|exchange| {
+            exchange.first != first && !exchange.goes_round() || exchange.is_over(control, block.acknowledged)
+        });
         if starts && block.number == 1 && length > 0 {
             self.transfers.transfer = Transfer::None;
             self.exchange = Some(Exchange::new(first));
@@ -137,8 +197,16 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         };
         let arrival = exchange.numbers.take(&block, gathered.is_some());
         exchange.burst = 0;
+        if gathered.is_none() && length > 0 {
+            match exchange.compare(block.number, control, block.data) {
+                Again::Same => {}
+                Again::Another => return self.refuse(OTHER_REASON, device, out),
+                Again::Unknown => return None,
+            }
+        }
         if let (Some(gathered), Arrival::Next) = (gathered, arrival) {
             exchange.moved = true;
+            exchange.whole = fingerprint(exchange.whole, block.data);
             let start = apdu.len().saturating_sub(length);
             let end = gathered.saturating_add(length);
             if gathered == 0 && control.is_last() {
@@ -292,8 +360,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let mut answer = Answer::new(out, client_limit(access.client_max_pdu), 0);
         let room = fragment(answer.limit());
         let header_max = answer.limit().saturating_sub(room);
-        // Acknowledgements that the client has not seen have numbers too.
-        let empty = (1..0x8000).contains(&answering.base.wrapping_sub(numbers.sent));
+        let empty = answering.is_empty(numbers);
         let filled = match &mut answering.source {
             _ if empty => Some(Ok((0, false))),
             Source::Stored(length) => {
@@ -404,7 +471,10 @@ impl Room {
     }
 }
 
-/// Tells one octet string from another (FNV-1a); never 0, which stands for none.
-fn fingerprint(octets: &[u8]) -> u32 {
-    octets.iter().fold(0x811C_9DC5, |sum: u32, octet| (sum ^ u32::from(*octet)).wrapping_mul(0x0100_0193)) | 1
+/// What [`fingerprint`] begins with.
+const SEED: u32 = 0x811C_9DC5;
+
+/// Tells one octet string from another (FNV-1a), going on behind those that gave `sum`.
+fn fingerprint(sum: u32, octets: &[u8]) -> u32 {
+    octets.iter().fold(sum, |sum, octet| (sum ^ u32::from(*octet)).wrapping_mul(0x0100_0193))
 }
