@@ -270,8 +270,8 @@ fn failures_are_told_of_at_a_bounded_rate() {
     assert_eq!(pair.meter.audit.len(), 2);
 }
 
-#[test]
-fn the_broadcast_key_serves_unconfirmed_requests_only() {
+/// A client of the association with keys that nobody proposes.
+fn standing() -> Config {
     let mut config = Config {
         client: STANDING_CIPHERED,
         mechanism: dlms::acse::Mechanism::Lowest,
@@ -279,7 +279,12 @@ fn the_broadcast_key_serves_unconfirmed_requests_only() {
         ..management()
     };
     config.security.as_mut().unwrap().peer_title = Some(SERVER_TITLE);
-    let mut pair = Pair::new(config, Meter::default());
+    config
+}
+
+#[test]
+fn the_broadcast_key_serves_unconfirmed_requests_only() {
+    let mut pair = Pair::new(standing(), Meter::default());
     let set = hex!("C10101 0001 0000600103FF 02 00 09 01 42");
     let general = |counter, plain: &[u8]| protected(Envelope::GeneralGlobal, AE, counter, true, plain);
     assert!(ask(&mut pair, &general(7, &set)).is_empty());
@@ -300,6 +305,105 @@ fn the_broadcast_key_serves_unconfirmed_requests_only() {
     let mut associated = Pair::associated(management(), Meter::default());
     let aarq = protected(Envelope::Global, AE, 1_000, true, GET_REGISTER);
     assert_eq!(ask(&mut associated, &aarq), hex!("D80105"), "no broadcast key in this setup");
+}
+
+/// Whoever holds the key of the group must not get a value of his own executed with the rights of a unicast block.
+#[test]
+fn the_broadcast_key_neither_starts_nor_continues_nor_ends_a_transfer() {
+    let text = hex!("0001 0000600103FF 02 00");
+    let (set_first, set_last) = (hex!("00 00000001 03 09 04 41"), hex!("C103C1 01 00000002 03 424344"));
+    let foreign: [Vec<u8>; 8] = [
+        [&hex!("C105 01 01")[..], &text, &hex!("00 00000001 04 01 09 01 58")].concat(),
+        [&hex!("C102 01")[..], &text, &hex!("00 00000001 03 09 04 58")].concat(),
+        [&hex!("C102 01")[..], &text, &hex!("01 00000001 03 09 01 58")].concat(),
+        hex!("C103 01 00 00000002 03 585858").to_vec(),
+        hex!("C103 01 01 00000002 03 585858").to_vec(),
+        hex!("C305 01 01 0009 00000A0000FF 01 00 00000001 04 01 09 01 58").to_vec(),
+        hex!("C304 01 0009 00000A0000FF 01 00 00000001 03 09 01 58").to_vec(),
+        hex!("C001 01 0007 0100630100FF 02 00").to_vec(),
+    ];
+    for foreign in foreign {
+        let mut pair = Pair::new(standing(), Meter { rows: 100, row_octets: 20, ..Meter::default() });
+        let own = |counter, plain: &[u8]| protected(Envelope::Global, AE, counter, false, plain);
+        let first = [&hex!("C102C1")[..], &text, &set_first].concat();
+        assert!(is_protected(&ask(&mut pair, &own(1, &first))));
+        assert!(ask(&mut pair, &protected(Envelope::GeneralGlobal, AE, 7, true, &foreign)).is_empty());
+        assert_eq!((pair.meter.written, pair.meter.invoked), (0, 0), "{foreign:02X?}");
+        assert!(is_protected(&ask(&mut pair, &own(2, &set_last))));
+        assert_eq!(pair.meter.text, b"ABCD", "{foreign:02X?}");
+        assert!(!pair.meter.broadcast);
+    }
+    // What is short is executed, and the transfer goes on behind it.
+    let mut pair = Pair::new(standing(), Meter::default());
+    let first = [&hex!("C102C1")[..], &text, &set_first].concat();
+    ask(&mut pair, &protected(Envelope::Global, AE, 1, false, &first));
+    let short = [&hex!("C101 01")[..], &text, &hex!("09 01 42")].concat();
+    ask(&mut pair, &protected(Envelope::GeneralGlobal, AE, 7, true, &short));
+    assert_eq!(pair.meter.text, b"B");
+    ask(&mut pair, &protected(Envelope::Global, AE, 2, false, &set_last));
+    assert_eq!(pair.meter.text, b"ABCD");
+}
+
+/// The rights of the last block execute the whole: none of it may have come with less protection.
+#[test]
+fn all_blocks_of_a_transfer_are_protected_alike() {
+    let own = |counter, plain: &[u8]| protected(Envelope::Global, AE, counter, false, plain);
+    let requests: [(&[u8], &[u8]); 4] = [
+        (&hex!("C102C1 0001 0000600103FF 02 00 00 00000001 03 09 04 41"), &hex!("C103C1 01 00000002 03 424344")),
+        (&hex!("C105C1 01 0001 0000600103FF 02 00 00 00000001 04 01 09 04 41"), &hex!("C103C1 01 00000002 03 424344")),
+        (&hex!("C304C1 0009 00000A0000FF 01 00 00000001 03 09 04 41"), &hex!("C306C1 01 00000002 03 424344")),
+        (&hex!("C305C1 01 0009 00000A0000FF 01 00 00000001 04 01 09 04 41"), &hex!("C306C1 01 00000002 03 424344")),
+    ];
+    for (first, last) in requests {
+        for (first_is_protected, last_is_protected) in [(true, true), (false, false), (false, true), (true, false)] {
+            let mut pair = Pair::associated(management(), Meter { policy: Some(Protection::NONE), ..Meter::default() });
+            let apdu = |counter, plain: &[u8], wanted| if wanted { own(counter, plain) } else { plain.to_vec() };
+            assert!(!ask(&mut pair, &apdu(1_000, first, first_is_protected)).is_empty());
+            assert!(!ask(&mut pair, &apdu(1_001, last, last_is_protected)).is_empty());
+            let executed = pair.meter.written + pair.meter.invoked;
+            assert_eq!(executed, u32::from(first_is_protected == last_is_protected), "{first:02X?}");
+        }
+    }
+    // Nor is the rest of a result handed out to who asks with less protection than the method was invoked with.
+    let config = Config { max_pdu: 128, ..management() };
+    let mut pair = Pair::associated(config, Meter { policy: Some(Protection::NONE), ..Meter::default() });
+    let invoke = [&hex!("C301C1 0009 00000A0000FF 01 01 09 81C8")[..], &[0x58; 200]].concat();
+    assert!(is_protected(&ask(&mut pair, &own(1_000, &invoke))));
+    assert_eq!(ask(&mut pair, &hex!("C302C1 00000001")), hex!("C701C1 0F 00"));
+    assert_eq!(ask(&mut pair, &hex!("C302C1 00000001")), hex!("C701C1 10 00"));
+}
+
+#[test]
+fn short_names_all_blocks_of_a_transfer_are_protected_alike() {
+    let own = |counter, plain: &[u8]| protected(Envelope::Global, AE, counter, false, plain);
+    let (first, last) = (hex!("0601 07 00 0001 01 0903 01 02 01"), hex!("0601 07 01 0002 01 0905 08 01 09 01 41"));
+    for (first_is_protected, executed) in [(true, 1), (false, 0)] {
+        let config = Config { client: SHORT_NAME_MANAGEMENT, ..management() }.with_short_names();
+        let meter = Meter { policy: Some(Protection::NONE), ..Meter::default() };
+        let mut pair = Pair::associated(config, meter);
+        let first = if first_is_protected { own(1_000, &first) } else { first.to_vec() };
+        assert!(!ask(&mut pair, &first).is_empty());
+        assert!(is_protected(&ask(&mut pair, &own(1_001, &last))));
+        assert_eq!(pair.meter.written, executed);
+    }
+}
+
+#[test]
+fn octets_behind_the_values_of_a_list_in_blocks_are_refused() {
+    let mut pair = Pair::associated(Config::public(ServerSap::MANAGEMENT), Meter::default());
+    let set = hex!("C105C1 01 0001 0000600103FF 02 00 01 00000001 05 01 09 01 41 00");
+    assert_eq!(ask(&mut pair, &set), hex!("C504C1 01 0C 00000001"));
+    let action = hex!("C305C1 01 0009 00000A0000FF 01 01 00000001 05 01 09 01 41 00");
+    assert_eq!(ask(&mut pair, &action), hex!("C703C1 01 0C 00"));
+    assert_eq!((pair.meter.written, pair.meter.invoked), (0, 0));
+}
+
+#[test]
+fn a_pre_established_association_reports_no_authentication_that_never_took_place() {
+    let config = Config { client: STANDING_MECHANISM, ..Config::public(ServerSap::MANAGEMENT) };
+    let mut pair = Pair::new(config, Meter::default());
+    assert_eq!(ask(&mut pair, &hex!("C101C1 0001 0000600103FF 02 00 09 01 41")), hex!("C501C100"));
+    assert_eq!(pair.meter.mechanism, Some(dlms::acse::Mechanism::Lowest));
 }
 
 #[test]

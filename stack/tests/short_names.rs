@@ -378,3 +378,33 @@ fn general_blocks_carry_long_reads_and_writes() {
         assert!(pair.seen.iter().all(|apdu| apdu.len() <= 200 || matches!(apdu[0], 0x60 | 0x61)));
     }
 }
+
+/// Each method that is invoked has a place in the answer, if only for an error: otherwise none is.
+#[test]
+fn a_read_of_methods_invokes_none_unless_a_result_for_each_fits() {
+    let read = |count: u8| {
+        let mut request = vec![0x05, count];
+        (0..count)
+            .for_each(|_| request.extend([&[4][..], &ECHO_METHOD.0.to_be_bytes(), &hex!("01 09 02 4142")].concat()));
+        request
+    };
+    let conformance =
+        Conformance::READ.union(Conformance::MULTIPLE_REFERENCES).union(Conformance::PARAMETERIZED_ACCESS);
+    for count in 2..=120 {
+        let mut pair = Pair::associated(Config { max_pdu: 64, conformance, ..public() }, Meter::default());
+        let answer = pair.answer(&read(count));
+        let invoked = if usize::from(count) <= (64 - 2) / 2 { count } else { 0 };
+        assert_eq!(pair.meter.invoked, u32::from(invoked));
+        match Apdu::decode(&answer).unwrap() {
+            Apdu::ReadResponse(response) if invoked > 0 => assert_eq!(response.results.len(), usize::from(count)),
+            other => assert_eq!(answer, hex!("0C01 01 FA"), "{other:?}"),
+        }
+    }
+    // With blocks it is the storage that bounds.
+    let mut pair = Pair::associated(Config { max_pdu: 64, ..public() }, Meter::default());
+    pair.shrink_storage(128);
+    assert_eq!(pair.answer(&read(100)), hex!("0C01 01 FA"));
+    assert_eq!(pair.meter.invoked, 0);
+    assert_eq!(pair.answer(&read(60))[..3], hex!("0C01 02"));
+    assert_eq!(pair.meter.invoked, 60);
+}

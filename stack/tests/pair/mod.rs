@@ -64,6 +64,10 @@ pub struct Meter {
     pub invoked: u32,
     /// Writes of TEXT that were executed.
     pub written: u32,
+    /// What the last write was told of the client's authentication.
+    pub mechanism: Option<Mechanism>,
+    /// Pushes use the keys of the associations.
+    pub has_one_key: bool,
     pub max_pdu: u16,
     pub policy: Option<Protection>,
     /// APDUs for the device "slave" of network 0 are taken, those for others refused.
@@ -120,6 +124,8 @@ pub const USERS: ClientSap = ClientSap(50);
 /// Pre-established, without keys and with keys.
 pub const STANDING: ClientSap = ClientSap(51);
 pub const STANDING_CIPHERED: ClientSap = ClientSap(52);
+/// Pre-established without keys, with a mechanism that nobody goes through.
+pub const STANDING_MECHANISM: ClientSap = ClientSap(53);
 
 pub const REGISTER: AttributeDescriptor =
     AttributeDescriptor::new(ClassId(3), ObisCode([1, 0, 1, 8, 0, 255]), AttributeId(2));
@@ -171,7 +177,10 @@ impl Device for Meter {
                 offered.users = Some(&[3, 7]);
                 return Some(offered);
             }
-            51 => {
+            51 | 53 => {
+                if client == STANDING_MECHANISM {
+                    (offered.mechanism, offered.secret) = (Mechanism::Lls, PASSWORD);
+                }
                 offered.pre_established = Some(PreEstablished { client_max_pdu: 200, client_title: None });
                 return Some(offered);
             }
@@ -237,6 +246,7 @@ impl Device for Meter {
         value: Data<'_>,
     ) -> Result<(), DataAccessResult> {
         self.broadcast = access.broadcast;
+        self.mechanism = Some(access.mechanism);
         match (attribute, value) {
             (TEXT, Data::OctetString(text)) => {
                 self.written += 1;
@@ -282,6 +292,9 @@ impl Device for Meter {
     }
 
     fn push_security(&self, _: ClientSap, _: ServerSap) -> Option<SecurityConfig<'_>> {
+        if self.has_one_key {
+            return Some(SecurityConfig::new(&GUEK, &GAK, SERVER_TITLE));
+        }
         Some(SecurityConfig { setup: 1, ..SecurityConfig::new(&PUSH_KEY, &GAK, SERVER_TITLE) })
     }
 

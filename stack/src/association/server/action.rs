@@ -2,13 +2,14 @@
 
 use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Device};
-use super::long_request::{BlockRefused, LongRequest};
+use super::long_request::{BlockRefused, LongRequest, values};
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{
     ActionRequest, ActionResult, Conformance, DataBlock, InvokeIdAndPriority, List, MethodDescriptor, MethodRequest,
 };
-use crate::axdr::{BufferFull, Data, DecodeError, Reader, Writer};
+use crate::axdr::{BufferFull, Data, DecodeError, Writer};
 use crate::link::Storage;
+use crate::security::Protection;
 
 /// Octets in front of returned data: tag, variant, invoke-id-and-priority, result, presence, choice.
 const NORMAL_HEADER: usize = 6;
@@ -26,6 +27,8 @@ pub(super) struct LongResult {
     at: usize,
     /// Where the next one begins.
     next: usize,
+    /// How the method was asked for; nobody else gets what it returned.
+    request: Protection,
 }
 
 impl<B: Storage> Transfers<B> {
@@ -56,14 +59,14 @@ impl<B: Storage> Transfers<B> {
                 }
             }
             ActionRequest::NextPBlock { invoke, number } if blocks => {
-                self.action_next(invoke, number, answer);
+                self.action_next(invoke, number, access, answer);
             }
             ActionRequest::WithFirstPBlock { invoke, block, .. } if blocks => {
-                let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw);
+                let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw, access.request);
                 self.action_block(invoke, block, kept, access, device, answer);
             }
             ActionRequest::WithListAndFirstPBlock { invoke, block, .. } if blocks && lists => {
-                let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw);
+                let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw, access.request);
                 self.action_block(invoke, block, kept, access, device, answer);
             }
             ActionRequest::WithPBlock { invoke, block } if blocks => {
@@ -71,7 +74,7 @@ impl<B: Storage> Transfers<B> {
                     refuse(answer, invoke, ActionResult::NoLongActionInProgress);
                     return;
                 };
-                let kept = long.append(&mut self.long, block.number, block.raw).map(|()| long);
+                let kept = long.append(&mut self.long, block.number, block.raw, access.request).map(|()| long);
                 self.action_block(invoke, block, kept, access, device, answer);
             }
             _ => answer.exception(SERVICE_NOT_SUPPORTED),
@@ -114,13 +117,9 @@ impl<B: Storage> Transfers<B> {
                 }
             },
             Ok(ActionRequest::WithListAndFirstPBlock { methods, .. }) => {
-                let mut values = Reader::new(raw);
-                let count = values.length("parameters").unwrap_or(0);
-                // Behind a value that cannot be decoded nobody knows where the next one begins: none is used any more.
-                let values = (0..count).map_while(|_| Data::decode(&mut values).ok()).fuse().map(Ok::<_, DecodeError>);
                 let fitted = answer.encode(|out| {
                     out.bytes(&[0xC7, 3, invoke.0])?;
-                    action_list(device, access, methods, values, out)
+                    action_list(device, access, methods, values(raw), out)
                 });
                 if !fitted {
                     refuse(answer, invoke, ActionResult::OtherReason);
@@ -167,18 +166,22 @@ impl<B: Storage> Transfers<B> {
         match kept.flatten() {
             Some(room) => {
                 room.copy_from_slice(answer.body(NORMAL_HEADER, excess));
-                self.action_result_block(LongResult { length: excess, number: 0, at: 0, next: 0 }, invoke, answer);
+                let long = LongResult { length: excess, number: 0, at: 0, next: 0, request: access.request };
+                self.action_result_block(long, invoke, answer);
             }
             None => refuse(answer, invoke, ActionResult::OtherReason),
         }
     }
 
-    fn action_next(&mut self, invoke: InvokeIdAndPriority, number: u32, answer: &mut Answer<'_>) {
+    fn action_next(&mut self, invoke: InvokeIdAndPriority, number: u32, access: &Access, answer: &mut Answer<'_>) {
         let Transfer::ActionResult(long) = self.transfer else {
             refuse(answer, invoke, ActionResult::NoLongActionInProgress);
             return;
         };
-        if number == long.number && long.next < long.length {
+        if long.request != access.request {
+            self.transfer = Transfer::None;
+            refuse(answer, invoke, ActionResult::LongActionAborted);
+        } else if number == long.number && long.next < long.length {
             self.action_result_block(long, invoke, answer);
         } else if number == long.number.wrapping_sub(1) {
             self.action_result_block(LongResult { number, next: long.at, ..long }, invoke, answer);

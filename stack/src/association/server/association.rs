@@ -26,6 +26,11 @@ use crate::security::{
     SecurityError, SecurityPolicy, TAG_LENGTH,
 };
 
+/// Services that keep something for the next request.
+const TRANSFERS: Conformance = Conformance::BLOCK_TRANSFER_WITH_GET
+    .union(Conformance::BLOCK_TRANSFER_WITH_SET)
+    .union(Conformance::BLOCK_TRANSFER_WITH_ACTION)
+    .union(Conformance::GENERAL_BLOCK_TRANSFER);
 /// How long a client has for passes 3 and 4, in milliseconds.
 const HLS_TIMEOUT_MS: u64 = 30_000;
 
@@ -298,6 +303,10 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             let _ = self.refuse_security(error, &[], access.referencing, device, out);
             return None;
         }
+        if access.broadcast {
+            // A transfer is between two: what the group sends neither starts nor continues one.
+            access.conformance = access.conformance.without(TRANSFERS);
+        }
         // Headers and tags at their longest: a few octets less data in a block, never one too many.
         let response = policy.map_or(Protection::NONE, |policy| policy.response);
         let overhead = session.overhead(wrapping, response);
@@ -310,7 +319,12 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if matches!(self.state, State::Pending(_)) {
             return self.authenticate(plain, floor_before, wrapping, device, random, answer);
         }
+        let under_way = (self.transfers.transfer, self.transfers.response);
         self.transfers.dispatch(plain, &access, device, &mut answer);
+        if access.broadcast {
+            // Nor does it end one.
+            (self.transfers.transfer, self.transfers.response) = under_way;
+        }
         let demanded = response.union(self.transfers.response);
         self.wrap(answer, wrapping, demanded, device, random)
     }

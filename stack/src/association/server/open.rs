@@ -92,11 +92,14 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             // Keys without a title would serve anybody.
             _ => return,
         };
+        // Nobody has passed an authentication, unless each request is one.
+        let proves = config.security.as_ref().is_some_and(|security| security.policy.request.authenticated);
+        let mechanism = if proves { config.mechanism } else { Mechanism::Lowest };
         let access = Access {
             referencing: config.referencing,
             client: self.client,
             server: self.server,
-            mechanism: config.mechanism,
+            mechanism,
             ciphered_context: security.is_some(),
             request: Protection::NONE,
             broadcast: false,

@@ -2,10 +2,10 @@
 
 use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Device};
-use super::long_request::{BlockRefused, LongRequest};
+use super::long_request::{BlockRefused, LongRequest, values};
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{AttributeRequest, Conformance, DataAccessResult, DataBlock, InvokeIdAndPriority, List, SetRequest};
-use crate::axdr::{BufferFull, Data, DecodeError, Reader, Writer};
+use crate::axdr::{BufferFull, Data, DecodeError, Writer};
 use crate::link::Storage;
 
 /// Octets of a block number.
@@ -50,7 +50,7 @@ impl<B: Storage> Transfers<B> {
                     answer.write(&[0xC5, 1, invoke.0, DataAccessResult::NoLongSetInProgress.code()]);
                     return;
                 };
-                let kept = long.append(&mut self.long, block.number, block.raw).map(|()| long);
+                let kept = long.append(&mut self.long, block.number, block.raw, access.request).map(|()| long);
                 self.set_block(invoke, block, kept, access, device, answer);
             }
             _ => {
@@ -68,7 +68,7 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw);
+        let kept = LongRequest::start(&mut self.long, plain, block.number, block.raw, access.request);
         self.set_block(invoke, block, kept, access, device, answer);
     }
 
@@ -88,7 +88,7 @@ impl<B: Storage> Transfers<B> {
             Err(refused) => {
                 let result = match refused {
                     BlockRefused::WrongNumber => DataAccessResult::DataBlockNumberInvalid,
-                    BlockRefused::TooLong => DataAccessResult::LongSetAborted,
+                    BlockRefused::TooLong | BlockRefused::Foreign => DataAccessResult::LongSetAborted,
                 };
                 answer.write(&[0xC5, 1, invoke.0, result.code()]);
                 return;
@@ -115,13 +115,9 @@ impl<B: Storage> Transfers<B> {
                 });
             }
             Ok(SetRequest::WithListAndFirstDataBlock { requests, .. }) => {
-                let mut values = Reader::new(raw);
-                let count = values.length("values").unwrap_or(0);
-                // Behind a value that cannot be decoded nobody knows where the next one begins: none is set any more.
-                let values = (0..count).map_while(|_| Data::decode(&mut values).ok()).fuse().map(Ok::<_, DecodeError>);
                 let fitted = answer.encode(|out| {
                     out.bytes(&[0xC5, 4, invoke.0])?;
-                    set_list(device, access, requests, values, BLOCK_NUMBER, out)?;
+                    set_list(device, access, requests, values(raw), BLOCK_NUMBER, out)?;
                     out.u32(block.number)
                 });
                 if !fitted {

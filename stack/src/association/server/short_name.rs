@@ -12,6 +12,7 @@ use crate::apdu::{
 use crate::axdr::{BufferFull, Data, Writer};
 use crate::id::ShortName;
 use crate::link::Storage;
+use crate::security::Protection;
 
 /// Octets in front of the data of a ReadResponse with one value: tag, count, choice.
 const ONE_HEADER: usize = 3;
@@ -29,6 +30,8 @@ pub(super) struct LongRead {
     source: Source,
     /// Number of the block that was sent last.
     number: u16,
+    /// How the Read was protected; nobody else gets its answer.
+    request: Protection,
 }
 
 /// Where the octets of the blocks come from.
@@ -111,7 +114,7 @@ impl<B: Storage> Transfers<B> {
         if !admitted(&variables, access) {
             return answer.refuse(access.referencing, plain.first().copied(), SERVICE_NOT_SUPPORTED);
         }
-        match read_first(&variables, access, device, answer) {
+        match read_first(&variables, self.kept(access), access, device, answer) {
             First::Done => {}
             First::Blocks => match self.long.as_mut().get_mut(..plain.len()) {
                 Some(room) => {
@@ -134,10 +137,11 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let long = match self.receive_block(READ, number, raw, matches!(self.transfer, Transfer::ReadRequest(_))) {
-            Ok(long) => long,
-            Err(result) => return refuse_read(answer, result),
-        };
+        let long =
+            match self.receive_block(READ, number, raw, matches!(self.transfer, Transfer::ReadRequest(_)), access) {
+                Ok(long) => long,
+                Err(result) => return refuse_read(answer, result),
+            };
         if !last {
             self.transfer = Transfer::ReadRequest(long);
             let acknowledged = [ReadResult::BlockNumber(number)];
@@ -148,7 +152,7 @@ impl<B: Storage> Transfers<B> {
         let length = whole.len();
         let first = match ReadRequest::decode(whole) {
             Ok(request) if admitted(&request.variables, access) => {
-                read_first(&request.variables, access, device, answer)
+                read_first(&request.variables, self.kept(access), access, device, answer)
             }
             Ok(_) => return answer.refuse(access.referencing, READ.first().copied(), SERVICE_NOT_SUPPORTED),
             Err(_) => return answer.refuse(access.referencing, READ.first().copied(), OTHER_REASON),
@@ -167,25 +171,32 @@ impl<B: Storage> Transfers<B> {
         number: u16,
         raw: &[u8],
         continues: bool,
+        access: &Access,
     ) -> Result<LongRequest, DataAccessResult> {
         let transfer = core::mem::replace(&mut self.transfer, Transfer::None);
         let kept = match transfer {
             Transfer::ReadRequest(mut long) | Transfer::WriteRequest(mut long) if continues && number > 1 => {
-                long.append(&mut self.long, u32::from(number), raw).map(|()| long)
+                long.append(&mut self.long, u32::from(number), raw, access.request).map(|()| long)
             }
-            _ => LongRequest::start(&mut self.long, &tag, u32::from(number), raw),
+            _ => LongRequest::start(&mut self.long, &tag, u32::from(number), raw, access.request),
         };
         kept.map_err(|refused| match refused {
             BlockRefused::WrongNumber => DataAccessResult::DataBlockNumberInvalid,
-            BlockRefused::TooLong => DataAccessResult::LongSetAborted,
+            BlockRefused::TooLong | BlockRefused::Foreign => DataAccessResult::LongSetAborted,
         })
+    }
+
+    /// Octets of results that can be kept to be sent in blocks.
+    fn kept(&self, access: &Access) -> usize {
+        let blocks = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_GET);
+        if blocks { self.long.as_ref().len() } else { 0 }
     }
 
     /// Answers by blocks the request of `request` octets that is in the storage.
     fn start_blocks<D: Device>(&mut self, request: usize, access: &Access, device: &mut D, answer: &mut Answer<'_>) {
         if access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_GET) {
             let source = Source::Attributes { request, at: Position::default(), next: Some(Position::default()) };
-            self.read_block(LongRead { source, number: 0 }, access, device, answer);
+            self.read_block(LongRead { source, number: 0, request: access.request }, access, device, answer);
         } else {
             refuse_read(answer, DataAccessResult::OtherReason);
         }
@@ -205,7 +216,7 @@ impl<B: Storage> Transfers<B> {
             Some(room) => {
                 room.copy_from_slice(answer.body(start, length));
                 let source = Source::Kept { length, at: 0, next: 0 };
-                self.read_block(LongRead { source, number: 0 }, access, device, answer);
+                self.read_block(LongRead { source, number: 0, request: access.request }, access, device, answer);
             }
             None => refuse_read(answer, DataAccessResult::OtherReason),
         }
@@ -215,11 +226,14 @@ impl<B: Storage> Transfers<B> {
         let Transfer::Read(long) = self.transfer else {
             return refuse_read(answer, DataAccessResult::NoLongGetInProgress);
         };
-        if number == long.number && long.source.has_next() {
+        if long.request != access.request {
+            self.transfer = Transfer::None;
+            refuse_read(answer, DataAccessResult::LongGetAborted);
+        } else if number == long.number && long.source.has_next() {
             self.read_block(long, access, device, answer);
         } else if number == long.number.wrapping_sub(1) {
             // The block was lost on the way: the same one again, from where it began.
-            self.read_block(LongRead { number, source: long.source.again() }, access, device, answer);
+            self.read_block(LongRead { number, source: long.source.again(), ..long }, access, device, answer);
         } else {
             self.transfer = Transfer::None;
             refuse_read(answer, DataAccessResult::DataBlockNumberInvalid);
@@ -266,7 +280,7 @@ impl<B: Storage> Transfers<B> {
             .and_then(|()| out.length(length));
         if written.is_ok() {
             answer.finish(out.written(), BLOCK_HEADER_MAX, length);
-            self.transfer = Transfer::Read(LongRead { source, number });
+            self.transfer = Transfer::Read(LongRead { source, number, ..long });
         }
     }
 
@@ -310,10 +324,11 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let long = match self.receive_block(WRITE, number, raw, matches!(self.transfer, Transfer::WriteRequest(_))) {
-            Ok(long) => long,
-            Err(result) => return refuse_write(answer, result),
-        };
+        let long =
+            match self.receive_block(WRITE, number, raw, matches!(self.transfer, Transfer::WriteRequest(_)), access) {
+                Ok(long) => long,
+                Err(result) => return refuse_write(answer, result),
+            };
         if !last {
             self.transfer = Transfer::WriteRequest(long);
             return write_result(answer, WriteResult::BlockNumber(number));
@@ -413,16 +428,17 @@ fn wanted_of<'a, D: Device>(
     }
 }
 
-/// Answers a Read in one APDU, if it fits.
+/// Answers a Read in one APDU, if it fits. Of what methods return `kept` octets can be kept for blocks.
 fn read_first<D: Device>(
     variables: &List<'_, VariableAccess<'_>>,
+    kept: usize,
     access: &Access,
     device: &mut D,
     answer: &mut Answer<'_>,
 ) -> First {
     let methods = variables.iter().any(|variable| matches!(target(variable, access, device), Ok(Target::Method(..))));
     if methods {
-        return invoke_first(variables, access, device, answer);
+        return invoke_first(variables, kept, access, device, answer);
     }
     let (header, length) = match variables.len() {
         1 => ([0x0C, 1, 0], ONE_HEADER),
@@ -444,19 +460,23 @@ fn read_first<D: Device>(
     }
 }
 
-/// Answers a Read that invokes methods, each once. All of it must fit into the answer's buffer, whatever the client's
-/// limit is; what does not fit is an error in its place.
+/// Answers a Read that invokes methods, each once. All of it must fit into one answer, or into `kept` octets, whatever
+/// the client's limit is; what does not fit is an error in its place. Nothing is invoked unless all errors would fit.
 fn invoke_first<D: Device>(
     variables: &List<'_, VariableAccess<'_>>,
+    kept: usize,
     access: &Access,
     device: &mut D,
     answer: &mut Answer<'_>,
 ) -> First {
     let limit = answer.limit().saturating_sub(LIST_HEADER);
-    let mut out = Writer::new(answer.body(LIST_HEADER, usize::MAX));
+    let mut out = Writer::new(answer.body(LIST_HEADER, limit.max(kept)));
     let mut results: usize = 0;
     let written = out.length(variables.len()).and_then(|()| {
         let count = out.len();
+        if out.free() < variables.len().saturating_mul(2) {
+            return Err(BufferFull);
+        }
         for (index, variable) in variables.iter().enumerate() {
             // Choice and result code of each variable behind it.
             let behind = variables.len().saturating_sub(index).saturating_sub(1).saturating_mul(2);
