@@ -5,12 +5,13 @@ mod pair;
 use dlms::Instant;
 use dlms::apdu::AttributeRequest;
 use dlms::association::client::{Connection, Event, PreEstablished};
+use dlms::association::server::REFUSALS_MAX;
 use dlms::association::{client::Config, server};
 use dlms::axdr::Data;
 use dlms::hdlc::client::Connectionless;
 use dlms::hdlc::{self, Address, Width};
 use dlms::id::{ClientSap, ServerSap};
-use dlms::security::{InvocationCounter, RustCrypto};
+use dlms::security::{InvocationCounter, KeySet, RustCrypto, Suite};
 use pair::*;
 
 type Addresses = fn(ClientSap, Address) -> bool;
@@ -95,4 +96,41 @@ fn a_confirmed_request_in_a_ui_frame_is_not_answered_in_sequence() {
     assert_eq!(served.connection.poll_transmit(&mut octets), None);
     client.handle_timeout(Instant::from_millis(1_000));
     assert!(matches!(client.poll_event(), Some(Event::Failed(_))));
+}
+
+/// There is no link to take down, and so nobody who would notice that it is: what is pre-established comes back.
+#[test]
+fn forged_frames_do_not_switch_off_what_is_pre_established() {
+    let now = Instant::from_millis(0);
+    let mut served = meter(|_, address| address.lower() == Some(16) && address.upper() == 1);
+    let set = |served: &mut Served, key: &[u8], times: u8, counter: u32| {
+        let mut config = Config {
+            client: STANDING_CIPHERED,
+            mechanism: dlms::acse::Mechanism::Lowest,
+            pre_established: Some(PreEstablished { server_max_pdu: 500 }),
+            ..management()
+        };
+        let security = config.security.as_mut().unwrap();
+        (security.peer_title, security.keys) = (Some(SERVER_TITLE), KeySet::new(Suite::Suite0, key, &GAK).unwrap());
+        let own = Address::client(config.client.0).unwrap();
+        let meter = Address::new(1, 16, Width::Two).unwrap();
+        let session = hdlc::client::Config::new(own, meter);
+        let session = hdlc::client::Session::new(session, vec![0; 1_024], vec![0; 1_024], vec![0; 1_024]);
+        let (link, counter) = (Connectionless::new(session, meter), InvocationCounter::new(counter, 1_000));
+        let mut client: Connection<_, RustCrypto, _, _> =
+            Connection::new(link, config, Counting(0), counter, vec![0; 1_024], vec![0; 1_024]);
+        client.associate(now).unwrap();
+        for _ in 0..times {
+            while client.poll_event().is_some() {}
+            client.set_unconfirmed(AttributeRequest::whole(TEXT), Data::OctetString(b"genuine"), now).unwrap();
+            let mut octets = [0; 1_024];
+            let length = client.poll_transmit(&mut octets).unwrap();
+            served.connection.handle_input(&octets[..length], now, &mut served.meter, &mut served.random).unwrap();
+            while served.connection.poll_transmit(&mut octets).is_some() {}
+        }
+    };
+    set(&mut served, &[0x66; 16], REFUSALS_MAX, 1);
+    assert!(served.meter.text.is_empty() && !served.meter.audit.is_empty());
+    set(&mut served, &GUEK, 1, 1);
+    assert_eq!(served.meter.text, b"genuine");
 }

@@ -341,8 +341,17 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
                 self.failed = Some(error);
             }
         }
-        if exhausted && let Err(error) = self.link.expel() {
-            self.failed = Some(error);
+        if exhausted {
+            match self.link.expel() {
+                // The line lives on. Where there was no link to take down, nothing else would let the association that
+                // is pre-established come back.
+                Ok(()) => {
+                    if let Some(association) = self.associations.get_mut(slot) {
+                        association.reset(device);
+                    }
+                }
+                Err(error) => self.failed = Some(error),
+            }
         }
     }
 
