@@ -389,3 +389,29 @@ fn an_answer_of_another_length_or_another_request_is_no_answer() {
     pair.client.access(&[get(REGISTER)], ALL, pair.now).unwrap();
     assert!(matches!(&pair.drive()[..], [Happened::Access(found)] if found.len() == 1));
 }
+
+/// The results stand behind the data: whatever the sizes, a request that was executed has an answer that says so.
+#[test]
+fn nothing_is_executed_without_an_answer_that_fits() {
+    let conformance = Conformance::ACCESS.union(Conformance::SET);
+    for max_pdu in 64..=200 {
+        let config = Config { max_pdu, conformance, ..Config::public(ServerSap::MANAGEMENT) };
+        let mut pair = Pair::associated(config, Meter::default());
+        for items in 1..=70_u8 {
+            pair.meter.written = 0;
+            let mut request = hex!("D9 40000001 00").to_vec();
+            request.push(items);
+            (0..items).for_each(|_| request.extend(hex!("02 0001 0000600103FF 02")));
+            request.push(items);
+            (0..items).for_each(|_| request.extend(hex!("09 01 41")));
+            let answer = ask(&mut pair, &request);
+            let executed = match Apdu::decode(&answer) {
+                Ok(Apdu::AccessResponse(response)) => response.items().count() as u32,
+                Ok(Apdu::ExceptionResponse(_)) => 0,
+                other => panic!("{max_pdu}, {items}: {other:?}"),
+            };
+            assert_eq!(pair.meter.written, executed, "{max_pdu}, {items}");
+            assert!(answer.len() <= usize::from(max_pdu));
+        }
+    }
+}

@@ -55,6 +55,9 @@ fn execute<D: Device>(
     let mut end = out.len();
     // Each item has at least null-data.
     let mut room = front.len().checked_sub(items.len())?;
+    if end > room {
+        return None;
+    }
 
     let mut values = request.data.iter();
     let mut broken = false;
