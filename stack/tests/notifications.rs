@@ -528,3 +528,20 @@ fn over_hdlc_a_client_without_a_link_is_notified_in_unnumbered_frames() {
     let received = receiver.open(listener.apdu(), None).unwrap();
     assert_eq!(encoded(&received.apdu), encoded(&data(2)));
 }
+
+/// What could be a confirmation is looked at before the association is: a request must survive that.
+#[test]
+fn the_first_request_to_a_pre_established_association_may_use_the_keys_of_pushes() {
+    let mut config = Config {
+        client: STANDING_CIPHERED,
+        mechanism: dlms::acse::Mechanism::Lowest,
+        pre_established: Some(client::PreEstablished { server_max_pdu: 500 }),
+        response_timeout_ms: 1_000,
+        ..management()
+    };
+    let security = config.security.as_mut().unwrap();
+    (security.peer_title, security.general) = (Some(SERVER_TITLE), true);
+    let mut line = over_wrapper(config, Meter { has_one_key: true, ..Meter::default() }).associated();
+    line.client.get(AttributeRequest::whole(REGISTER), line.now).unwrap();
+    assert_eq!(line.drive(), [Seen::Value(913)]);
+}

@@ -17,6 +17,9 @@ use crate::security::{
     self, Context, Crypto, Envelope, HEADROOM, KeySet, ProtectedHeader, Protection, ReceiveFloor, SecurityError,
 };
 
+/// Most octets of a protected DataNotificationConfirm.
+const CONFIRMATION_MAX: usize = 64;
+
 /// Why a notification was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -232,14 +235,13 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
             return false;
         }
         let apdu = self.link.apdu();
-        let (plain, protection) = if security::is_protected(apdu) {
-            let Some(opened) = open_confirmation::<C, D>(client, server, apdu, device) else { return false };
-            opened
+        let confirmation = if security::is_protected(apdu) {
+            open_confirmation::<C, D>(client, server, apdu, device)
         } else {
-            (0..apdu.len(), Protection::NONE)
+            DataNotificationConfirm::decode(apdu).ok().map(|confirm| (confirm.invoke, Protection::NONE))
         };
-        let Ok(confirm) = DataNotificationConfirm::decode(apdu.get(plain).unwrap_or_default()) else { return false };
-        self.confirmed(client, server, (confirm.invoke, protection), device);
+        let Some(confirmation) = confirmation else { return false };
+        self.confirmed(client, server, confirmation, device);
         true
     }
 }
@@ -291,9 +293,13 @@ impl<C: Crypto, B: Storage> Association<C, B> {
 fn open_confirmation<C: Crypto, D: Device>(
     client: ClientSap,
     server: ServerSap,
-    apdu: &mut [u8],
+    apdu: &[u8],
     device: &mut D,
-) -> Option<(Range<usize>, Protection)> {
+) -> Option<(LongInvokeIdAndPriority, Protection)> {
+    // A copy: what is no confirmation is a request, and somebody else's to decipher.
+    let mut room = [0; CONFIRMATION_MAX];
+    let copy = room.get_mut(..apdu.len())?;
+    copy.copy_from_slice(apdu);
     let peer = ProtectedHeader::parse(apdu).ok()?.title?;
     let (context, setup) = {
         let security = device.push_security(client, server)?;
@@ -303,10 +309,11 @@ fn open_confirmation<C: Crypto, D: Device>(
         (context, security.setup)
     };
     let floor = ReceiveFloor::new(device.floor(server, setup, peer));
-    let opened = context.unprotect(apdu, |_| floor).ok()?;
+    let opened = context.unprotect(copy, |_| floor).ok()?;
     let verified = opened.verified?;
+    let confirm = DataNotificationConfirm::decode(copy.get(opened.plain)?).ok()?;
     device.accept_counter(server, setup, peer, verified.counter());
-    Some((opened.plain, opened.protection))
+    Some((confirm.invoke, opened.protection))
 }
 
 fn push_context<C: Crypto>(security: &SecurityConfig<'_>) -> Result<Context<C>, SecurityError> {
