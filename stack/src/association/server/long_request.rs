@@ -93,7 +93,7 @@ impl LongRequest {
 pub(super) fn values(raw: &[u8]) -> impl Iterator<Item = Result<Data<'_>, DecodeError>> {
     let mut values = Reader::new(raw);
     let count = values.length("values").unwrap_or(0);
-    let mut ahead = values.clone();
+    let mut ahead = values;
     let is_whole = (0..count).all(|_| Data::decode(&mut ahead).is_ok());
     let count = if is_whole && !ahead.is_empty() { 0 } else { count };
     (0..count).map_while(move |_| Data::decode(&mut values).ok()).fuse().map(Ok)
