@@ -390,6 +390,21 @@ fn failures_of_pass_3_lock_out_as_well_and_pending_associations_give_no_more_att
     assert_eq!(ActionResult::ReadWriteDenied.code(), 3);
 }
 
+/// Keys cannot be guessed: who has none fails as often as he likes, and the operator who has them still gets in.
+#[test]
+fn failures_with_keys_lock_nobody_out() {
+    let mut wrong = hls(hls_client(5), Mechanism::Gmac);
+    wrong.security.as_mut().unwrap().keys = KeySet::new(Suite::Suite0, &[0x66; 16], &GAK).unwrap();
+    let mut pair = Pair::new(wrong, Meter::default());
+    for _ in 0..9 {
+        pair.client.associate(pair.now).unwrap();
+        assert_eq!(pair.drive(), [Happened::Closed(ConnectionError::HlsRefused)]);
+    }
+    assert!(pair.meter.attempts.is_empty());
+    assert!(pair.meter.audit.iter().any(|event| event.starts_with("AuthenticationFailed")), "{:?}", pair.meter.audit);
+    Pair::associated(hls(hls_client(5), Mechanism::Gmac), std::mem::take(&mut pair.meter));
+}
+
 /// Without the keys nobody tries passwords, and nobody has the client locked out.
 #[test]
 fn in_a_ciphered_association_the_keys_come_before_the_password() {

@@ -1,6 +1,7 @@
 //! Back-off after failed authentications.
 
 use crate::Instant;
+use crate::acse::Mechanism;
 
 /// Failures in a row that have no consequence: a mistyped password, twice.
 const FREE_FAILURES: u32 = 2;
@@ -13,6 +14,9 @@ const BACK_OFF_MAX_MS: u64 = 15 * 60_000;
 ///
 /// From the third on the client is locked out for ten seconds, then for twice as long with each further failure, for at
 /// most a quarter of an hour. A success ends it. The protocol has no rule for this; the figures are this server's own.
+///
+/// Only passwords and secrets are counted: keys cannot be guessed, and whoever fails with them would do no more than lock
+/// out the client that has them.
 ///
 /// A device that keeps the count across restarts gives it back with the moment of the restart as `last`: time that went by
 /// without power does not count.
@@ -27,6 +31,11 @@ pub struct FailedAttempts {
 impl FailedAttempts {
     /// None since the last success.
     pub const NONE: Self = Self { count: 0, last: Instant::from_millis(0) };
+
+    /// Whether failures with this mechanism count: what it proves could be guessed.
+    pub(super) const fn count_with(mechanism: Mechanism) -> bool {
+        !matches!(mechanism, Mechanism::Lowest | Mechanism::Gmac | Mechanism::Ecdsa)
+    }
 
     /// With one more failure.
     #[must_use]

@@ -134,7 +134,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
                 return self.refuse_security(error, apdu, Referencing::LogicalName, device, out);
             }
             Refusal::Unproved => {
-                self.note_failure(device);
+                self.note_failure(Mechanism::Lls, device);
                 (AssociationResult::RejectedPermanent, failure, 0)
             }
             Refusal::Rejected(result, diagnostic, error) => {
@@ -152,11 +152,14 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// The client did not prove who it is.
-    fn note_failure<D: Device>(&mut self, device: &mut D) {
+    fn note_failure<D: Device>(&mut self, mechanism: Mechanism, device: &mut D) {
         let (client, server) = (self.client, self.server);
+        self.guard.report(device, self.now, AuditEvent::AuthenticationFailed { client, server });
+        if !FailedAttempts::count_with(mechanism) {
+            return;
+        }
         let attempts = device.failed_attempts(client, server).another(self.now);
         device.set_failed_attempts(client, server, attempts);
-        self.guard.report(device, self.now, AuditEvent::AuthenticationFailed { client, server });
         if attempts.is_locked_out(self.now) {
             let event = AuditEvent::LockedOut { client, server, failures: attempts.count };
             self.guard.report(device, self.now, event);
@@ -193,8 +196,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         check_mechanism(aarq, mechanism)?;
         let own_title = config.own_title();
         check_names(aarq, &config, own_title)?;
-        let locked_out =
-            mechanism != Mechanism::Lowest && device.failed_attempts(self.client, self.server).is_locked_out(self.now);
+        let locked_out = FailedAttempts::count_with(mechanism)
+            && device.failed_attempts(self.client, self.server).is_locked_out(self.now);
         if locked_out {
             return Err(Refusal::locked_out());
         }
@@ -387,7 +390,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         };
         let mechanism = pending.session.access.mechanism;
         // Associations that were opened before the lockout began give no further attempts.
-        let locked_out = device.failed_attempts(client, server).is_locked_out(now);
+        let locked_out =
+            FailedAttempts::count_with(mechanism) && device.failed_attempts(client, server).is_locked_out(now);
         let proved = if locked_out {
             Err(SecurityError::Authentication)
         } else if mechanism == Mechanism::Gmac {
@@ -420,7 +424,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
                     ErrorClass::Counter { .. } | ErrorClass::Local => {
                         self.guard.report(device, now, AuditEvent::AuthenticationFailed { client, server });
                     }
-                    _ => self.note_failure(device),
+                    _ => self.note_failure(mechanism, device),
                 }
                 placed
             }
