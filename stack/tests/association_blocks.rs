@@ -4,7 +4,9 @@ mod pair;
 
 use dlms::apdu::*;
 use dlms::association::UnconfirmedBlocks;
-use dlms::association::client::{AccessItem, AccessOptions, Config, GeneralBlocks, RequestError, UsageError};
+use dlms::association::client::{
+    AccessItem, AccessOptions, Config, GeneralBlocks, ProtocolError, RequestError, UsageError,
+};
 use dlms::axdr::{Data, Value};
 use dlms::id::{ServerSap, ShortName};
 use dlms_cosem_rs::codec::{Decode, Encode, SliceWriter};
@@ -527,6 +529,55 @@ fn empty_blocks_do_not_keep_a_request_alive() {
         });
         assert!(failed, "still waiting after {} ms, long {long}", pair.now.since_ms(started));
     }
+}
+
+#[test]
+fn a_server_without_room_for_data_sends_no_empty_blocks() {
+    let empty = |one: &Happened| matches!(one, Happened::Failed(RequestError::Protocol(_)));
+    let refusal = DataAccessResult::LongGetAborted;
+    let mut refused = [0; 3];
+    for room in 0..64 {
+        let configs = [reader(PASSWORD), management(), Config { max_pdu: 64, ..named() }];
+        for (which, config) in configs.into_iter().enumerate() {
+            let mut config = Config { max_pdu: 64, ..config };
+            config.conformance = config.conformance.without(Conformance::GENERAL_BLOCK_TRANSFER);
+            let mut pair = Pair::associated(config, Meter { rows: 3, row_octets: 30, ..Meter::default() });
+            pair.out = dlms::security::HEADROOM + room;
+            match which {
+                2 => pair.client.read(&[VariableAccess::named(ShortName(0x1008))], pair.now).unwrap(),
+                _ => pair.client.get(AttributeRequest::whole(PROFILE), pair.now).unwrap(),
+            }
+            let happened = pair.drive();
+            assert!(!happened.iter().any(empty), "{room}: {happened:?}");
+            let aborted = [Happened::Refused(refusal), Happened::Read(vec![Err(refusal)])];
+            refused[which] += usize::from(aborted.iter().any(|one| happened.contains(one)));
+        }
+    }
+    assert!(refused.iter().all(|times| *times > 0), "{refused:?}");
+}
+
+#[test]
+fn a_server_that_sends_blocks_without_data_is_not_followed() {
+    let failed = [Happened::Failed(RequestError::Protocol(ProtocolError::EmptyBlock { number: 1 }))];
+    let answered = |pair: &mut Pair, apdu: &[u8]| {
+        while pair.client.poll_transmit(&mut [0; 1_000]).is_some() {}
+        pair.receive(apdu);
+        pair.drive()
+    };
+    let mut pair = Pair::associated(reader(PASSWORD), meter(512));
+    pair.seen.clear();
+    pair.client.get(AttributeRequest::whole(REGISTER), pair.now).unwrap();
+    pair.drive();
+    let invoke = pair.seen[0][2];
+    let next = |before: u8| 0xC0 | (before.wrapping_add(1) & 0x0F);
+    pair.client.get(AttributeRequest::whole(PROFILE), pair.now).unwrap();
+    assert_eq!(answered(&mut pair, &[0xC4, 2, next(invoke), 0, 0, 0, 0, 1, 0, 0]), failed);
+    pair.client.action(ECHO, None, pair.now).unwrap();
+    assert_eq!(answered(&mut pair, &[0xC7, 2, next(next(invoke)), 0, 0, 0, 0, 1, 0]), failed);
+
+    let mut pair = Pair::associated(Config { max_pdu: 128, ..named() }, meter(512));
+    pair.client.read(&[VariableAccess::named(ShortName(0x1008))], pair.now).unwrap();
+    assert_eq!(answered(&mut pair, &hex!("0C 01 02 00 0001 00")), failed);
 }
 
 fn fate() -> impl Strategy<Value = Fate> {

@@ -3,11 +3,11 @@
 mod pair;
 
 use dlms::Instant;
-use dlms::apdu::AttributeRequest;
-use dlms::association::client::{Connection, Event, PreEstablished};
+use dlms::apdu::{AttributeRequest, Conformance};
+use dlms::association::client::{Connection, Event, GeneralBlocks, PreEstablished};
 use dlms::association::server::REFUSALS_MAX;
 use dlms::association::{client::Config, server};
-use dlms::axdr::Data;
+use dlms::axdr::{Data, Value};
 use dlms::hdlc::client::Connectionless;
 use dlms::hdlc::{self, Address, Width};
 use dlms::id::{ClientSap, ServerSap};
@@ -133,4 +133,74 @@ fn forged_frames_do_not_switch_off_what_is_pre_established() {
     assert!(served.meter.text.is_empty() && !served.meter.audit.is_empty());
     set(&mut served, &GUEK, 1, 1);
     assert_eq!(served.meter.text, b"genuine");
+}
+
+/// Blocks of an answer follow one another by themselves; what another client sends meanwhile takes none of them away.
+#[test]
+fn blocks_go_on_when_another_client_has_sent_a_ui_frame() {
+    let now = Instant::from_millis(0);
+    let conformance = Config::public(ServerSap::MANAGEMENT).conformance;
+    let config = Config {
+        conformance: conformance
+            .union(Conformance::GENERAL_BLOCK_TRANSFER)
+            .without(Conformance::BLOCK_TRANSFER_WITH_GET),
+        max_pdu: 128,
+        general_blocks: GeneralBlocks { window: 63, retries: 0 },
+        ..reader(PASSWORD)
+    };
+    let link =
+        hdlc::client::Config::new(Address::client(config.client.0).unwrap(), Address::new(1, 16, Width::Two).unwrap());
+    let link = hdlc::client::Session::new(link, vec![0; 1_024], vec![0; 1_024], vec![0; 1_024]);
+    let counter = InvocationCounter::new(1, 1_000);
+    let mut reading: Connection<_, RustCrypto, _, _> =
+        Connection::new(link, config, Counting(0), counter, vec![0; 1_024], vec![0; 1_024]);
+    let standing = Config {
+        client: STANDING,
+        pre_established: Some(PreEstablished { server_max_pdu: 500 }),
+        ..Config::public(ServerSap::MANAGEMENT)
+    };
+    let mut other = client(standing, Address::new(1, 16, Width::Two).unwrap());
+    other.associate(now).unwrap();
+    other.poll_event();
+
+    let mut served = meter(|_, address| address.lower() == Some(16) && address.upper() == 1);
+    (served.meter.rows, served.meter.row_octets) = (60, 30);
+    reading.associate(now).unwrap();
+    let (mut octets, mut down, mut blocks, mut told) = ([0; 1_024], Vec::new(), Vec::new(), 0);
+    let happened = loop {
+        let event = reading.poll_event();
+        let mut moved = event.is_some();
+        match event.and_then(|event| own(event, &mut blocks)) {
+            Some(Happened::Associated) => reading.get(AttributeRequest::whole(PROFILE), now).unwrap(),
+            Some(happened) => break happened,
+            None => {}
+        }
+        while let Some(length) = reading.poll_transmit(&mut octets) {
+            moved = true;
+            served.connection.handle_input(&octets[..length], now, &mut served.meter, &mut served.random).unwrap();
+        }
+        while let Some(length) = served.connection.poll_transmit(&mut octets) {
+            moved = true;
+            down.extend_from_slice(&octets[..length]);
+            if !reading.is_pending() {
+                continue;
+            }
+            other.set_unconfirmed(AttributeRequest::whole(TEXT), Data::OctetString(b"meanwhile"), now).unwrap();
+            other.poll_event();
+            while let Some(length) = other.poll_transmit(&mut octets) {
+                told += 1;
+                served.connection.handle_input(&octets[..length], now, &mut served.meter, &mut served.random).unwrap();
+            }
+        }
+        let taken = reading.handle_input(&down, now);
+        down.drain(..taken);
+        moved |= taken > 0;
+        served.connection.handle_timeout(now, &mut served.meter, &mut served.random).unwrap();
+        if !moved && served.connection.poll_timeout() != Some(now) {
+            panic!("a block is missing");
+        }
+    };
+    assert!(matches!(happened, Happened::Value(Value::Array(rows)) if rows.len() == 60));
+    assert!(told > 1, "{told} UI frames");
+    assert_eq!(served.meter.text, b"meanwhile");
 }

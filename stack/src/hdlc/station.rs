@@ -168,6 +168,14 @@ where
         self.current.1
     }
 
+    /// Whether the APDU that was reported last is held, is from `client` to `server` and came outside the sequence.
+    pub(crate) fn holds_unnumbered(&self, client: ClientSap, server: ServerSap) -> bool {
+        let (index, delivery) = self.current;
+        let theirs = |session: &Session<B>| session.client() == Some(client) && session.server() == Some(server);
+        let held = self.sessions().get(index).is_some_and(|session| session.is_held() && theirs(session));
+        held && delivery != Delivery::Connected
+    }
+
     /// The APDU that was reported last, which may be changed in place.
     pub fn apdu(&mut self) -> &mut [u8] {
         self.sessions.as_mut().get_mut(self.current.0).map(Session::apdu).unwrap_or_default()

@@ -71,6 +71,12 @@ pub enum ProtocolError {
         /// The block that came.
         found: u32,
     },
+    /// A block without data that is not the last one: such blocks could come for ever.
+    #[error("block {number} is empty and not the last")]
+    EmptyBlock {
+        /// Its number.
+        number: u32,
+    },
     /// The server accepted another application context than the proposed one.
     #[error("the server changed the application context")]
     ContextChanged,

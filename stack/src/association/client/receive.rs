@@ -307,6 +307,9 @@ fn judge_named(
         let error = ProtocolError::BlockNumber { expected, found: number };
         return Ok(Verdict::Fail(RequestError::Protocol(error)));
     }
+    if !last && head.length("raw-data")? == 0 {
+        return Ok(Verdict::Fail(RequestError::Protocol(ProtocolError::EmptyBlock { number })));
+    }
     Ok(Verdict::Show { ask_next: (!last).then_some(number) })
 }
 
@@ -341,6 +344,12 @@ fn judge_answer(
     }
     // A block that carries an error instead of data is the end, whatever its last-block octet says.
     let failed = service == Service::Get && head.peek() == Some(1);
+    if service == Service::Get && !failed {
+        head.u8()?;
+    }
+    if !last && !failed && head.length("raw-data")? == 0 {
+        return Ok(Verdict::Fail(RequestError::Protocol(ProtocolError::EmptyBlock { number })));
+    }
     Ok(Verdict::Show { ask_next: (!last && !failed).then_some(number) })
 }
 

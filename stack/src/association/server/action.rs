@@ -196,6 +196,11 @@ impl<B: Storage> Transfers<B> {
     fn action_result_block(&mut self, long: LongResult, invoke: InvokeIdAndPriority, answer: &mut Answer<'_>) {
         let number = long.number.saturating_add(1);
         let limit = answer.block_limit().saturating_sub(BLOCK_HEADER_MAX);
+        if limit == 0 {
+            // Blocks without data would have no end.
+            self.transfer = Transfer::None;
+            return refuse(answer, invoke, ActionResult::OtherReason);
+        }
         let end = long.next.saturating_add(limit).min(long.length);
         let raw = self.long.as_ref().get(long.next..end).unwrap_or_default();
         let fitted = answer.encode(|out| {

@@ -176,6 +176,12 @@ impl<B: Storage> Transfers<B> {
             return;
         };
         let limit = answer.block_limit().saturating_sub(BLOCK_HEADER_MAX);
+        if limit == 0 {
+            // Blocks without data would have no end.
+            self.transfer = Transfer::None;
+            refuse_block(answer, invoke, number, DataAccessResult::LongGetAborted);
+            return;
+        }
         match fill(device, access, wanted, at, answer.body(BLOCK_HEADER_MAX, limit)) {
             Err(result) => {
                 self.transfer = Transfer::None;

@@ -2,7 +2,7 @@
 
 use super::connection::{ServerLink, ServerLinkEvent};
 use crate::Instant;
-use crate::hdlc::server::{Addresses, Delivery, Event, Session, Station};
+use crate::hdlc::server::{Addresses, Event, Session, Station};
 use crate::id::{ClientSap, ServerSap};
 use crate::link::{LinkError, Storage};
 
@@ -62,7 +62,7 @@ where
 
     /// An answer to what came outside a link is dropped: there is no sequence to send it in, and the line lives on.
     fn send(&mut self, client: ClientSap, server: ServerSap, apdu: &[u8], _: Instant) -> Result<(), LinkError> {
-        if self.delivery() != Delivery::Connected {
+        if self.holds_unnumbered(client, server) {
             return Ok(());
         }
         self.send(client, server, apdu)

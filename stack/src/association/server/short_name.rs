@@ -248,6 +248,10 @@ impl<B: Storage> Transfers<B> {
             return refuse_read(answer, DataAccessResult::LongGetAborted);
         };
         let limit = answer.block_limit().saturating_sub(BLOCK_HEADER_MAX);
+        if limit == 0 {
+            // Blocks without data would have no end.
+            return refuse_read(answer, DataAccessResult::LongGetAborted);
+        }
         let (length, source) = match long.source {
             Source::Attributes { request, next, .. } => {
                 let stored = self.long.as_ref().get(..request).unwrap_or_default();
