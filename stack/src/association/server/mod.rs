@@ -9,6 +9,7 @@ mod answer;
 mod association;
 mod connection;
 mod device;
+mod dispatch;
 mod general;
 mod get;
 mod guard;
