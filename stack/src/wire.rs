@@ -119,7 +119,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes `tag`, or refuses what is there instead.
-    pub(crate) fn expect(&mut self, what: &'static str, tag: u8) -> Result<(), DecodeError> {
+    pub(crate) fn require(&mut self, what: &'static str, tag: u8) -> Result<(), DecodeError> {
         let at = *self;
         match self.u8()? {
             found if found == tag => Ok(()),

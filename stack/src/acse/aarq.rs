@@ -67,7 +67,7 @@ impl<'a> AuthenticationValue<'a> {
             0x81 => {
                 let length = cursor.length(WHAT)?;
                 cursor.bounded(length, |cursor| {
-                    cursor.expect("unused bits of the authentication value", 0)?;
+                    cursor.require("unused bits of the authentication value", 0)?;
                     let octets = cursor.remaining();
                     cursor.bytes(octets).map(Self::Bitstring)
                 })

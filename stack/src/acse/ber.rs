@@ -23,7 +23,7 @@ pub(super) fn read_fields<'a>(
     tag: u8,
     mut field: impl FnMut(&mut Cursor<'a>, u8) -> Result<bool, DecodeError>,
 ) -> Result<(), DecodeError> {
-    cursor.expect(what, tag)?;
+    cursor.require(what, tag)?;
     let declared = cursor.length(what)?;
     let length = if declared < cursor.remaining() {
         cursor.note(Deviation::ShortOuterLength);
@@ -77,13 +77,13 @@ pub(super) const fn missing(cursor: &Cursor<'_>, what: &'static str) -> DecodeEr
 
 /// Takes an OCTET STRING (or GraphicString, which some titles are) that fills the field.
 pub(super) fn octet_string<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<&'a [u8], DecodeError> {
-    cursor.expect(what, OCTET_STRING)?;
+    cursor.require(what, OCTET_STRING)?;
     cursor.octet_string(what)
 }
 
 /// Takes an INTEGER of at most four octets.
 pub(super) fn integer(cursor: &mut Cursor<'_>, what: &'static str) -> Result<i32, DecodeError> {
-    cursor.expect(what, INTEGER)?;
+    cursor.require(what, INTEGER)?;
     let at = *cursor;
     let octets = cursor.octet_string(what)?;
     let (Some(first), true) = (octets.first(), octets.len() <= 4) else {

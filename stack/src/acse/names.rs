@@ -132,7 +132,7 @@ impl ApplicationContext {
 
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         const WHAT: &str = "application context name";
-        cursor.expect(WHAT, ber::OBJECT_IDENTIFIER)?;
+        cursor.require(WHAT, ber::OBJECT_IDENTIFIER)?;
         let length = cursor.length(WHAT)?;
         cursor.bounded(length, |cursor| ObjectIdentifier::read_contents(cursor, WHAT)).map(Self::from)
     }

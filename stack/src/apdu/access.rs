@@ -135,7 +135,7 @@ codec!(AccessRequest<'a>);
 
 impl<'a> Wire<'a> for AccessRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("access-request", tag::ACCESS_REQUEST)?;
+        cursor.require("access-request", tag::ACCESS_REQUEST)?;
         Ok(Self {
             invoke: LongInvokeIdAndPriority::read(cursor)?,
             time: read_time(cursor)?,
@@ -179,7 +179,7 @@ impl<'a> AccessResponse<'a> {
 
 impl<'a> Wire<'a> for AccessResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("access-response", tag::ACCESS_RESPONSE)?;
+        cursor.require("access-response", tag::ACCESS_RESPONSE)?;
         Ok(Self {
             invoke: LongInvokeIdAndPriority::read(cursor)?,
             time: read_time(cursor)?,

@@ -91,7 +91,7 @@ codec!(ActionRequest<'a>);
 
 impl<'a> Wire<'a> for ActionRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("action-request", tag::ACTION_REQUEST)?;
+        cursor.require("action-request", tag::ACTION_REQUEST)?;
         let at = *cursor;
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
@@ -240,7 +240,7 @@ codec!(ActionResponse<'a>);
 
 impl<'a> Wire<'a> for ActionResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("action-response", tag::ACTION_RESPONSE)?;
+        cursor.require("action-response", tag::ACTION_RESPONSE)?;
         let at = *cursor;
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;

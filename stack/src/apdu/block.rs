@@ -132,7 +132,7 @@ codec!(GeneralBlockTransfer<'a>);
 
 impl<'a> Wire<'a> for GeneralBlockTransfer<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("general-block-transfer", tag::GENERAL_BLOCK_TRANSFER)?;
+        cursor.require("general-block-transfer", tag::GENERAL_BLOCK_TRANSFER)?;
         Ok(Self {
             control: BlockControl(cursor.u8()?),
             number: cursor.u16()?,

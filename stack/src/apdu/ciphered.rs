@@ -278,7 +278,7 @@ codec!(GeneralSigning<'a>);
 
 impl<'a> Wire<'a> for GeneralSigning<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("general-signing", tag::GENERAL_SIGNING)?;
+        cursor.require("general-signing", tag::GENERAL_SIGNING)?;
         Ok(Self {
             header: GeneralHeader::read(cursor)?,
             content: cursor.octet_string("signed content")?,

@@ -181,7 +181,7 @@ impl fmt::Debug for Conformance {
 impl Wire<'_> for Conformance {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
         const WHAT: &str = "conformance";
-        cursor.expect(WHAT, 0x5F)?;
+        cursor.require(WHAT, 0x5F)?;
         if cursor.peek() == Some(0x1F) {
             cursor.u8()?;
         } else {
@@ -189,7 +189,7 @@ impl Wire<'_> for Conformance {
         }
         let length = cursor.length(WHAT)?;
         cursor.bounded(length, |cursor| {
-            cursor.expect("unused bits of conformance", 0)?;
+            cursor.require("unused bits of conformance", 0)?;
             cursor.array().map(Self::from_bytes)
         })
     }

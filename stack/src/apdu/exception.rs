@@ -122,7 +122,7 @@ codec!(ExceptionResponse);
 
 impl Wire<'_> for ExceptionResponse {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        cursor.expect("exception-response", tag::EXCEPTION_RESPONSE)?;
+        cursor.require("exception-response", tag::EXCEPTION_RESPONSE)?;
         let state = cursor.u8()?.into();
         let service = match cursor.u8()? {
             1 => ServiceError::OperationNotPossible,
@@ -267,7 +267,7 @@ codec!(ConfirmedServiceError);
 
 impl Wire<'_> for ConfirmedServiceError {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        cursor.expect("confirmed-service-error", tag::CONFIRMED_SERVICE_ERROR)?;
+        cursor.require("confirmed-service-error", tag::CONFIRMED_SERVICE_ERROR)?;
         let [service, class, value] = cursor.array()?;
         ignore_tail(cursor)?;
         Ok(Self { service, class, value })

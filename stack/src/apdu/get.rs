@@ -55,7 +55,7 @@ codec!(GetRequest<'a>);
 
 impl<'a> Wire<'a> for GetRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("get-request", tag::GET_REQUEST)?;
+        cursor.require("get-request", tag::GET_REQUEST)?;
         let at = *cursor;
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
@@ -137,7 +137,7 @@ codec!(GetResponse<'a>);
 
 impl<'a> Wire<'a> for GetResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("get-response", tag::GET_RESPONSE)?;
+        cursor.require("get-response", tag::GET_RESPONSE)?;
         let at = *cursor;
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;

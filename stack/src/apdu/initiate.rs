@@ -61,7 +61,7 @@ codec!(InitiateRequest<'a>);
 
 impl<'a> Wire<'a> for InitiateRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("initiate-request", tag::INITIATE_REQUEST)?;
+        cursor.require("initiate-request", tag::INITIATE_REQUEST)?;
         let dedicated_key = if cursor.present()? { Some(cursor.octet_string("dedicated key")?) } else { None };
         let response_allowed = if cursor.present()? {
             let allowed = cursor.boolean()?;
@@ -126,7 +126,7 @@ codec!(InitiateResponse);
 
 impl Wire<'_> for InitiateResponse {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        cursor.expect("initiate-response", tag::INITIATE_RESPONSE)?;
+        cursor.require("initiate-response", tag::INITIATE_RESPONSE)?;
         Ok(Self {
             quality_of_service: read_quality(cursor)?,
             version: cursor.u8()?,

@@ -59,7 +59,7 @@ codec!(DataNotification<'a>);
 
 impl<'a> Wire<'a> for DataNotification<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("data-notification", tag::DATA_NOTIFICATION)?;
+        cursor.require("data-notification", tag::DATA_NOTIFICATION)?;
         Ok(Self { invoke: LongInvokeIdAndPriority::read(cursor)?, time: read_time(cursor)?, body: cursor.data()? })
     }
 
@@ -84,7 +84,7 @@ codec!(DataNotificationConfirm);
 
 impl Wire<'_> for DataNotificationConfirm {
     fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        cursor.expect("data-notification-confirm", tag::DATA_NOTIFICATION_CONFIRM)?;
+        cursor.require("data-notification-confirm", tag::DATA_NOTIFICATION_CONFIRM)?;
         Ok(Self { invoke: LongInvokeIdAndPriority::read(cursor)?, time: read_time(cursor)? })
     }
 
@@ -110,7 +110,7 @@ codec!(EventNotification<'a>);
 
 impl<'a> Wire<'a> for EventNotification<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("event-notification-request", tag::EVENT_NOTIFICATION)?;
+        cursor.require("event-notification-request", tag::EVENT_NOTIFICATION)?;
         Ok(Self {
             time: read_event_time(cursor)?,
             attribute: AttributeDescriptor::read(cursor)?,

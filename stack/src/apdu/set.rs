@@ -83,7 +83,7 @@ codec!(SetRequest<'a>);
 
 impl<'a> Wire<'a> for SetRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("set-request", tag::SET_REQUEST)?;
+        cursor.require("set-request", tag::SET_REQUEST)?;
         let at = *cursor;
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
@@ -210,7 +210,7 @@ codec!(SetResponse<'a>);
 
 impl<'a> Wire<'a> for SetResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("set-response", tag::SET_RESPONSE)?;
+        cursor.require("set-response", tag::SET_RESPONSE)?;
         let at = *cursor;
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;

@@ -282,7 +282,7 @@ codec!(
 
 impl<'a> Wire<'a> for ReadRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("read-request", tag::READ_REQUEST)?;
+        cursor.require("read-request", tag::READ_REQUEST)?;
         Ok(Self { variables: List::read(cursor)? })
     }
 
@@ -294,7 +294,7 @@ impl<'a> Wire<'a> for ReadRequest<'a> {
 
 impl<'a> Wire<'a> for ReadResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("read-response", tag::READ_RESPONSE)?;
+        cursor.require("read-response", tag::READ_RESPONSE)?;
         Ok(Self { results: List::read(cursor)? })
     }
 
@@ -306,7 +306,7 @@ impl<'a> Wire<'a> for ReadResponse<'a> {
 
 impl<'a> Wire<'a> for WriteRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("write-request", tag::WRITE_REQUEST)?;
+        cursor.require("write-request", tag::WRITE_REQUEST)?;
         Ok(Self { variables: List::read(cursor)?, values: List::read(cursor)? })
     }
 
@@ -319,7 +319,7 @@ impl<'a> Wire<'a> for WriteRequest<'a> {
 
 impl<'a> Wire<'a> for WriteResponse<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("write-response", tag::WRITE_RESPONSE)?;
+        cursor.require("write-response", tag::WRITE_RESPONSE)?;
         Ok(Self { results: List::read(cursor)? })
     }
 
@@ -331,7 +331,7 @@ impl<'a> Wire<'a> for WriteResponse<'a> {
 
 impl<'a> Wire<'a> for UnconfirmedWriteRequest<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("unconfirmed-write-request", tag::UNCONFIRMED_WRITE_REQUEST)?;
+        cursor.require("unconfirmed-write-request", tag::UNCONFIRMED_WRITE_REQUEST)?;
         Ok(Self { variables: List::read(cursor)?, values: List::read(cursor)? })
     }
 
@@ -344,7 +344,7 @@ impl<'a> Wire<'a> for UnconfirmedWriteRequest<'a> {
 
 impl<'a> Wire<'a> for InformationReport<'a> {
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        cursor.expect("information-report-request", tag::INFORMATION_REPORT)?;
+        cursor.require("information-report-request", tag::INFORMATION_REPORT)?;
         let time = if cursor.present()? { Some(cursor.octet_string("generalized time")?) } else { None };
         Ok(Self { time, variables: List::read(cursor)?, values: List::read(cursor)? })
     }
