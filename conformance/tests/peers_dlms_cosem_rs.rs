@@ -151,24 +151,7 @@ fn against_meter_server(framing: Framing) {
             let parameters = Proposed { window_tx: window, window_rx: window, ..Proposed::DEFAULT };
             let mut reader =
                 Reader::open(address, framing, access, max_pdu, counter, parameters).expect("an association");
-            let mut read = 0;
-            for (class, obis, attributes) in truth.objects(view) {
-                for attribute in attributes {
-                    let load_profile = class == 7 && attribute == 2 && obis.0[0] == 1;
-                    // What an association changes by being there: counters, its status, the client's title. And its
-                    // context info, which depends on what this client proposes.
-                    let moving = (class == 1 && obis.0[2] == 43)
-                        || (class == 15 && matches!(attribute, 5 | 8))
-                        || (class == 64 && attribute == 4);
-                    if load_profile || moving {
-                        continue;
-                    }
-                    let expected = truth.read(view, class, obis, attribute, None).ok();
-                    let found = reader.read(class, obis.0, attribute, None).expect("an answer");
-                    assert_eq!(found, expected, "{access:?} {max_pdu}: class {class}, {obis}, attribute {attribute}");
-                    read += 1;
-                }
-            }
+            let read = peer::exercise::read_all(&mut reader, &truth, view);
             let wanted = [(1, LDN), (3, REGISTER), (3, ObisCode::new(1, 0, 99, 99, 0, 255))];
             let answered = reader.read_access(&wanted.map(|(class, obis)| (class, obis.0, 2))).expect("an answer");
             assert_eq!(answered.len(), wanted.len());
@@ -177,9 +160,7 @@ fn against_meter_server(framing: Framing) {
                 assert_eq!(result.contains("Success"), expected.is_some(), "{access:?}: {obis} {result}");
                 assert_eq!(value, expected.unwrap_or_default(), "{access:?}: {obis}");
             }
-            let profile = reader.read(7, PROFILE.0, 2, Some((5, 120))).expect("an answer");
-            assert_eq!(profile, truth.entries(view, PROFILE, 5, 120).ok(), "{access:?} {max_pdu}");
-            assert!(read >= 20, "only {read} attributes");
+            assert!(read > 20, "only {read} attributes and parts of profiles");
             counter = reader.counter().max(counter);
             reader.close().expect("a release");
         }
