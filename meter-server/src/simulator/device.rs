@@ -12,11 +12,13 @@ use dlms::id::{ClientSap, ServerSap, ShortName, SystemTitle};
 use dlms::security::{Protection, SecurityError};
 use tracing::{debug, info};
 
+use super::driver::{Turn, Wake};
 use super::keys::Keys;
 use super::meter::Meter;
 use super::meter::events::{LogKind, code};
 use super::timeline::Timeline;
 use crate::device::{LogicalDevice, response_protection};
+use crate::moment::Moment;
 use crate::table::ObjectTable;
 
 /// The logical devices of one physical device, in the order of their SAPs.
@@ -25,11 +27,42 @@ pub struct PhysicalDevice {
     meters: Vec<Meter>,
     keys: Arc<Keys>,
     timeline: Timeline,
+    /// Who is told when a meter has something to do earlier than was known.
+    wake: Option<Wake>,
 }
 
 impl PhysicalDevice {
-    pub(crate) const fn new(meters: Vec<Meter>, keys: Arc<Keys>, timeline: Timeline) -> Self {
-        Self { meters, keys, timeline }
+    pub(crate) const fn new(meters: Vec<Meter>, keys: Arc<Keys>, timeline: Timeline, wake: Option<Wake>) -> Self {
+        Self { meters, keys, timeline, wake }
+    }
+
+    /// Lets a meter do what is due by now, for the driver of the fleet. `None` when there is no such meter.
+    pub(crate) fn run_due(&mut self, index: usize) -> Option<Turn> {
+        let now = self.timeline.now();
+        let meter = self.meters.get_mut(index)?;
+        meter.advance(now);
+        let outgoing = meter.take_outgoing();
+        let (before, next) = meter.looked_at();
+        Some(Turn { before, next, outgoing })
+    }
+
+    /// Does something to a meter at this moment, everything having happened that happens by itself.
+    pub(crate) fn act<T>(&mut self, server: ServerSap, act: impl FnOnce(&mut Meter, Moment) -> T) -> Option<T> {
+        let at = self.timeline.now();
+        let index = self.index(server)?;
+        let meter = self.meters.get_mut(index)?;
+        meter.advance(at);
+        let done = act(meter, at);
+        self.call_driver(index);
+        Some(done)
+    }
+
+    /// Calls the driver of the fleet if a meter has something to do that the driver does not know of.
+    fn call_driver(&mut self, index: usize) {
+        let (Some(wake), Some(meter)) = (&self.wake, self.meters.get_mut(index)) else { return };
+        if meter.wants_driver() {
+            wake.meter(index);
+        }
     }
 
     /// The meters.
@@ -44,23 +77,25 @@ impl PhysicalDevice {
         &self.timeline
     }
 
+    fn index(&self, server: ServerSap) -> Option<usize> {
+        self.meters.binary_search_by_key(&server, |meter| meter.identity().server).ok()
+    }
+
     fn meter(&self, server: ServerSap) -> Option<&Meter> {
-        let at = self.meters.binary_search_by_key(&server, |meter| meter.identity().server).ok()?;
-        self.meters.get(at)
+        self.meters.get(self.index(server)?)
     }
 
     fn meter_mut(&mut self, server: ServerSap) -> Option<&mut Meter> {
-        let at = self.meters.binary_search_by_key(&server, |meter| meter.identity().server).ok()?;
-        self.meters.get_mut(at)
+        let index = self.index(server)?;
+        self.meters.get_mut(index)
     }
 
     /// The logical device with this SAP at this moment, everything having happened that happens by itself.
     fn logical<T>(&mut self, server: ServerSap, ask: impl FnOnce(LogicalDevice<'_, Meter>) -> T) -> Option<T> {
-        let at = self.timeline.now();
-        let meter = self.meter_mut(server)?;
-        meter.advance(at);
-        let model = Arc::clone(meter.model());
-        Some(ask(LogicalDevice { table: &*model, state: meter, at }))
+        self.act(server, |meter, at| {
+            let model = Arc::clone(meter.model());
+            ask(LogicalDevice { table: &*model, state: meter, at })
+        })
     }
 }
 
@@ -189,7 +224,6 @@ impl Device for PhysicalDevice {
     }
 
     fn audit(&mut self, event: AuditEvent) {
-        let at = self.timeline.now();
         match event {
             AuditEvent::Associated { client, server } => {
                 debug!(client = client.0, server = server.0, "associated");
@@ -205,9 +239,7 @@ impl Device for PhysicalDevice {
             }
             AuditEvent::AuthenticationFailed { client, server } => {
                 info!(client = client.0, server = server.0, "authentication failed");
-                if let Some(meter) = self.meter_mut(server) {
-                    meter.record(LogKind::Fraud, at, code::AUTHENTICATION_FAILURE);
-                }
+                self.act(server, |meter, at| meter.record(LogKind::Fraud, at, code::AUTHENTICATION_FAILURE));
             }
             AuditEvent::LockedOut { client, server, failures } => {
                 info!(client = client.0, server = server.0, failures, "client locked out");
@@ -218,9 +250,7 @@ impl Device for PhysicalDevice {
                     SecurityError::Counter { .. } => code::REPLAY,
                     _ => code::DECRYPTION_FAILURE,
                 };
-                if let Some(meter) = self.meter_mut(server) {
-                    meter.record(LogKind::Fraud, at, code);
-                }
+                self.act(server, |meter, at| meter.record(LogKind::Fraud, at, code));
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! A fleet of simulated meters, running.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,9 +14,10 @@ use tokio_util::task::TaskTracker;
 use super::config::{FleetConfig, SerialConfig};
 use super::consumption::Noise;
 use super::device::PhysicalDevice;
+use super::driver::{self, Deliver, Devices, MeterPlace, Wake, WakeList};
 use super::fault::Fault;
 use super::meter::security::Security;
-use super::meter::{Meter, MeterIdentity};
+use super::meter::{Meter, MeterIdentity, Notification};
 use super::net::{self, Port};
 use super::timeline::{Timeline, wall_clock};
 
@@ -91,7 +93,7 @@ pub enum FleetError {
 /// Running meters. They stop when this is dropped, or in good order with [`shutdown`](Self::shutdown).
 #[derive(Debug)]
 pub struct Fleet {
-    devices: Vec<DeviceHandle>,
+    devices: Arc<[DeviceHandle]>,
     timeline: Timeline,
     cancel: CancellationToken,
     tasks: TaskTracker,
@@ -158,11 +160,14 @@ impl Fleet {
         // Dropped with an error, the guard ends what has been started.
         let guard = cancel.clone().drop_guard();
         let noise = Noise::new(config.seed);
+        let list = Arc::new(WakeList::default());
         let mut devices = Vec::new();
         for (number, meters) in physical_devices(&config, timeline)?.into_iter().enumerate() {
             let number_u32 = u32::try_from(number).unwrap_or(u32::MAX);
             let identities: Arc<[MeterIdentity]> = meters.iter().map(|meter| meter.identity().clone()).collect();
-            let device = Arc::new(Mutex::new(PhysicalDevice::new(meters, Arc::clone(&config.keys), timeline)));
+            let wake = Wake { list: Arc::clone(&list), device: number_u32 };
+            let device = PhysicalDevice::new(meters, Arc::clone(&config.keys), timeline, Some(wake));
+            let device = Arc::new(Mutex::new(device));
             let faults = Arc::new(Mutex::new(config.faults.clone()));
             let port = Port {
                 device: Arc::clone(&device),
@@ -177,6 +182,8 @@ impl Fleet {
             devices.push(DeviceHandle { device, faults, identities, ports });
         }
         guard.disarm();
+        let devices: Arc<[DeviceHandle]> = devices.into();
+        driver::start(Arc::clone(&devices), list, NoSender, timeline, cancel.clone(), &tasks);
         tasks.close();
         Ok(Self { devices, timeline, cancel, tasks })
     }
@@ -204,6 +211,25 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.cancel.cancel();
     }
+}
+
+impl Devices for Arc<[DeviceHandle]> {
+    fn count(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+
+    fn with(&self, number: u32, act: &mut dyn FnMut(&mut PhysicalDevice)) {
+        if let Some(handle) = self.get(number as usize) {
+            handle.with(act);
+        }
+    }
+}
+
+/// Sends nothing: no object of the meters pushes yet.
+struct NoSender;
+
+impl Deliver for NoSender {
+    fn deliver(&mut self, _: MeterPlace, _: VecDeque<Notification>) {}
 }
 
 fn check(config: &FleetConfig) -> Result<(), FleetError> {

@@ -17,6 +17,7 @@
 mod config;
 mod consumption;
 mod device;
+mod driver;
 mod fault;
 mod fleet;
 mod keys;
@@ -31,6 +32,6 @@ pub use device::PhysicalDevice;
 pub use fault::{Fault, FaultKind, ParseFaultError};
 pub use fleet::{DeviceHandle, Fleet, FleetError, Ports};
 pub use keys::Keys;
-pub use meter::{Meter, MeterIdentity};
+pub use meter::{Carrier, Meter, MeterIdentity, Notification};
 pub use model::{DEFAULT_MODEL, Model, ModelError, SHORT_NAME_MODEL};
 pub use timeline::Timeline;

@@ -1,6 +1,6 @@
 //! Simulated time: starts somewhere and runs at some speed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::moment::Moment;
 
@@ -37,6 +37,16 @@ impl Timeline {
         // A saturating conversion: a century at a million times real speed is the end of time, not a wrap.
         self.start.plus_millis((self.started.elapsed().as_secs_f64() * 1000.0 * self.speed) as i64)
     }
+
+    /// How long it takes in real time until a simulated moment; `None` when it never comes.
+    #[must_use]
+    pub fn until(&self, moment: Moment) -> Option<Duration> {
+        let left_ms = moment.as_millis().saturating_sub(self.now().as_millis());
+        if left_ms <= 0 {
+            return Some(Duration::ZERO);
+        }
+        Duration::try_from_secs_f64(left_ms as f64 / 1000.0 / self.speed).ok()
+    }
 }
 
 /// The operating system's time.
@@ -55,5 +65,9 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(2));
         assert_eq!(stopped.now(), Moment::from_seconds(5));
         assert!(fast.now() >= Moment::from_seconds(5 + 2_000));
+        assert_eq!(stopped.until(Moment::from_seconds(6)), None);
+        assert_eq!(fast.until(Moment::from_seconds(5)), Some(Duration::ZERO));
+        let slow = Timeline::new(Moment::from_seconds(5), 0.5);
+        assert!(slow.until(Moment::from_seconds(105)).is_some_and(|left| left > Duration::from_secs(100)));
     }
 }

@@ -1,8 +1,10 @@
 //! The state of one simulated meter, and what its objects ask of it.
 
+mod agenda;
 pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod number;
+mod outgoing;
 pub(crate) mod rows;
 pub(crate) mod security;
 pub(crate) mod values;
@@ -15,8 +17,12 @@ use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::{KeyEncryptionKey, Random, RustCrypto, SecurityPolicy};
 
+pub use self::outgoing::{Carrier, Notification};
+
+use self::agenda::Agenda;
 use self::clock::MeterClock;
 use self::events::{EventLog, LogKind, code};
+use self::outgoing::Outgoing;
 use self::rows::ProfileState;
 use self::security::{Security, Setup};
 use crate::counters::Counters;
@@ -65,6 +71,8 @@ pub struct Meter {
     security: Security,
     secrets: BTreeMap<ClientSap, Box<[u8]>>,
     associated: BTreeMap<ClientSap, u32>,
+    agenda: Agenda,
+    outgoing: Outgoing,
 }
 
 impl Meter {
@@ -98,6 +106,8 @@ impl Meter {
             security,
             secrets: BTreeMap::new(),
             associated: BTreeMap::new(),
+            agenda: Agenda::new(now),
+            outgoing: Outgoing::default(),
         }
     }
 
@@ -109,13 +119,6 @@ impl Meter {
     /// The model it was made from.
     pub(crate) const fn model(&self) -> &Arc<Model> {
         &self.model
-    }
-
-    /// Lets everything happen that happens by itself until `now`.
-    pub(crate) fn advance(&mut self, now: Moment) {
-        for log in &mut self.logs {
-            log.advance(now);
-        }
     }
 
     const fn log_index(kind: LogKind) -> usize {

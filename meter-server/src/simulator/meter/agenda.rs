@@ -1,0 +1,81 @@
+//! What a meter does by itself, in order of time: whether a client is there or not.
+//!
+//! A part of the meter that acts at certain moments has a method that says when it does next, listed in
+//! [`Meter::next_due`], and one that acts, called by [`Meter::run_due`]. Nothing is counted per tick: between two due
+//! moments a meter takes no time at all.
+
+use super::Meter;
+use crate::moment::Moment;
+
+/// Where a meter stands in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Agenda {
+    /// Up to where everything due has been done.
+    done: Moment,
+    /// When the fleet's driver looks at the meter next, as far as it knows.
+    scheduled: Option<Moment>,
+    /// The driver has been told that this has changed.
+    woken: bool,
+}
+
+impl Agenda {
+    pub(crate) const fn new(now: Moment) -> Self {
+        Self { done: now, scheduled: None, woken: false }
+    }
+}
+
+impl Meter {
+    /// Up to where everything due has been done: what is due next comes behind it.
+    #[expect(dead_code, reason = "asked by the parts that have something to do")]
+    pub(crate) const fn done_until(&self) -> Moment {
+        self.agenda.done
+    }
+
+    /// When the meter has something to do by itself next: the earliest moment of its parts. A part whose moment has
+    /// passed already is due at once.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        let parts: [Option<Moment>; 0] = [];
+        parts.into_iter().flatten().min()
+    }
+
+    /// Lets everything happen that happens by itself until `now`, in order of time; returns whether anything did.
+    pub(crate) fn advance(&mut self, now: Moment) -> bool {
+        let mut any = false;
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            // What was late happens now, not in a past in which it was not there.
+            let due = due.max(self.agenda.done);
+            self.run_due(due);
+            self.agenda.done = due;
+            any = true;
+        }
+        for log in &mut self.logs {
+            log.advance(now);
+        }
+        self.agenda.done = self.agenda.done.max(now);
+        any
+    }
+
+    /// Does what is due at this moment. Each part must have a later moment afterwards, or none.
+    fn run_due(&mut self, _due: Moment) {}
+
+    /// Whether the driver has to look at the meter before it would, of which it is to be told just once.
+    pub(in crate::simulator) fn wants_driver(&mut self) -> bool {
+        if self.agenda.woken {
+            return false;
+        }
+        let sooner = match (self.next_due(), self.agenda.scheduled) {
+            (Some(next), Some(known)) => next < known,
+            (next, None) => next.is_some(),
+            (None, Some(_)) => false,
+        };
+        self.agenda.woken = sooner || self.has_outgoing();
+        self.agenda.woken
+    }
+
+    /// The driver has looked at the meter; returns when it was to look, and when it has to next.
+    pub(in crate::simulator) fn looked_at(&mut self) -> (Option<Moment>, Option<Moment>) {
+        let next = self.next_due();
+        self.agenda.woken = false;
+        (std::mem::replace(&mut self.agenda.scheduled, next), next)
+    }
+}
