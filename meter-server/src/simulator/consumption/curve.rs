@@ -1,13 +1,15 @@
 //! Energy that only grows, known at any moment without adding up what came before.
 //!
-//! The sum up to the start of a day is a closed expression (average, season, and a bounded
-//! deviation that is different each day); inside the day the day's energy is spread over its 96
-//! quarter hours by weights. Each tariff rate has its own day sums, so that the rates of a day can
-//! differ from one day to the next and the sum up to any moment still costs the same small effort.
+//! Each quarter of an hour of each weekday counts for itself, week by week, in whole milliwatt-hours. Eight weeks make
+//! a group: what the [`Shape`] expects of the group is certain, and chance spreads it over the eight. So the count of any
+//! such quarter at any week is a closed expression, and every other sum (of a day, of a tariff rate over years) is an
+//! exact sum of differences of such counts, by whatever path it is reached.
 
 use std::{f64::consts::TAU, sync::Arc};
 
 use super::noise::Noise;
+use super::shape::Shape;
+use super::tariff::weekday;
 
 /// Seconds of a day.
 pub(crate) const DAY: i64 = 86_400;
@@ -16,29 +18,13 @@ pub(crate) const QUARTER: i64 = 900;
 /// Quarters of a day.
 pub(crate) const QUARTERS: usize = 96;
 /// Tariff rates.
-pub(crate) const RATES: usize = 4;
+pub(crate) const RATES: usize = 8;
 
-/// Mean length of a year in days.
-const YEAR: f64 = 365.25;
+/// Weeks over which chance spreads what is expected of them.
+const GROUP: usize = 8;
 /// Part of the power that swings inside a quarter of an hour, and how often it does.
 const RIPPLE: f64 = 0.3;
 const RIPPLE_CYCLES: f64 = 3.0;
-
-/// The rate (0 to 3) of each hour of a day: day, night, evening peak, late evening.
-pub(crate) const RATE_OF_HOUR: [usize; 24] = [1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 3, 3, 1, 1];
-
-/// How a quantity behaves over a year and over a day.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Shape {
-    /// Swing over the year, as a part of the average.
-    pub(crate) season: f64,
-    /// Day of the year with the highest consumption.
-    pub(crate) season_peak: f64,
-    /// How far one day's sum strays from the closed expression, as a part of the average.
-    pub(crate) irregularity: f64,
-    /// Weight of each hour.
-    pub(crate) hours: [f64; 24],
-}
 
 /// One kind of energy of one meter.
 ///
@@ -46,19 +32,20 @@ pub(crate) struct Shape {
 #[derive(Clone, Debug)]
 pub(crate) struct Curve {
     shape: Arc<Shape>,
+    weeks: Noise,
     days: Noise,
     quarters: Noise,
-    /// Watt-hours of an average day, by rate.
-    daily: [f64; RATES],
+    /// Milliwatt-hours of an average day.
+    daily_mwh: f64,
 }
 
 /// A moment, taken apart as the curves need it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Place {
-    day: i64,
-    quarter: usize,
+    pub(crate) day: i64,
+    pub(crate) quarter: usize,
     /// Part of the quarter that has passed, from 0 to 1.
-    passed: f64,
+    pub(crate) passed: f64,
 }
 
 impl Place {
@@ -72,162 +59,184 @@ impl Place {
             passed: (in_day % quarter_ms) as f64 / quarter_ms as f64,
         }
     }
-
-    /// The tariff rate in force, from 0 to 3.
-    pub(crate) fn rate(self) -> usize {
-        rate_of(self.quarter)
-    }
 }
 
-/// The rate of a quarter of the day.
-pub(crate) fn rate_of(quarter: usize) -> usize {
-    RATE_OF_HOUR[(quarter / 4) % 24]
+/// The week of a day, counted from the Monday before 1970.
+fn week_of(day: i64) -> i64 {
+    (day + 3).div_euclid(7)
+}
+
+/// Eight weeks of one weekday.
+struct Group {
+    number: i64,
+    weekday: usize,
+    /// Kind of day of the shape.
+    kind: usize,
+    /// Its first day.
+    start: f64,
+    /// What chance gives to each of its days as a whole.
+    days: [f64; GROUP],
 }
 
 impl Curve {
-    /// The curve of `shape` for a meter with `daily_wh` watt-hours on an average day.
-    pub(crate) fn new(shape: Arc<Shape>, daily_wh: f64, noise: Noise) -> Self {
-        let whole: f64 = shape.hours.iter().sum();
-        let mut daily = [0.0; RATES];
-        if whole > 0.0 {
-            for (weight, rate) in shape.hours.iter().zip(RATE_OF_HOUR) {
-                daily[rate] += daily_wh * weight / whole;
+    /// The curve of `shape` for a meter with `daily_wh` watt-hours on an average day. Whole weeks and days stray as
+    /// `weather` has them, quarters of an hour as `own` has them.
+    pub(crate) fn new(shape: Arc<Shape>, daily_wh: f64, weather: Noise, own: Noise) -> Self {
+        let daily_mwh = daily_wh * 1000.0;
+        Self { shape, weeks: weather.stream(1), days: weather.stream(2), quarters: own.stream(3), daily_mwh }
+    }
+
+    fn group(&self, weekday: usize, number: i64) -> Group {
+        let kind = weekday.saturating_sub(4).min(2);
+        let start = (number * GROUP as i64 * 7 - 3 + weekday as i64) as f64;
+        let weeks = self.weeks.bits(number).to_le_bytes();
+        let days = self.days.bits(number * 7 + weekday as i64).to_le_bytes();
+        let of_day =
+            |week: usize| self.shape.weeks[usize::from(weeks[week])] * self.shape.days[usize::from(days[week])];
+        Group { number, weekday, kind, start, days: std::array::from_fn(of_day) }
+    }
+
+    /// Milliwatt-hours of a quarter of the day at the start of the weeks `from` and `to` (up to 8) of a group.
+    fn counts(&self, group: &Group, quarter: usize, from: usize, to: usize) -> (i64, i64) {
+        let index = (group.number * 7 + group.weekday as i64) * QUARTERS as i64 + quarter as i64;
+        let chances = self.quarters.bits(index).to_le_bytes();
+        let (mut before, mut until, mut whole) = (0.0, 0.0, 0.0);
+        for (week, (day, chance)) in group.days.iter().zip(chances).enumerate() {
+            if week == from {
+                before = whole;
             }
-        }
-        Self { shape, days: noise.stream(1), quarters: noise.stream(2), daily }
-    }
-
-    /// Watt-hours from an arbitrary origin to the start of `day`, in `rate`.
-    fn start_of_day(&self, day: i64, rate: usize) -> f64 {
-        let phase = TAU * (day as f64 - self.shape.season_peak) / YEAR;
-        let season = self.shape.season * YEAR / TAU * phase.sin();
-        let stray = self.shape.irregularity * self.days.stream(rate as u64).unit(day);
-        self.daily[rate] * (day as f64 + season + stray)
-    }
-
-    /// Weight of a quarter within its day.
-    fn weight(&self, day: i64, quarter: usize) -> f64 {
-        let hour = self.shape.hours[(quarter / 4) % 24];
-        if hour == 0.0 {
-            return 0.0;
-        }
-        hour * (0.4 + 1.2 * self.quarters.unit(day * QUARTERS as i64 + quarter as i64))
-    }
-
-    /// Watt-hours since an arbitrary origin, by rate.
-    pub(crate) fn energy(&self, place: Place) -> [f64; RATES] {
-        let mut before = [0.0; RATES];
-        let mut whole = [0.0; RATES];
-        for quarter in 0..QUARTERS {
-            let weight = self.weight(place.day, quarter);
-            let rate = rate_of(quarter);
-            whole[rate] += weight;
-            if quarter < place.quarter {
-                before[rate] += weight;
-            } else if quarter == place.quarter {
-                before[rate] += weight * risen(place.passed);
+            if week == to {
+                until = whole;
             }
+            whole += day * self.shape.quarters[usize::from(chance)];
         }
-        let mut sums = [0.0; RATES];
-        for rate in 0..RATES {
-            let start = self.start_of_day(place.day, rate);
-            let part = if whole[rate] > 0.0 { before[rate] / whole[rate] } else { 0.0 };
-            sums[rate] = start + part * (self.start_of_day(place.day + 1, rate) - start);
+        if to >= GROUP {
+            until = whole;
         }
-        sums
+        let days = (GROUP * 7) as f64;
+        let count = |part: f64| {
+            let grown = self.shape.grown(group.kind, quarter, group.start + days * (part / whole));
+            (self.daily_mwh * grown).round() as i64
+        };
+        (count(before), count(until))
     }
 
-    /// Watts at this moment: the derivative of [`energy`](Self::energy).
-    pub(crate) fn power(&self, place: Place) -> f64 {
-        let rate = place.rate();
-        let whole: f64 =
-            (0..QUARTERS).filter(|q| rate_of(*q) == rate).map(|quarter| self.weight(place.day, quarter)).sum();
-        if whole <= 0.0 {
-            return 0.0;
-        }
-        let of_day = self.start_of_day(place.day + 1, rate) - self.start_of_day(place.day, rate);
-        let of_quarter = of_day * self.weight(place.day, place.quarter) / whole;
-        of_quarter * (DAY / QUARTER / 24) as f64 * (1.0 + RIPPLE * (TAU * RIPPLE_CYCLES * place.passed).sin())
+    /// Milliwatt-hours of one quarter of `day`.
+    pub(crate) fn quarter(&self, day: i64, quarter: usize) -> i64 {
+        let (group, week) = self.place(day);
+        self.in_week(&group, quarter, week)
     }
 
-    /// Watt-hours of each quarter of `day`.
-    pub(crate) fn quarters(&self, day: i64) -> [f64; QUARTERS] {
-        let mut weights = [0.0; QUARTERS];
-        let mut whole = [0.0; RATES];
-        for (quarter, weight) in weights.iter_mut().enumerate() {
-            *weight = self.weight(day, quarter);
-            whole[rate_of(quarter)] += *weight;
+    fn place(&self, day: i64) -> (Group, usize) {
+        let (week, groups) = (week_of(day), GROUP as i64);
+        let group = self.group(weekday(day), week.div_euclid(groups));
+        (group, usize::try_from(week.rem_euclid(groups)).unwrap_or(0))
+    }
+
+    fn in_week(&self, group: &Group, quarter: usize, week: usize) -> i64 {
+        if self.shape.is_empty(group.kind, quarter) {
+            return 0;
         }
-        let mut of_day = [0.0; RATES];
-        for (rate, sum) in of_day.iter_mut().enumerate() {
-            *sum = self.start_of_day(day + 1, rate) - self.start_of_day(day, rate);
+        let (before, until) = self.counts(group, quarter, week, week + 1);
+        until - before
+    }
+
+    /// Milliwatt-hours of each quarter of `day`.
+    pub(crate) fn day(&self, day: i64) -> [i64; QUARTERS] {
+        if self.daily_mwh <= 0.0 {
+            return [0; QUARTERS];
         }
-        for (quarter, weight) in weights.iter_mut().enumerate() {
-            let rate = rate_of(quarter);
-            *weight = if whole[rate] > 0.0 { *weight / whole[rate] * of_day[rate] } else { 0.0 };
+        let (group, week) = self.place(day);
+        std::array::from_fn(|quarter| self.in_week(&group, quarter, week))
+    }
+
+    /// Milliwatt-hours of each quarter of the day, of the days from `from` to before `to` that are the same day of the
+    /// week as `from`.
+    pub(crate) fn same_weekdays(&self, from: i64, to: i64) -> [i64; QUARTERS] {
+        if self.daily_mwh <= 0.0 {
+            return [0; QUARTERS];
         }
-        weights
+        // The last day is as many weeks behind the first as fit.
+        let end = from + (to - from + 6).div_euclid(7) * 7;
+        let ((first, first_week), (last, last_week)) = (self.place(from), self.place(end));
+        std::array::from_fn(|quarter| {
+            if self.shape.is_empty(first.kind, quarter) {
+                return 0;
+            }
+            let (before, _) = self.counts(&first, quarter, first_week, first_week);
+            let (until, _) = self.counts(&last, quarter, last_week, last_week);
+            until - before
+        })
     }
 }
 
 /// The part of a quarter's energy that has flowed when `passed` of its time has: grows from 0 to 1
 /// with a ripple, never falling because [`RIPPLE`] is below 1.
-fn risen(passed: f64) -> f64 {
+pub(crate) fn risen(passed: f64) -> f64 {
     let turn = TAU * RIPPLE_CYCLES;
-    passed + RIPPLE * (1.0 - (turn * passed).cos()) / turn
+    (passed + RIPPLE * (1.0 - (turn * passed).cos()) / turn).clamp(0.0, 1.0)
+}
+
+/// The slope of [`risen`].
+pub(crate) fn slope(passed: f64) -> f64 {
+    1.0 + RIPPLE * (TAU * RIPPLE_CYCLES * passed).sin()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::shape::Irregularity;
     use super::*;
 
     fn curve(seed: u64) -> Curve {
-        let shape = Shape { season: 0.35, season_peak: 15.0, irregularity: 0.5, hours: [1.0; 24] };
-        Curve::new(Arc::new(shape), 12_000.0, Noise::new(seed))
+        let irregularity = Irregularity { weeks: 0.2, days: 0.5, quarters: 0.8 };
+        let shape = Shape::from_hours(0.9, 15.0, irregularity, &[1.0; 24]);
+        Curve::new(Arc::new(shape), 12_000.0, Noise::new(seed), Noise::new(seed + 1))
     }
 
     #[test]
-    fn every_rate_only_grows_across_quarters_days_and_years() {
+    fn no_quarter_is_negative_and_they_differ() {
         let curve = curve(7);
-        let start = 1_700_000_000_000_i64;
-        let mut last = curve.energy(Place::at(start));
-        for step in 1..20_000_i64 {
-            // A step that falls on every second of a quarter sooner or later.
-            let next = curve.energy(Place::at(start + step * 3_541_000));
-            for rate in 0..RATES {
-                assert!(next[rate] >= last[rate], "rate {rate} step {step}");
+        let mut different = std::collections::BTreeSet::new();
+        for day in 19_000..19_800 {
+            for (quarter, energy) in curve.day(day).into_iter().enumerate() {
+                assert!(energy >= 0, "day {day} quarter {quarter}");
+                assert_eq!(energy, curve.quarter(day, quarter));
+                different.insert(energy);
             }
-            last = next;
         }
+        assert!(different.len() > 10_000);
     }
 
     #[test]
-    fn power_is_the_slope_of_energy() {
+    fn the_closed_expression_is_the_sum_of_the_days_to_the_milliwatt_hour() {
         let curve = curve(3);
-        for at in (1_700_000_123_456_i64..).step_by(17_777_777).take(300) {
-            let (before, after) = (curve.energy(Place::at(at - 500)), curve.energy(Place::at(at + 500)));
-            let flowed: f64 = after.iter().sum::<f64>() - before.iter().sum::<f64>();
-            let power = curve.power(Place::at(at));
-            assert!((flowed * 3600.0 - power).abs() < 0.02 * power + 1.0, "{} against {power}", flowed * 3600.0);
+        for (from, to) in [(19_000, 19_400), (19_003, 19_004), (19_005, 19_012), (19_005, 19_013), (19_001, 21_000)] {
+            let mut sums = [0; QUARTERS];
+            for day in (from..to).step_by(7) {
+                for (sum, energy) in sums.iter_mut().zip(curve.day(day)) {
+                    *sum += energy;
+                }
+            }
+            assert_eq!(curve.same_weekdays(from, to), sums, "{from} to {to}");
         }
-    }
-
-    #[test]
-    fn quarters_add_up_to_the_day() {
-        let curve = curve(11);
-        let day = 20_000;
-        let sum: f64 = curve.quarters(day).iter().sum();
-        let (from, to) = (curve.energy(Place::at(day * DAY * 1000)), curve.energy(Place::at((day + 1) * DAY * 1000)));
-        let difference: f64 = to.iter().sum::<f64>() - from.iter().sum::<f64>();
-        assert!((sum - difference).abs() < 1e-3, "{sum} against {difference}");
     }
 
     #[test]
     fn an_average_year_has_the_average_consumption() {
         let curve = curve(5);
-        let year = 365 * 4 + 1;
-        let sums = |day: i64| curve.energy(Place::at(day * DAY * 1000)).iter().sum::<f64>();
-        let daily = (sums(19_000 + year) - sums(19_000)) / year as f64;
-        assert!((daily - 12_000.0).abs() < 60.0, "{daily}");
+        let days = 365 * 4 + 1;
+        let sum: i64 = (0..7).map(|day| curve.same_weekdays(19_000 + day, 19_000 + days).iter().sum::<i64>()).sum();
+        let daily = sum as f64 / 1000.0 / days as f64;
+        assert!((daily - 12_000.0).abs() < 180.0, "{daily}");
+    }
+
+    #[test]
+    fn what_rises_within_a_quarter_ends_at_one() {
+        assert!(risen(0.0).abs() < 1e-12 && (risen(1.0) - 1.0).abs() < 1e-12);
+        for step in 0..999 {
+            let passed = f64::from(step) / 1000.0;
+            let rise = risen(passed + 0.001) - risen(passed);
+            assert!(rise > 0.0 && (rise * 1000.0 - slope(passed + 0.0005)).abs() < 1e-3);
+        }
     }
 }

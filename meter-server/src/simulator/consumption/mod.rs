@@ -1,23 +1,30 @@
 //! What flows through a simulated meter: a pure function of its seed and of time.
 //!
-//! Two curves, import and export, carry everything else: reactive energy follows from a power factor
-//! per tariff rate, apparent energy from both, power is the slope of energy, current is apparent
-//! power over voltage. So whatever a client reads agrees with whatever else it reads.
+//! Two curves, import and export, carry everything else: reactive energy follows from a power factor by
+//! part of the day, apparent energy from both, power is the slope of energy, current is apparent
+//! power over voltage. So whatever a client reads agrees with whatever else it reads. Which tariff rate a quarter
+//! of an hour belongs to is up to the meter's calendar: see [`tariff`].
 
 mod curve;
+mod flow;
 mod grid;
 mod noise;
 mod quantity;
+mod shape;
+pub(crate) mod tariff;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use curve::Curve;
-pub(crate) use curve::{DAY, Place, QUARTER, RATES, Shape};
+use curve::{Curve, Place, risen, slope};
+pub(crate) use curve::{DAY, QUARTER, RATES};
+use flow::{BANDS, Flow, band};
 pub(crate) use grid::{Grid, Phase};
 pub(crate) use noise::Noise;
-pub(crate) use quantity::Quantity;
-use quantity::{EXPORT_TAN, IMPORT_TAN};
+use quantity::Active;
+pub(crate) use quantity::{Quantity, Tangents};
+pub(crate) use shape::{Irregularity, Shape};
+use tariff::{SINGLE, Tariff};
 
 /// Milliseconds of a quarter of an hour.
 const QUARTER_MS: i64 = QUARTER * 1000;
@@ -45,6 +52,8 @@ pub(crate) struct Installation {
     pub(crate) voltage: f64,
     /// Nominal frequency in hertz.
     pub(crate) frequency: f64,
+    /// Phase angles.
+    pub(crate) tangents: Tangents,
 }
 
 /// A time during which nothing flowed, because the main switch was open.
@@ -59,20 +68,6 @@ struct Interruption {
 /// works the switch all day must not make the simulator's memory grow.
 const INTERRUPTIONS_MAX: usize = 256;
 
-/// Watt-hours by rate, of import and export.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Flow {
-    import: [f64; RATES],
-    export: [f64; RATES],
-}
-
-impl Flow {
-    fn combine(self, other: Self, sign: f64) -> Self {
-        let add = |a: [f64; RATES], b: [f64; RATES]| std::array::from_fn(|rate| a[rate] + sign * b[rate]);
-        Self { import: add(self.import, other.import), export: add(self.export, other.export) }
-    }
-}
-
 /// The highest average power over a quarter of an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Maximum {
@@ -82,19 +77,32 @@ pub(crate) struct Maximum {
     pub(crate) end_ms: i64,
 }
 
+/// Days that a read may be away from the one before it for the days in between to be walked.
+const DAYS_WALKED: i64 = 10;
+
+/// What was worked out last.
+#[derive(Clone, Debug)]
+struct Remembered {
+    /// The flow that was asked for last: the columns of a profile's row ask for the same moment.
+    at_ms: i64,
+    flow: Flow,
+    /// The flow, interruptions left out, from the start of the day of installation to the start of `day`.
+    day: i64,
+    before: Flow,
+}
+
 /// Everything measured by one simulated meter.
 #[derive(Clone, Debug)]
 pub(crate) struct Consumption {
     import: Curve,
     export: Curve,
+    tangents: Tangents,
     grid: Grid,
     standard_offset_ms: i64,
     installed_ms: i64,
-    /// What the curves said at installation.
-    origin: Flow,
     interruptions: Vec<Interruption>,
-    /// The flow that was asked for last: the columns of a profile's row ask for the same moment.
-    last: Cell<Option<(i64, Flow)>>,
+    /// Nothing is kept for a meter that nobody asked.
+    remembered: RefCell<Option<Box<Remembered>>>,
 }
 
 impl Consumption {
@@ -106,18 +114,17 @@ impl Consumption {
         let import_shape = if generates { &installation.import_beside_generation } else { &installation.import };
         let import_daily = installation.import_daily_wh * (0.5 + individual.unit(1));
         let export_daily = if generates { installation.export_daily_wh * (0.5 + individual.unit(2)) } else { 0.0 };
-        let mut consumption = Self {
-            import: Curve::new(Arc::clone(import_shape), import_daily, noise.stream(2)),
-            export: Curve::new(Arc::clone(&installation.export), export_daily, noise.stream(3)),
+        let (load, generation) = (noise.stream(2), noise.stream(3));
+        Self {
+            import: Curve::new(Arc::clone(import_shape), import_daily, load, load),
+            export: Curve::new(Arc::clone(&installation.export), export_daily, generation, generation),
+            tangents: installation.tangents,
             grid: Grid::new(installation.voltage, installation.frequency, noise.stream(4)),
             standard_offset_ms: installation.standard_offset_ms,
             installed_ms: installation.installed_ms,
-            origin: Flow::default(),
             interruptions: Vec::new(),
-            last: Cell::new(None),
-        };
-        consumption.origin = consumption.uninterrupted(installation.installed_ms);
-        consumption
+            remembered: RefCell::new(None),
+        }
     }
 
     /// Moment of installation, milliseconds since 1970-01-01 UTC.
@@ -130,43 +137,132 @@ impl Consumption {
         Place::at(at_ms.saturating_add(self.standard_offset_ms))
     }
 
-    fn uninterrupted(&self, at_ms: i64) -> Flow {
-        let place = self.place(at_ms);
-        Flow { import: self.import.energy(place), export: self.export.energy(place) }
-    }
-
-    /// Watt-hours since installation.
-    fn flow(&self, at_ms: i64) -> Flow {
-        let at_ms = at_ms.max(self.installed_ms);
-        if let Some((known_ms, flow)) = self.last.get()
-            && known_ms == at_ms
-        {
+    /// What flows in the day of `place` before it.
+    fn head(&self, place: Place, tariff: &dyn Tariff) -> Flow {
+        let mut flow = Flow::default();
+        if place.quarter == 0 && place.passed <= 0.0 {
             return flow;
         }
-        let mut flow = self.uninterrupted(at_ms).combine(self.origin, -1.0);
-        for gap in self.interruptions.iter().filter(|gap| gap.from_ms < at_ms) {
-            let end = gap.to_ms.map_or(at_ms, |to| to.min(at_ms));
-            flow = flow.combine(self.uninterrupted(end), -1.0).combine(self.uninterrupted(gap.from_ms), 1.0);
+        let (import, export) = (self.import.day(place.day), self.export.day(place.day));
+        let rates = tariff.span(place.day).week[tariff::weekday(place.day)];
+        for quarter in 0..=place.quarter {
+            let (mut import, mut export) = (import[quarter], export[quarter]);
+            if quarter == place.quarter {
+                let split = Split::of(import, export);
+                import = (import as f64 * risen(split.import(place.passed))).round() as i64;
+                export = (export as f64 * risen(split.export(place.passed))).round() as i64;
+            }
+            let rate = usize::from(rates[quarter]).min(RATES - 1);
+            flow.import[rate][band(quarter)] += import;
+            flow.export[rate][band(quarter)] += export;
         }
-        self.last.set(Some((at_ms, flow)));
         flow
     }
 
-    /// The energy register of `quantity` in Wh, varh or VAh; `rate` from 1 to 4, or 0 for the total, which is
+    /// What would flow without interruptions.
+    fn between(&self, from_ms: i64, to_ms: i64, tariff: &dyn Tariff) -> Flow {
+        let (from, to) = (self.place(from_ms), self.place(to_ms));
+        let mut flow = self.head(to, tariff);
+        flow.subtract(&self.head(from, tariff));
+        flow.add_days(&self.import, &self.export, from.day, to.day, tariff);
+        flow
+    }
+
+    /// Takes the interruptions off what would flow from `from_ms` to `to_ms`.
+    fn interrupt(&self, flow: &mut Flow, from_ms: i64, to_ms: i64, tariff: &dyn Tariff) {
+        for gap in &self.interruptions {
+            let (start, end) = (gap.from_ms.max(from_ms), gap.to_ms.map_or(to_ms, |to| to.min(to_ms)));
+            if start < end {
+                flow.subtract(&self.between(start, end, tariff));
+            }
+        }
+    }
+
+    /// What flows from the start of the day of installation to the start of `day`, from what is remembered if it is
+    /// of a day near by.
+    fn before(&self, day: i64, tariff: &dyn Tariff) -> Flow {
+        let (import, export) = (&self.import, &self.export);
+        if let Some(known) = self.remembered.borrow().as_deref()
+            && (day - known.day).abs() <= DAYS_WALKED
+        {
+            let mut flow = known.before;
+            flow.add_days(import, export, known.day, day, tariff);
+            let mut back = Flow::default();
+            back.add_days(import, export, day, known.day, tariff);
+            flow.subtract(&back);
+            return flow;
+        }
+        let mut flow = Flow::default();
+        flow.add_days(import, export, self.place(self.installed_ms).day, day, tariff);
+        flow
+    }
+
+    /// Milliwatt-hours since installation.
+    fn flow(&self, at_ms: i64, tariff: &dyn Tariff) -> Flow {
+        let at_ms = at_ms.max(self.installed_ms);
+        if let Some(known) = self.remembered.borrow().as_deref()
+            && known.at_ms == at_ms
+        {
+            return known.flow;
+        }
+        let place = self.place(at_ms);
+        let before = self.before(place.day, tariff);
+        let mut flow = before;
+        flow.add(&self.head(place, tariff));
+        flow.subtract(&self.head(self.place(self.installed_ms), tariff));
+        self.interrupt(&mut flow, self.installed_ms, at_ms, tariff);
+        let now = Remembered { at_ms, flow, day: place.day, before };
+        match &mut *self.remembered.borrow_mut() {
+            Some(known) => **known = now,
+            nothing => *nothing = Some(Box::new(now)),
+        }
+        flow
+    }
+
+    /// Forgets what was worked out: the calendar would now say something else about a day that has begun.
+    pub(crate) fn forget(&self) {
+        *self.remembered.borrow_mut() = None;
+    }
+
+    /// A quantity of one rate's energy, in whole units.
+    fn of_rate(&self, quantity: Quantity, flow: &Flow, rate: usize) -> i64 {
+        let watt_hours = |sums: [i64; BANDS]| sums.map(|sum| sum as f64 / 1000.0);
+        let active = Active { import: watt_hours(flow.import[rate]), export: watt_hours(flow.export[rate]) };
+        quantity.of(&active, &self.tangents)
+    }
+
+    /// The energy register of `quantity` in Wh, varh or VAh; `rate` from 1 to [`RATES`], or 0 for the total, which is
     /// the sum of the rates' registers to the unit.
-    pub(crate) fn energy(&self, quantity: Quantity, rate: u8, at_ms: i64) -> i64 {
-        let flow = self.flow(at_ms);
-        let of = |rate: usize| quantity.of(flow.import[rate], flow.export[rate], rate);
+    ///
+    /// `tariff` is the meter's calendar, the same one at each call: see [`tariff`] and [`forget`](Self::forget).
+    pub(crate) fn energy(&self, quantity: Quantity, rate: u8, at_ms: i64, tariff: &dyn Tariff) -> i64 {
+        let flow = self.flow(at_ms, tariff);
         match usize::from(rate) {
-            0 => (0..RATES).map(of).sum(),
-            rate if rate <= RATES => of(rate - 1),
+            0 => (0..RATES).map(|rate| self.of_rate(quantity, &flow, rate)).sum(),
+            rate if rate <= RATES => self.of_rate(quantity, &flow, rate - 1),
             _ => 0,
         }
     }
 
-    /// The tariff rate in force, from 1 to 4.
-    pub(crate) fn rate(&self, at_ms: i64) -> u8 {
-        u8::try_from(self.place(at_ms).rate() + 1).unwrap_or(1)
+    /// The tariff rate in force, from 1 to [`RATES`].
+    pub(crate) fn rate(&self, at_ms: i64, tariff: &dyn Tariff) -> u8 {
+        let place = self.place(at_ms);
+        u8::try_from(tariff.rate(place.day, place.quarter) + 1).unwrap_or(1)
+    }
+
+    /// Watts imported and exported at a place of the curves.
+    fn active_power(&self, place: Place) -> (f64, f64) {
+        let (import, export) =
+            (self.import.quarter(place.day, place.quarter), self.export.quarter(place.day, place.quarter));
+        let split = Split::of(import, export);
+        // Milliwatt-hours of a quarter of an hour are four milliwatts each.
+        let power = |energy: i64, part: f64, length: f64| {
+            if (0.0..1.0).contains(&part) { energy as f64 * 0.004 * slope(part) / length } else { 0.0 }
+        };
+        (
+            power(import, split.import_part(place.passed), split.0),
+            power(export, split.export_part(place.passed), 1.0 - split.0),
+        )
     }
 
     /// Whether nothing flows at this moment.
@@ -181,7 +277,8 @@ impl Consumption {
         }
         let place = self.place(at_ms);
         let share = self.grid.share(phase);
-        quantity.of(self.import.power(place) * share, self.export.power(place) * share, place.rate())
+        let (import, export) = self.active_power(place);
+        quantity.of(&Active::in_band(band(place.quarter), import * share, export * share), &self.tangents)
     }
 
     /// Power of all phases in W, var or VA: the sum of the phases' values to the unit.
@@ -214,11 +311,8 @@ impl Consumption {
             return 1.0;
         }
         let factor = |tan: f64| 1.0 / (1.0 + tan * tan).sqrt();
-        if self.export.power(place) > self.import.power(place) {
-            -factor(EXPORT_TAN[place.rate()])
-        } else {
-            factor(IMPORT_TAN[place.rate()])
-        }
+        let ((import, export), band) = (self.active_power(place), band(place.quarter));
+        if export > import { -factor(self.tangents.export[band]) } else { factor(self.tangents.import[band]) }
     }
 
     /// Frequency in hertz.
@@ -240,32 +334,45 @@ impl Consumption {
     }
 
     fn average(&self, quantity: Quantity, from_ms: i64, to_ms: i64) -> i64 {
-        let flow = self.flow(to_ms).combine(self.flow(from_ms), -1.0);
-        let per_hour = (3_600_000 / QUARTER_MS) as f64;
-        (0..RATES).map(|rate| quantity.of(flow.import[rate] * per_hour, flow.export[rate] * per_hour, rate)).sum()
+        let from_ms = from_ms.max(self.installed_ms);
+        if from_ms >= to_ms {
+            return 0;
+        }
+        let mut flow = self.between(from_ms, to_ms, &SINGLE);
+        self.interrupt(&mut flow, from_ms, to_ms, &SINGLE);
+        let watts = |sums: [i64; BANDS]| sums.map(|sum| sum as f64 * 0.004);
+        quantity.of(&Active { import: watts(flow.import[0]), export: watts(flow.export[0]) }, &self.tangents)
     }
 
-    /// The highest quarter-hour average from `from_ms` to `to_ms`, of one rate (1 to 4) or of all (0);
+    /// The highest quarter-hour average from `from_ms` to `to_ms`, of one rate (1 to [`RATES`]) or of all (0);
     /// `None` when no quarter ended in that time.
-    pub(crate) fn maximum(&self, quantity: Quantity, rate: u8, from_ms: i64, to_ms: i64) -> Option<Maximum> {
+    pub(crate) fn maximum(
+        &self,
+        quantity: Quantity,
+        rate: u8,
+        from_ms: i64,
+        to_ms: i64,
+        tariff: &dyn Tariff,
+    ) -> Option<Maximum> {
         let offset = self.standard_offset_ms;
         let first = (from_ms.max(self.installed_ms) + offset).div_euclid(QUARTER_MS);
         let end = (to_ms + offset).div_euclid(QUARTER_MS);
         let mut best: Option<Maximum> = None;
         let per_day = DAY / QUARTER;
         for day in first.div_euclid(per_day)..=end.div_euclid(per_day) {
-            let (import, export) = (self.import.quarters(day), self.export.quarters(day));
-            for (number, (import, export)) in import.iter().zip(export).enumerate() {
+            let (import, export) = (self.import.day(day), self.export.day(day));
+            let rates = tariff.span(day).week[tariff::weekday(day)];
+            for (number, (import, export)) in import.into_iter().zip(export).enumerate() {
                 let index = day * per_day + i64::try_from(number).unwrap_or(0);
-                let of_rate = curve::rate_of(number);
-                if index < first || index >= end || (rate != 0 && of_rate + 1 != usize::from(rate)) {
+                if index < first || index >= end || (rate != 0 && rates[number].saturating_add(1) != rate) {
                     continue;
                 }
                 let start_ms = index * QUARTER_MS - offset;
                 let power = if self.disturbed(start_ms) {
                     self.average(quantity, start_ms, start_ms + QUARTER_MS)
                 } else {
-                    quantity.of(import * 4.0, export * 4.0, of_rate)
+                    let active = Active::in_band(band(number), import as f64 * 0.004, export as f64 * 0.004);
+                    quantity.of(&active, &self.tangents)
                 };
                 if best.is_none_or(|best| power > best.power) {
                     best = Some(Maximum { power, end_ms: start_ms + QUARTER_MS });
@@ -283,7 +390,7 @@ impl Consumption {
 
     /// The main switch opened (`connected` false) or closed at `at_ms`.
     pub(crate) fn switched(&mut self, connected: bool, at_ms: i64) {
-        self.last.set(None);
+        self.forget();
         let open = self.interruptions.last_mut().filter(|gap| gap.to_ms.is_none());
         match (open, connected) {
             (Some(gap), true) => gap.to_ms = Some(at_ms.max(gap.from_ms)),
@@ -298,6 +405,43 @@ impl Consumption {
             }
             (Some(_), false) | (None, true) => {}
         }
+    }
+}
+
+/// Where a quarter of an hour that has both directions changes from import to export, as a part of it.
+///
+/// A meter does not import and export at once: clouds and kettles take turns.
+#[derive(Clone, Copy, Debug)]
+struct Split(f64);
+
+impl Split {
+    /// In proportion to the energies, so that power is as high before as behind.
+    fn of(import: i64, export: i64) -> Self {
+        if export <= 0 {
+            Self(1.0)
+        } else if import <= 0 {
+            Self(0.0)
+        } else {
+            Self((import as f64 / (import + export) as f64).clamp(0.05, 0.95))
+        }
+    }
+
+    /// The part of the time of import that has passed, beyond 1 behind it.
+    fn import_part(self, passed: f64) -> f64 {
+        if self.0 > 0.0 { passed / self.0 } else { 1.0 }
+    }
+
+    /// The part of the time of export that has passed, below 0 before it.
+    fn export_part(self, passed: f64) -> f64 {
+        if self.0 < 1.0 { (passed - self.0) / (1.0 - self.0) } else { -1.0 }
+    }
+
+    fn import(self, passed: f64) -> f64 {
+        self.import_part(passed).clamp(0.0, 1.0)
+    }
+
+    fn export(self, passed: f64) -> f64 {
+        self.export_part(passed).clamp(0.0, 1.0)
     }
 }
 

@@ -1,12 +1,38 @@
 //! Quantities that follow from import and export.
 
-use super::curve::RATES;
+use super::flow::BANDS;
 
-/// Tangent of the phase angle while importing, by rate: positive is inductive (quadrant I), negative
-/// capacitive (quadrant IV).
-pub(crate) const IMPORT_TAN: [f64; RATES] = [0.32, -0.12, 0.41, 0.22];
-/// The same while exporting: positive lies in quadrant II, negative in quadrant III.
-pub(crate) const EXPORT_TAN: [f64; RATES] = [-0.08, 0.04, 0.05, 0.04];
+/// Tangents of the phase angle by part of the day: day, evening, night.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tangents {
+    /// While importing: positive is inductive (quadrant I), negative capacitive (quadrant IV).
+    pub(crate) import: [f64; BANDS],
+    /// While exporting: positive lies in quadrant II, negative in quadrant III.
+    pub(crate) export: [f64; BANDS],
+}
+
+impl Default for Tangents {
+    fn default() -> Self {
+        Self { import: [0.31, 0.38, -0.12], export: [-0.08, 0.05, 0.04] }
+    }
+}
+
+/// Import and export (power or energy) by part of the day.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Active {
+    pub(crate) import: [f64; BANDS],
+    pub(crate) export: [f64; BANDS],
+}
+
+impl Active {
+    /// An import and an export in one part of the day.
+    pub(crate) fn in_band(band: usize, import: f64, export: f64) -> Self {
+        let mut active = Self::default();
+        active.import[band] = import;
+        active.export[band] = export;
+        active
+    }
+}
 
 /// A quantity of the OBIS value group C (electricity): power with D = 7, energy with D = 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,26 +83,30 @@ impl Quantity {
         })
     }
 
-    /// This quantity for an import and an export (power or energy) in `rate`, in whole units.
+    /// This quantity for an import and an export (power or energy), in whole units.
     ///
     /// Sums are made of whole units, so that a client that adds up finds them exact.
-    pub(crate) fn of(self, import: f64, export: f64, rate: usize) -> i64 {
+    pub(crate) fn of(self, active: &Active, tangents: &Tangents) -> i64 {
         // A saturating conversion; negative zero and rounding noise below zero count as nothing.
         let whole = |value: f64| (value + 1e-6).max(0.0).floor() as i64;
-        let (import_tan, export_tan) = (IMPORT_TAN[rate], EXPORT_TAN[rate]);
+        let sum = |values: [f64; BANDS], tangents: [f64; BANDS], factor: fn(f64) -> f64| {
+            whole(values.iter().zip(tangents).map(|(value, tangent)| value * factor(tangent)).sum())
+        };
+        let import = |factor| sum(active.import, tangents.import, factor);
+        let export = |factor| sum(active.export, tangents.export, factor);
         match self {
-            Self::ActiveImport => whole(import),
-            Self::ActiveExport => whole(export),
-            Self::Quadrant1 => whole(import * import_tan.max(0.0)),
-            Self::Quadrant2 => whole(export * export_tan.max(0.0)),
-            Self::Quadrant3 => whole(export * (-export_tan).max(0.0)),
-            Self::Quadrant4 => whole(import * (-import_tan).max(0.0)),
-            Self::ApparentImport => whole(import * import_tan.hypot(1.0)),
-            Self::ApparentExport => whole(export * export_tan.hypot(1.0)),
-            Self::ReactivePlus => Self::Quadrant1.of(import, export, rate) + Self::Quadrant2.of(import, export, rate),
-            Self::ReactiveMinus => Self::Quadrant3.of(import, export, rate) + Self::Quadrant4.of(import, export, rate),
-            Self::ActiveSum => whole(import) + whole(export),
-            Self::ActiveNet => whole(import) - whole(export),
+            Self::ActiveImport => import(|_| 1.0),
+            Self::ActiveExport => export(|_| 1.0),
+            Self::Quadrant1 => import(|tangent| tangent.max(0.0)),
+            Self::Quadrant2 => export(|tangent| tangent.max(0.0)),
+            Self::Quadrant3 => export(|tangent| (-tangent).max(0.0)),
+            Self::Quadrant4 => import(|tangent| (-tangent).max(0.0)),
+            Self::ApparentImport => import(|tangent| tangent.hypot(1.0)),
+            Self::ApparentExport => export(|tangent| tangent.hypot(1.0)),
+            Self::ReactivePlus => Self::Quadrant1.of(active, tangents) + Self::Quadrant2.of(active, tangents),
+            Self::ReactiveMinus => Self::Quadrant3.of(active, tangents) + Self::Quadrant4.of(active, tangents),
+            Self::ActiveSum => import(|_| 1.0) + export(|_| 1.0),
+            Self::ActiveNet => import(|_| 1.0) - export(|_| 1.0),
         }
     }
 }

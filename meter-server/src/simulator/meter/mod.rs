@@ -31,6 +31,7 @@ use crate::objects::{
     AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PublicKeys, SapState,
     SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
+use crate::simulator::consumption::tariff::{self, Tariff};
 use crate::simulator::consumption::{Consumption, Noise};
 use crate::simulator::model::Model;
 use crate::simulator::state::State;
@@ -119,6 +120,11 @@ impl Meter {
     /// The model it was made from.
     pub(crate) const fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// The calendar that tells which rate energy is counted under.
+    pub(crate) fn tariff(&self) -> &dyn Tariff {
+        &tariff::USUAL
     }
 
     const fn log_index(kind: LogKind) -> usize {

@@ -106,7 +106,8 @@ impl Value<Meter> for Source {
     fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
         match self {
             Self::Energy { quantity, rate, format } => {
-                return format.write_floor(meter.consumption.energy(*quantity, *rate, cx.at.as_millis()), out);
+                return format
+                    .write_floor(meter.consumption.energy(*quantity, *rate, cx.at.as_millis(), meter.tariff()), out);
             }
             Self::Instantaneous { quantity, format } => {
                 return format.write_nearest(quantity.read(meter, cx.at), out);
@@ -115,7 +116,7 @@ impl Value<Meter> for Source {
             Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),
             Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()),
             Self::ActiveTariff => {
-                let name = [b'0' + meter.consumption.rate(cx.at.as_millis())];
+                let name = [b'0' + meter.consumption.rate(cx.at.as_millis(), meter.tariff())];
                 out.octets(&name)
             }
             Self::ProfileStatus { period_seconds } => out.unsigned(meter.profile_status(cx.at, *period_seconds)),
@@ -235,7 +236,7 @@ impl MaximumDemand {
     fn find(&self, meter: &Meter, at: Moment) -> Option<Maximum> {
         // The first instant of a month still shows the month before, which is what a billing profile captures then.
         let from = meter.start_of_month(at.plus_millis(-1));
-        meter.consumption.maximum(self.quantity, self.rate, from.as_millis(), at.as_millis())
+        meter.consumption.maximum(self.quantity, self.rate, from.as_millis(), at.as_millis(), meter.tariff())
     }
 }
 

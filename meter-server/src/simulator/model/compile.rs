@@ -21,13 +21,15 @@ use super::schema::{
 };
 use super::{Model, ModelAssociation, ModelError, ModelSetup};
 use crate::objects::{ClockSettings, Switch};
-use crate::simulator::consumption::{Installation, Shape};
+use crate::simulator::consumption::{Installation, Irregularity, Shape, Tangents};
 use crate::simulator::meter::rows::check_column;
 
 /// Smallest and largest APDU that a model may offer, in octets.
 const MAX_PDU: core::ops::RangeInclusive<u16> = 128..=16_384;
 /// Seconds of capture period that `adjust_to_measuring_period` goes by.
 const MEASURING_PERIOD_SECONDS: u32 = 900;
+/// How far quarters of an hour stray from the weight of their hour.
+const QUARTERS_IRREGULARITY: f64 = 0.4;
 
 /// Reads and checks a model file.
 pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
@@ -154,12 +156,14 @@ fn installation(places: &Places<'_>, file: &InstallationFile, time_zone_min: i16
     }
     let import = load(places, &file.import)?;
     let export = load(places, &file.export)?;
-    let mut beside = import.clone();
-    for (hour, generated) in beside.hours.iter_mut().zip(export.hours) {
-        if generated > 0.0 {
+    // Hours of generation import nothing.
+    let mut beside_hours = *file.import.hours.get_ref();
+    for (hour, generated) in beside_hours.iter_mut().zip(file.export.hours.get_ref()) {
+        if *generated > 0.0 {
             *hour = 0.0;
         }
     }
+    let beside = shape(&file.import, &beside_hours);
     Ok(Installation {
         import: Arc::new(import),
         import_daily_wh: *file.import.wh_per_day.get_ref(),
@@ -171,10 +175,18 @@ fn installation(places: &Places<'_>, file: &InstallationFile, time_zone_min: i16
         standard_offset_ms: -60_000 * i64::from(time_zone_min),
         voltage: file.voltage,
         frequency: file.frequency,
+        tangents: Tangents::default(),
     })
 }
 
-/// Checks that energy can only grow: season and irregularity together must leave something of each day.
+/// A shape with a swing over the year.
+fn shape(file: &LoadFile, hours: &[f64; 24]) -> Shape {
+    let days = *file.irregularity.get_ref();
+    let irregularity = Irregularity { weeks: 0.1, days, quarters: QUARTERS_IRREGULARITY };
+    Shape::from_hours(file.season, file.season_peak, irregularity, hours)
+}
+
+/// Checks a load: season and irregularity together leave something of each day.
 fn load(places: &Places<'_>, file: &LoadFile) -> Result<Shape, ModelError> {
     let (irregularity, hours) = (*file.irregularity.get_ref(), *file.hours.get_ref());
     if !(file.season >= 0.0 && irregularity >= 0.0 && file.season + irregularity < 1.0) {
@@ -188,7 +200,7 @@ fn load(places: &Places<'_>, file: &LoadFile) -> Result<Shape, ModelError> {
     if !hours.iter().all(|weight| (0.0..=1e6).contains(weight)) {
         return Err(places.error(file.hours.span(), "the weight of an hour is from 0 to a million"));
     }
-    Ok(Shape { season: file.season, season_peak: file.season_peak, irregularity, hours })
+    Ok(shape(file, &hours))
 }
 
 fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<ModelSetup>, ModelError> {

@@ -18,7 +18,7 @@ use crate::objects::{
     Association, AssociationOf, AssociationSn, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl,
     ExtendedRegister, ProfileGeneric, Register, SapAssignment, SecuritySetup, Switch,
 };
-use crate::simulator::consumption::Quantity;
+use crate::simulator::consumption::{Quantity, RATES};
 use crate::simulator::meter::Meter;
 use crate::simulator::meter::events::LogKind;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
@@ -225,8 +225,8 @@ impl<'a> Builder<'a> {
         Ok(match value {
             ValueName::Energy => {
                 let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no energy"))?;
-                if e > 4 {
-                    return Err(here("value group E names a tariff from 0 to 4"));
+                if usize::from(e) > RATES {
+                    return Err(here("value group E names a tariff from 0 to 8"));
                 }
                 Source::Energy { quantity, rate: e, format: format()? }
             }
@@ -357,8 +357,8 @@ fn scaler_unit(file: &ObjectFile, instance: ObisCode) -> Result<ScalerUnit, Prob
 fn demand(file: &ObjectFile, instance: ObisCode) -> Result<(Quantity, u8, NumberFormat), Problem> {
     let [_, _, c, _, rate, _] = instance.0;
     let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no power"))?;
-    if rate > 4 {
-        return Err(here("value group E names a tariff from 0 to 4"));
+    if usize::from(rate) > RATES {
+        return Err(here("value group E names a tariff from 0 to 8"));
     }
     let kind = file.kind.ok_or_else(|| here("a measured value needs a type"))?;
     let format = NumberFormat::new(kind, file.scaler.unwrap_or(0));
