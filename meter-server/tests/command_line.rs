@@ -69,22 +69,79 @@ fn bad_options_are_named() {
 }
 
 #[test]
-fn the_built_in_model_is_shown_and_passes_the_check() {
-    let shown = output(&["model", "show"]);
-    assert!(shown.status.success());
+fn the_built_in_models_are_listed_shown_and_pass_the_check() {
+    let listed = output(&["models"]);
+    let list = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.status.success());
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("model.toml");
-    fs::write(&file, &shown.stdout).unwrap();
-    let checked = output(&["model", "check", file.to_str().unwrap()]);
-    let text = String::from_utf8(checked.stdout).unwrap();
-    assert!(checked.status.success() && text.contains("clients: public (16), reader (17), management (1)"), "{text}");
+    let mut names = 0;
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/models")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(list.contains(&format!("{name}: ")), "{name} is not in\n{list}");
+        let shown = output(&["model", "show", &name]);
+        assert!(shown.status.success() && shown.stdout == fs::read(&path).unwrap(), "{name}");
+        let file = folder.path().join("model.toml");
+        fs::write(&file, &shown.stdout).unwrap();
+        let checked = output(&["model", "check", file.to_str().unwrap()]);
+        let text = String::from_utf8(checked.stdout).unwrap();
+        assert!(checked.status.success() && text.contains(" objects; clients: public (16, "), "{text}");
+        names += 1;
+    }
+    assert!(names >= 2);
+    assert_eq!(output(&["model", "show"]).stdout, output(&["model", "show", "idis-three-phase"]).stdout);
+}
 
-    let broken = String::from_utf8(shown.stdout).unwrap().replace("control-mode = 4", "control-mode = 9");
-    let line = broken.lines().position(|line| line == "control-mode = 9").unwrap();
-    fs::write(&file, broken).unwrap();
-    let refused = output(&["model", "check", file.to_str().unwrap()]);
-    let text = String::from_utf8(refused.stderr).unwrap();
-    // The entry begins three lines above, and lines count from 1.
-    let expected = format!("line {}: object 0.0.96.3.10.255: the control mode is from 0 to 6", line - 2);
-    assert!(!refused.status.success() && text.contains(&expected), "{text}");
+#[test]
+fn a_wrong_model_file_is_refused_with_place_line_and_expectation() {
+    let shown = String::from_utf8(output(&["model", "show"]).stdout).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let path = file.to_str().unwrap();
+    let refused = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let output = output(&["model", "check", path]);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), [].as_slice()));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let line_of = |text: &str, line: &str| text.lines().position(|found| found == line).unwrap() + 1;
+
+    let broken = shown.replacen("drift-ppm = 2.0", "drift = 2.0", 1);
+    let line = line_of(&broken, "drift = 2.0");
+    let margin = " ".repeat(line.to_string().len());
+    let expected = format!("meter-server: {path}:{line}:1: unknown field `drift`, expected one of `time-zone`");
+    let text = refused(&broken);
+    assert!(text.starts_with(&expected), "{text}");
+    assert!(text.ends_with(&format!("\n{line} | drift = 2.0\n{margin} | ^\n")), "{text}");
+
+    // The entry begins three lines above.
+    let broken = shown.replacen("control-mode = 4", "control-mode = 9", 1);
+    let line = line_of(&broken, "control-mode = 9") - 3;
+    let text = refused(&broken);
+    let expected = format!("{path}:{line}:1: object 0.0.96.3.10.255: the control mode is from 0 to 6");
+    assert!(text.contains(&expected) && text.contains(&format!("{line} | [[object]]\n")), "{text}");
+
+    // In the middle of a value.
+    let broken = shown.replacen("\"ip(192.0.2.10)\"", "\"ip(192.0.2.256)\"", 1);
+    let line = line_of(&broken, "IP_address = \"ip(192.0.2.256)\"");
+    let text = refused(&broken);
+    let expected =
+        format!("{path}:{line}:18: object 0.0.25.1.0.255: attribute 3 (`IP_address`): `192.0.2.256` is no ip");
+    assert!(text.contains(&expected), "{text}");
+
+    assert!(refused("name = \"x\nidentity = 3").contains(&format!("{path}:1:")));
+    let missing = output(&["model", "check", "/nonexistent/model.toml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("cannot read /nonexistent/model.toml"));
+    let unknown = output(&["model", "show", "three-phase"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(
+        String::from_utf8(unknown.stderr)
+            .unwrap()
+            .contains("`three-phase` is not a built-in model: idis-three-phase, ")
+    );
+    // A word that is neither a name nor a file.
+    let unknown = output(&["run", "--model", "three-phase"]);
+    assert!(String::from_utf8(unknown.stderr).unwrap().contains("is not a built-in model: idis-three-phase, "));
+    assert_eq!(output(&["model", "check"]).status.code(), Some(2));
 }

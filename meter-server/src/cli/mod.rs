@@ -20,6 +20,8 @@ enum Command {
     /// Prints one line for each physical device: where it listens, its serial number and its system title. Without any
     /// port it listens on TCP 127.0.0.1:4059.
     Run(Box<run::Run>),
+    /// Lists and explains the models that are part of the program.
+    Models,
     /// Shows or checks model files.
     Model {
         #[command(subcommand)]
@@ -32,6 +34,7 @@ impl Cli {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(run) => run.execute(),
+            Command::Models => model::list(),
             Command::Model { command } => command.execute(),
         }
     }

@@ -59,9 +59,9 @@ pub(crate) struct Run {
     /// All meters are logical devices 1, 2, … behind one port, instead of having a port each.
     #[arg(long, help_heading = "Meters")]
     logical_devices: bool,
-    /// Model file; the built-in model without it (see `meter-server model show`).
-    #[arg(long, value_name = "FILE", help_heading = "Meters")]
-    model: Option<PathBuf>,
+    /// Name of a built-in model (see `meter-server models`), or a model file; idis-three-phase without it.
+    #[arg(long, value_name = "MODEL", help_heading = "Meters")]
+    model: Option<String>,
     /// Seed of all values: the same seed gives the same meters, with the same readings at the same time.
     #[arg(long, value_name = "S", default_value_t = 1, help_heading = "Meters")]
     seed: u64,
@@ -149,7 +149,7 @@ impl Run {
         let no_port = self.tcp.is_none() && self.hdlc_tcp.is_none() && self.udp.is_none() && self.serial.is_empty();
         let tcp = if no_port { Some(DEFAULT_TCP.parse().context(DEFAULT_TCP)?) } else { self.tcp };
         let model = match &self.model {
-            Some(file) => super::model::read(file)?,
+            Some(name) => super::model::named(name)?,
             None => Model::built_in(),
         };
         let key = |text: Option<String>, what: &str, default: &[u8]| match text {

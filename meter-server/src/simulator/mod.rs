@@ -33,5 +33,5 @@ pub use fault::{Fault, FaultKind, ParseFaultError};
 pub use fleet::{DeviceHandle, Fleet, FleetError, Ports};
 pub use keys::Keys;
 pub use meter::{Carrier, Meter, MeterIdentity, Notification};
-pub use model::{DEFAULT_MODEL, Model, ModelError, SHORT_NAME_MODEL};
+pub use model::{BuiltInModel, DEFAULT_MODEL, MODELS, Model, ModelError, ModelPlace, SHORT_NAME_MODEL};
 pub use timeline::Timeline;

@@ -117,7 +117,7 @@ fn a_model_that_is_wrong_says_where() {
         (1, right.replace("private-keys", "keys"), "unknown field"),
     ] {
         let error = error(suite, &text);
-        assert!(error.message.contains(message) && error.line.is_some(), "{message}: {error}");
+        assert!(error.message.contains(message) && error.line().is_some(), "{message}: {error}");
     }
     let old = model(1, "").replace("version = 1\n", "");
     assert!(Model::from_toml(&old).unwrap_err().message.contains("suite 1 needs version = 1"));

@@ -2,6 +2,7 @@
 
 mod agenda;
 pub(crate) mod clock;
+mod constants;
 pub(crate) mod events;
 pub(crate) mod number;
 mod outgoing;
@@ -21,6 +22,7 @@ pub use self::outgoing::{Carrier, Notification};
 
 use self::agenda::Agenda;
 use self::clock::MeterClock;
+use self::constants::Written;
 use self::events::{EventLog, LogKind, code};
 use self::outgoing::Outgoing;
 use self::rows::ProfileState;
@@ -68,6 +70,7 @@ pub struct Meter {
     logs: [EventLog; 3],
     /// Values that clients wrote, as A-XDR, by slot.
     stored: BTreeMap<usize, Box<[u8]>>,
+    constants: Written,
     profiles: BTreeMap<usize, ProfileState>,
     security: Security,
     secrets: BTreeMap<ClientSap, Box<[u8]>>,
@@ -103,6 +106,7 @@ impl Meter {
             clock,
             logs,
             stored: BTreeMap::new(),
+            constants: Written::default(),
             profiles: BTreeMap::new(),
             security,
             secrets: BTreeMap::new(),

@@ -23,6 +23,7 @@ use super::{Model, ModelAssociation, ModelError, ModelSetup};
 use crate::objects::{ClockSettings, Switch};
 use crate::simulator::consumption::{Installation, Irregularity, Shape, Tangents};
 use crate::simulator::meter::rows::check_column;
+use crate::table::ObjectTable;
 
 /// Smallest and largest APDU that a model may offer, in octets.
 const MAX_PDU: core::ops::RangeInclusive<u16> = 128..=16_384;
@@ -70,6 +71,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     }
     let model = Model {
         name: file.name,
+        about: file.about.trim().to_owned(),
         manufacturer,
         device_type,
         first_serial: file.identity.first_serial,
@@ -96,11 +98,22 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
             places.error(span.clone(), message)
         })?;
     }
+    for (index, attribute, name) in &built.unreadable {
+        let readable =
+            |association: &ModelAssociation| model.rights(*index, association.client).attribute(attribute.0).readable();
+        if let (Some(association), Some(span)) =
+            (model.associations.iter().find(|known| readable(known)), built.entries.get(*index))
+        {
+            let message =
+                format!("`{}` may read attribute {attribute} (`{name}`), which has no value", association.name);
+            return Err(places.error(span.clone(), message));
+        }
+    }
     Ok(model)
 }
 
 fn no_place(message: &str) -> ModelError {
-    ModelError { line: None, message: message.to_owned() }
+    ModelError { place: None, message: message.to_owned() }
 }
 
 fn clock(places: &Places<'_>, file: &ClockFile) -> Result<ClockSettings, ModelError> {

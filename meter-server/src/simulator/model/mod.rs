@@ -1,7 +1,10 @@
 //! Models: what a kind of meter is made of, read from a declarative file.
 
+mod classes;
 mod compile;
 mod error;
+mod library;
+mod notation;
 mod objects;
 mod pattern;
 mod public_keys;
@@ -20,7 +23,8 @@ use dlms::id::{ClassId, ClientSap, ShortName};
 use dlms::obis::ObisCode;
 use dlms::security::{SecurityPolicy, Suite};
 
-pub use self::error::ModelError;
+pub use self::error::{ModelError, ModelPlace};
+pub use self::library::{BuiltInModel, MODELS};
 pub(crate) use self::public_keys::InitialKeys;
 pub(crate) use self::schema::TypeName;
 
@@ -36,7 +40,7 @@ use crate::table::{ObjectTable, member};
 /// The file of a small meter with short names.
 pub const SHORT_NAME_MODEL: &str = include_str!("../../../models/short-names.toml");
 /// The file of the built-in model.
-pub const DEFAULT_MODEL: &str = include_str!("default.toml");
+pub const DEFAULT_MODEL: &str = include_str!("../../../models/idis-three-phase.toml");
 
 /// An object that many meters share.
 type SharedObject = Box<dyn Object<Meter> + Send + Sync>;
@@ -66,6 +70,7 @@ pub(crate) struct ModelSetup {
 /// A kind of meter: its objects, access rights, clock and installation. Shared by all meters made from it.
 pub struct Model {
     name: String,
+    about: String,
     /// Manufacturer and type: the first six characters of each logical device name.
     pub(crate) manufacturer: String,
     pub(crate) device_type: String,
@@ -117,6 +122,12 @@ impl Model {
         &self.name
     }
 
+    /// What it follows and what is simplified, for people.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+
     /// Security suite of the meters: how long their keys are.
     #[must_use]
     pub const fn suite(&self) -> Suite {
@@ -132,6 +143,12 @@ impl Model {
     /// Names and SAPs of the clients that have an association.
     pub fn clients(&self) -> impl Iterator<Item = (&str, ClientSap)> {
         self.associations.iter().map(|association| (association.name.as_str(), association.client))
+    }
+
+    /// How a client proves who it is, and whether it ciphers.
+    #[must_use]
+    pub fn mechanism(&self, client: ClientSap) -> Option<(Mechanism, bool)> {
+        self.association(client).map(|association| (association.mechanism, association.security_setup.is_some()))
     }
 
     pub(crate) fn association(&self, client: ClientSap) -> Option<&ModelAssociation> {

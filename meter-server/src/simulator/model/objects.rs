@@ -10,6 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
+use super::classes::constant;
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -46,6 +47,10 @@ pub(super) struct Built {
     pub(super) switch: Option<Switch>,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
+    /// Attributes without a value, which no right may make readable: number of the object, attribute and its name.
+    pub(super) unreadable: Vec<(usize, AttributeId, &'static str)>,
+    /// Where the entry of each object is.
+    pub(super) entries: Vec<Range<usize>>,
 }
 
 impl Built {
@@ -138,12 +143,16 @@ impl<'a> Builder<'a> {
             }
             self.built.objects.push(object);
             self.built.access_of.push(access);
+            self.built.entries.push(file.access.span());
         }
         Ok(())
     }
 
     fn object(&mut self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<SharedObject, Problem> {
         check_keys(file)?;
+        if let Some(attributes) = &file.attributes {
+            return constant::build(self.places.0, file, attributes, instance, &mut self.built);
+        }
         Ok(match file.class {
             1 => Box::new(DataObject { instance, value: self.source(file, instance, slot)? }),
             3 => {
@@ -199,7 +208,10 @@ impl<'a> Builder<'a> {
                 }
                 Box::new(DisconnectControl { instance })
             }
-            class => return Err(here(&format!("class {class} is not one of 1, 3, 4, 5, 7, 8, 12, 15, 17, 64 and 70"))),
+            class => {
+                let message = "has no behaviour here: its attributes must be given in [object.attributes]";
+                return Err(here(&format!("class {class} {message}")));
+            }
         })
     }
 
@@ -312,12 +324,12 @@ fn rows_held(capacity: u32) -> Result<u32, Problem> {
 }
 
 /// What is wrong with an object: at its entry or at a place of its own.
-enum Problem {
+pub(super) enum Problem {
     Here(String),
     At(Range<usize>, String),
 }
 
-fn here(message: &str) -> Problem {
+pub(super) fn here(message: &str) -> Problem {
     Problem::Here(message.to_owned())
 }
 
@@ -330,7 +342,7 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("scaler", file.scaler.is_some(), &[3, 4, 5]),
         ("unit", file.unit.is_some(), &[3, 4, 5]),
         ("association", file.association.is_some(), &[15]),
-        ("version", file.version.is_some(), &[12]),
+        ("version", file.version.is_some() && file.attributes.is_none(), &[12]),
         ("rows", file.rows.is_some(), &[7]),
         ("period", file.period.is_some() && file.value != Some(ValueName::ProfileStatus), &[7]),
         ("capacity", file.capacity.is_some(), &[7]),
@@ -341,6 +353,12 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         if present && !classes.contains(&file.class) {
             return Err(here(&format!("`{key}` has no meaning in class {}", file.class)));
         }
+        if present && key != "version" && file.attributes.is_some() {
+            return Err(here(&format!("`{key}` has no meaning beside [object.attributes]")));
+        }
+    }
+    if file.accepts.is_some() && file.attributes.is_none() {
+        return Err(here("`accepts` has a meaning beside [object.attributes] only"));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
+use super::classes::constant::AttributesFile;
 use super::pattern::ObisPattern;
 use super::rights::RightsList;
 
@@ -30,6 +31,9 @@ where
 pub(super) struct ModelFile {
     /// What the model is, for people.
     pub(super) name: String,
+    /// What it follows and what is simplified, for people.
+    #[serde(default)]
+    pub(super) about: String,
     pub(super) identity: Identity,
     pub(super) clock: ClockFile,
     pub(super) installation: InstallationFile,
@@ -87,7 +91,7 @@ pub(super) struct ChangeRule {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a day of the month, \"last\" or \"second-last\"")]
 pub(super) enum Day {
     Number(u8),
     Named(NamedDay),
@@ -231,7 +235,7 @@ pub(super) struct ObjectFile {
     pub(super) access: Spanned<String>,
     /// Base name where objects are referred to by short names. The further objects of a family follow behind it.
     pub(super) base_name: Option<Spanned<u16>>,
-    /// Version of the class (class 12); the newest when absent.
+    /// Version of the class (class 12, and objects made of attributes); the newest when absent.
     pub(super) version: Option<u8>,
     /// Where the value comes from (classes 1, 3, 4 and 5).
     pub(super) value: Option<ValueName>,
@@ -254,11 +258,15 @@ pub(super) struct ObjectFile {
     pub(super) columns: Option<Vec<Spanned<String>>>,
     /// Control mode (class 70).
     pub(super) control_mode: Option<u8>,
+    /// Attributes of an object that does nothing by itself, of any class.
+    pub(super) attributes: Option<AttributesFile>,
+    /// Methods of such an object that are taken note of, with no effect, instead of being refused.
+    pub(super) accepts: Option<Vec<Spanned<String>>>,
 }
 
 /// A constant of a model file.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number or a text")]
 pub(super) enum Initial {
     Number(i64),
     Text(String),

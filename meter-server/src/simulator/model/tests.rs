@@ -82,7 +82,7 @@ fn mistakes_are_told_with_their_line() {
     for (from, to, expected) in cases {
         let error = changed(from, to);
         assert!(error.message.contains(expected), "{to}: {error}");
-        assert_eq!(error.line, line_of(from), "{error}");
+        assert_eq!(error.line(), line_of(from), "{error}");
         assert!(error.to_string().starts_with("line "), "{error}");
     }
 }
@@ -105,15 +105,15 @@ fn mistakes_of_an_object_are_told_with_its_entry_and_code() {
     ];
     for (from, to, expected) in cases {
         let error = changed(from, to);
-        assert!(error.line.is_some() && error.message.contains(expected), "{to}: {error}");
+        assert!(error.line().is_some() && error.message.contains(expected), "{to}: {error}");
     }
     let error = changed("access = \"switch\"", "access = \"swich\"");
     assert_eq!(
-        (error.line, error.message.as_str()),
+        (error.line(), error.message.as_str()),
         (line_of("access = \"switch\""), "there is no access set `swich`")
     );
     let error = changed("3:1.0.4.8.0:2", "3:1.0.99.8.0:2");
-    assert_eq!(error.line, line_of("3:1.0.4.8.0:2"));
+    assert_eq!(error.line(), line_of("3:1.0.4.8.0:2"));
     assert!(error.message.ends_with("there is no such object"), "{error}");
     let error = changed("3:1.0.4.8.0:2", "3:1.0.4.8.0:4");
     assert!(error.message.ends_with("the class has no such attribute"), "{error}");
@@ -127,4 +127,75 @@ fn associations_need_what_their_mechanism_needs() {
     assert!(changed("client = 17", "client = 200").message.contains("not from 1 to 127"));
     assert!(changed("max-pdu = 1024", "max-pdu = 20").message.contains("max-pdu is from 128"));
     assert!(changed("management = \"2:R\"", "manager = \"2:R\"").message.contains("no association `manager`"));
+}
+
+#[test]
+fn all_models_of_the_program_are_whole_and_explained() {
+    for built_in in MODELS {
+        let model = built_in.model().unwrap_or_else(|error| panic!("{}", error.in_file(built_in.name)));
+        assert!(!model.name().is_empty() && model.about().len() > 60, "{}: {}", built_in.name, model.about());
+        assert_eq!(BuiltInModel::find(built_in.name), Some(built_in));
+        for index in 0..model.object_count() {
+            let object = model.object(index).unwrap();
+            let at = (object.class(), object.version(), object.instance());
+            assert_eq!(model.find(object.class(), object.instance()), Some(index), "{at:?}");
+            // An object that nobody may read is a slip.
+            assert!(model.clients().any(|(_, client)| model.rights(index, client).any()), "{at:?}");
+        }
+    }
+    assert_eq!(MODELS.first().map(|model| model.text), Some(DEFAULT_MODEL));
+}
+
+#[test]
+fn attributes_are_checked_against_the_class() {
+    let cases = [
+        (
+            "IP_address = \"ip(",
+            "IP_adress = \"ip(",
+            "class 42 (IPv4 setup, version 0) has no attribute `IP_adress`; it has DL_r",
+        ),
+        (
+            "IP_address = \"ip(192.0.2.10)\"",
+            "",
+            "attribute 3 (`IP_address`, double-long-unsigned) of class 42 is missing",
+        ),
+        (
+            "IP_address = \"ip(192.0.2.10)\"",
+            "IP_address = \"unsigned(1)\"",
+            "expected double-long-unsigned, found unsigned",
+        ),
+        (
+            "IP_address = \"ip(192.0.2.10)\"",
+            "IP_address = -1",
+            "-1 alone does not tell the type; the class says double",
+        ),
+        ("IP_address = \"ip(192.0.2.10)\"", "IP_address = [1]", "expected a number, true, false, or a text"),
+        ("IP_address = \"ip(192.0.2.10)\"", "IP_address = 1\n3 = 1", "attribute 3 comes twice"),
+        ("use_DHCP_flag = false", "use_DHCP_flag = 0", "0 alone does not tell the type"),
+        ("MSS = 576", "MSS = true", "expected long-unsigned, found boolean"),
+        ("MSS = 576", "MSS = 65536", "65536 alone does not tell the type"),
+        ("MSS = 576", "MSS = \"long-unsigned(576\"", "attribute 4 (`MSS`): `)` is expected"),
+        (
+            "accepts = [\"connect\"]",
+            "accepts = [\"dial\"]",
+            "class 29 (Auto connect, version 2) has no method `dial`; it has connect",
+        ),
+        ("class = 47\nversion = 1", "class = 47\nversion = 3", "class 47 (GSM diagnostic) has versions from 0 to 2"),
+        ("class = 47\nversion = 1", "class = 47\nversion = 0", "`cell_info`"),
+        ("class = 43\n", "class = 4300\n", "class 4300 is not known"),
+        ("class = 43\n", "class = 64\n", "class 64 follows from the associations"),
+        ("class = 43\n", "class = 43\nscaler = 1\n", "`scaler` has no meaning in class 43"),
+        ("obis = \"0.0.41.0.0\"\nclass = 17", "obis = \"0.0.41.0.0\"\nclass = 43", "class 43 has no behaviour here"),
+        ("obis = \"0.0.41.0.0\"\n", "obis = \"0.0.41.0.0\"\naccepts = []\n", "`accepts` has a meaning beside"),
+        ("2-6:RWae 7-9:Wae", "2-9:RWae", "`management` may read attribute 7 (`pass_p1`), which has no value"),
+    ];
+    for (from, to, expected) in cases {
+        let error = changed(from, to);
+        assert!(error.line().is_some() && error.message.contains(expected), "{to}: {error}");
+    }
+    // The place is within the value, behind quotes.
+    let error = changed("\"structure(unsigned(2), unsigned(8))\"", "\"structure(unsigned(2), unsigned(800))\"");
+    let place = error.place.unwrap();
+    assert_eq!(place.text, "number_of_rings = \"structure(unsigned(2), unsigned(800))\"");
+    assert_eq!(place.text.get(place.column - 1..), Some("800))\""));
 }

@@ -1,0 +1,3 @@
+//! What single classes have in a model file, and the objects made of it.
+
+pub(super) mod constant;

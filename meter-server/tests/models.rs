@@ -1,0 +1,143 @@
+//! Every model that is part of the program, read whole over TCP by the stack's own client in each of its associations.
+
+mod support;
+
+use std::sync::Arc;
+
+use dlms::acse::Mechanism;
+use dlms::apdu::{DataAccessResult, Selection};
+use dlms::association::Secret;
+use dlms::association::client::Config;
+use dlms::axdr::{Data, Value};
+use dlms::id::{AttributeId, ClassId, ClientSap};
+use dlms::link::Link;
+use dlms::obis::ObisCode;
+use dlms_meter_server::simulator::{BuiltInModel, FleetConfig, Keys, MODELS, Model};
+use support::client::{Dialogue, Octets, management, public, tcp};
+use support::{NOW, Server, elements, number, octets, stopped};
+
+/// Rows of a long profile that are read.
+const ROWS: i64 = 20;
+
+/// What a client of the model needs to get in.
+fn config(model: &Model, client: ClientSap) -> Config {
+    let (mechanism, ciphered) = model.mechanism(client).unwrap();
+    let secret = match mechanism {
+        Mechanism::Lowest | Mechanism::Gmac => public().secret,
+        _ => Secret::new(Keys::DEMONSTRATION_PASSWORD).unwrap(),
+    };
+    let config = if ciphered { management() } else { public() };
+    Config { client, mechanism, secret, ..config }
+}
+
+/// The entry descriptor for the first rows.
+fn first_rows() -> Vec<u8> {
+    let entry = [Value::DoubleLongUnsigned(1), Value::DoubleLongUnsigned(ROWS as u32)];
+    let columns = [Value::LongUnsigned(1), Value::LongUnsigned(0)];
+    Value::Structure([entry, columns].concat()).to_vec()
+}
+
+/// Reads all that the association's list shows; returns how many values were right.
+fn read_all<L: Link, T: Octets>(client: &mut Dialogue<L, T>, who: &str) -> usize {
+    let list = client.get(15, "0.0.40.0.0.255", 2);
+    let mut right = 0;
+    for element in elements(&list) {
+        let [class, version, instance, rights] = elements(element) else { panic!("{who}: {element:?}") };
+        let (class, version) = (u16::try_from(number(class)).unwrap(), u8::try_from(number(version)).unwrap());
+        let instance = ObisCode::from_slice(octets(instance)).unwrap().to_string();
+        let described = dlms::cosem::class_version(ClassId(class), version);
+        let described = described.unwrap_or_else(|| panic!("{who}: {instance}: class {class} version {version}"));
+        for right_of_attribute in elements(&elements(rights)[0]) {
+            let [id, mode, _] = elements(right_of_attribute) else { panic!("{who}: {right_of_attribute:?}") };
+            let id = i8::try_from(number(id)).unwrap();
+            let place = format!("{who}: {class} {instance} attribute {id}");
+            let selected = first_rows();
+            let selection = Selection { selector: 2, parameters: Data::from_slice(&selected).unwrap() };
+            let long = (class, id) == (7, 2) && number(&client.get(7, &instance, 7)) > ROWS;
+            let (result, _) = client.get_blocks(class, &instance, id, long.then_some(selection)).unwrap();
+            if ![1, 3, 4, 6].contains(&number(mode)) {
+                assert_eq!(result, Err(DataAccessResult::ReadWriteDenied), "{place}");
+                continue;
+            }
+            let value = result.unwrap_or_else(|error| panic!("{place}: {error}"));
+            right += 1;
+            if (class, id) == (15, 9) && octets(&value).is_empty() {
+                // An association without ciphering refers to no security setup.
+                continue;
+            }
+            let encoded = value.to_vec();
+            let data = Data::from_slice(&encoded).unwrap();
+            if let Some(info) = described.attribute(AttributeId(id)) {
+                info.check(data).unwrap_or_else(|error| panic!("{place}: {error}"));
+            } else {
+                assert_eq!((id, ObisCode::from_slice(octets(&value)).unwrap().to_string()), (1, instance.clone()));
+            }
+            if (class, id) == (7, 2) {
+                let columns = elements(&client.get(7, &instance, 3)).len();
+                assert!(elements(&value).iter().all(|row| elements(row).len() == columns), "{place}");
+                assert_eq!(elements(&value).len() as i64, number(&client.get(7, &instance, 7)).min(ROWS), "{place}");
+            }
+        }
+    }
+    right
+}
+
+fn read_model(built_in: &BuiltInModel) {
+    let model = Arc::new(built_in.model().unwrap());
+    let localhost = Some("127.0.0.1:0".parse().unwrap());
+    let server = Server::start(FleetConfig { tcp: localhost, model: Arc::clone(&model), ..stopped(7, NOW) });
+    let address = server.ports(0).tcp.unwrap();
+    let mut counter = 1;
+    for (name, sap) in model.clients() {
+        let who = format!("{} {name}", built_in.name);
+        let mut client =
+            tcp(address, config(&model, sap), counter).associate().unwrap_or_else(|error| panic!("{who}: {error:?}"));
+        let right = read_all(&mut client, &who);
+        // A client that sees next to nothing would prove next to nothing.
+        assert!(right >= 10, "{who}: {right}");
+        println!("{who}: {right} values");
+        client.release().unwrap();
+        counter += 100_000;
+    }
+    server.shutdown();
+}
+
+#[test]
+fn every_model_is_read_whole_by_each_of_its_clients() {
+    // The one with short names has a test file of its own.
+    for built_in in MODELS.iter().filter(|model| model.name != "short-names") {
+        read_model(built_in);
+    }
+}
+
+#[test]
+fn constant_attributes_are_written_where_class_and_rights_allow_it() {
+    let localhost = Some("127.0.0.1:0".parse().unwrap());
+    let server = Server::start(FleetConfig { tcp: localhost, ..stopped(7, NOW) });
+    let mut client = tcp(server.ports(0).tcp.unwrap(), management(), 1).associate().unwrap();
+    let ip = "0.0.25.1.0.255";
+    assert_eq!(client.get(42, ip, 3), Value::DoubleLongUnsigned(0xC000_020A));
+    assert_eq!(client.set(42, ip, 3, Data::DoubleLongUnsigned(7)).unwrap(), DataAccessResult::Success);
+    assert_eq!(client.get(42, ip, 3), Value::DoubleLongUnsigned(7));
+    // Of another type, and more than is kept.
+    assert_eq!(client.set(42, ip, 3, Data::LongUnsigned(7)).unwrap(), DataAccessResult::TypeUnmatched);
+    let (apn, long) = ("0.0.25.4.0.255", [0; 600]);
+    assert_eq!(client.set(45, apn, 2, Data::OctetString(&long)).unwrap(), DataAccessResult::OtherReason);
+    assert_eq!(client.set(45, apn, 2, Data::OctetString(b"x")).unwrap(), DataAccessResult::Success);
+    assert_eq!(client.get(45, apn, 2), Value::OctetString(b"x".to_vec()));
+    // What the class does not let a client write, and a password, which is not read.
+    assert_eq!(client.set(28, "0.0.2.2.0.255", 4, Data::Enum(1)).unwrap(), DataAccessResult::ReadWriteDenied);
+    let port = "0.0.20.0.0.255";
+    assert_eq!(client.set(19, port, 7, Data::OctetString(b"secret")).unwrap(), DataAccessResult::Success);
+    assert_eq!(client.get_blocks(19, port, 7, None).unwrap().0, Err(DataAccessResult::ReadWriteDenied));
+    // A method that the model takes note of, and one that it does not offer.
+    assert_eq!(client.action(29, "0.0.2.1.0.255", 1), dlms::apdu::ActionResult::Success);
+    assert_eq!(client.action(42, ip, 3), dlms::apdu::ActionResult::ReadWriteDenied);
+    // The neighbour with the same class has kept its own; each change is an event.
+    assert_eq!(client.get(1, "0.0.96.11.0.255", 2), Value::Unsigned(47));
+    client.release().unwrap();
+    let mut reader = tcp(server.ports(0).tcp.unwrap(), support::client::reader(b"12345678"), 0).associate().unwrap();
+    assert_eq!(reader.get(42, ip, 3), Value::DoubleLongUnsigned(7));
+    reader.release().unwrap();
+    server.shutdown();
+}
