@@ -25,6 +25,7 @@ pub mod objects;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod table;
+pub mod tariff;
 
 pub use device::LogicalDevice;
 pub use moment::Moment;

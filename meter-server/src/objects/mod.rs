@@ -6,6 +6,7 @@
 
 #[macro_use]
 mod serve;
+mod activity_calendar;
 mod association;
 mod association_sn;
 mod clock;
@@ -14,10 +15,13 @@ mod disconnect_control;
 mod image_transfer;
 mod profile_generic;
 mod profile_selection;
+mod register_activation;
 mod sap_assignment;
 mod security_setup;
+mod special_days_table;
 mod values;
 
+pub use activity_calendar::{ActivityCalendar, CalendarState};
 pub use association::{Association, AssociationDescription, AssociationOf, AssociationState};
 pub use association_sn::AssociationSn;
 pub use clock::{Clock, ClockSettings, ClockState, PresetTime};
@@ -27,8 +31,10 @@ pub use dlms::cosem::disconnect_control::ControlState;
 pub use dlms::cosem::profile_generic::CaptureObject;
 pub use image_transfer::{IMAGE_IDENTIFIER_MAX, ImageReceiver, ImageState, ImageStorage, ImageTransfer, Work};
 pub use profile_generic::{ProfileGeneric, RowRange, Rows};
+pub use register_activation::{ActivationState, RegisterActivation};
 pub use sap_assignment::{SapAssignment, SapState};
 #[cfg(feature = "public-key")]
 pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
 pub use security_setup::{NewKeys, SecurityDescription, SecuritySetup, SecurityState};
+pub use special_days_table::{SpecialDaysState, SpecialDaysTable};
 pub use values::{Captured, DataObject, Demand, DemandRegister, ExtendedRegister, Register, Value};

@@ -5,8 +5,8 @@
 
 use dlms::apdu::DataAccessResult;
 use dlms::association::server::Progress;
-use dlms::axdr::{Data, Writer};
-use dlms::cosem::{Answer, data, demand_register, extended_register, register};
+use dlms::axdr::{BufferFull, Data, Writer};
+use dlms::cosem::{Answer, ToData, data, demand_register, extended_register, register};
 use dlms::obis::ObisCode;
 use dlms::time::DateTime;
 use dlms::unit::ScalerUnit;
@@ -14,6 +14,16 @@ use dlms::unit::ScalerUnit;
 use crate::object::Context;
 
 type Answered = Result<Progress, DataAccessResult>;
+
+/// Writes an array of what `element` makes of each item.
+pub(super) fn write_array<'i, I, T: ToData>(
+    out: &mut Writer<'_>,
+    items: &'i [I],
+    element: impl Fn(&'i I) -> T,
+) -> Result<(), BufferFull> {
+    out.array(items.len())?;
+    items.iter().try_for_each(|item| element(item).to_data(out))
+}
 
 /// Where the value of a [`DataObject`] or [`Register`] comes from.
 pub trait Value<S: ?Sized> {

@@ -1,8 +1,9 @@
 //! Time zone and daylight saving: from UTC to what a clock shows, and back.
 
-use dlms::time::{ClockStatus, Date, DateTime};
+use dlms::time::{ClockStatus, DateTime};
 
 use crate::moment::Moment;
+use crate::tariff::seconds_in_year;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -57,7 +58,7 @@ impl ClockSettings {
         let standard = DateTime::from_unix_seconds(utc, self.time_zone_min, ClockStatus::OK);
         let Some(year) = standard.year() else { return false };
         let switch = |rule: &DateTime, deviation_min: i16| {
-            rule_in_year(rule, year).map(|local| local.saturating_add(i64::from(deviation_min).saturating_mul(60)))
+            seconds_in_year(rule, year).map(|local| local.saturating_add(i64::from(deviation_min).saturating_mul(60)))
         };
         let begin = switch(&self.daylight_begin, self.time_zone_min);
         let end = switch(&self.daylight_end, self.daylight_deviation());
@@ -102,43 +103,4 @@ impl ClockSettings {
         let (deviation_min, _) = self.deviation(Moment::from_seconds(standard));
         Moment::from_seconds(local.saturating_add(i64::from(deviation_min).saturating_mul(60)))
     }
-}
-
-/// Local seconds since 1970 at which a rule with wildcards applies in `year` (Blue Book, date-time wildcards): the
-/// last or second last day of a month, the last such weekday, a weekday on or after a day, or a plain date.
-fn rule_in_year(rule: &DateTime, year: u16) -> Option<i64> {
-    if rule.year().is_some_and(|fixed| fixed != year) {
-        return None;
-    }
-    let [_, _, month, day, weekday] = rule.date().to_bytes();
-    let first = Date::new(year, month, 1)?.to_unix_days()?;
-    let next_month =
-        if month == 12 { Date::new(year.checked_add(1)?, 1, 1)? } else { Date::new(year, month.checked_add(1)?, 1)? };
-    let end = next_month.to_unix_days()?;
-    let weekday = (1..=7).contains(&weekday).then(|| i64::from(weekday));
-    // 1970-01-01 was a Thursday, the fourth day of the week.
-    let weekday_of = |days: i64| days.saturating_add(3).rem_euclid(7).saturating_add(1);
-    let days = match (day, weekday) {
-        (Date::LAST_DAY, None) => end.checked_sub(1)?,
-        (Date::SECOND_LAST_DAY, None) => end.checked_sub(2)?,
-        (Date::LAST_DAY, Some(weekday)) => {
-            let last = end.checked_sub(1)?;
-            last.checked_sub(weekday_of(last).checked_sub(weekday)?.rem_euclid(7))?
-        }
-        (1..=31, weekday) => {
-            let from = first.checked_add(i64::from(day).checked_sub(1)?)?;
-            match weekday {
-                Some(weekday) => from.checked_add(weekday.checked_sub(weekday_of(from))?.rem_euclid(7))?,
-                None => from,
-            }
-        }
-        _ => return None,
-    };
-    let time = rule.time();
-    let field = |value: Option<u8>| i64::from(value.unwrap_or(0));
-    let seconds = field(time.hour())
-        .saturating_mul(3600)
-        .saturating_add(field(time.minute()).saturating_mul(60))
-        .saturating_add(field(time.second()));
-    days.checked_mul(DAY_SECONDS)?.checked_add(seconds)
 }
