@@ -17,11 +17,15 @@
 
 pub mod access;
 pub mod counters;
+pub mod demand;
 pub mod device;
 pub mod journal;
+pub mod limiter;
 pub mod moment;
+pub mod number;
 pub mod object;
 pub mod objects;
+pub mod register_monitor;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod table;

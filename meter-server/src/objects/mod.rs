@@ -13,9 +13,11 @@ mod clock;
 mod constant;
 mod disconnect_control;
 mod image_transfer;
+mod limiter;
 mod profile_generic;
 mod profile_selection;
 mod register_activation;
+mod register_monitor;
 mod sap_assignment;
 mod security_setup;
 mod special_days_table;
@@ -30,8 +32,10 @@ pub use disconnect_control::{DisconnectControl, Switch, SwitchEvent, SwitchState
 pub use dlms::cosem::disconnect_control::ControlState;
 pub use dlms::cosem::profile_generic::CaptureObject;
 pub use image_transfer::{IMAGE_IDENTIFIER_MAX, ImageReceiver, ImageState, ImageStorage, ImageTransfer, Work};
+pub use limiter::{Limiter, LimiterState};
 pub use profile_generic::{ProfileGeneric, RowRange, Rows};
 pub use register_activation::{ActivationState, RegisterActivation};
+pub use register_monitor::{MonitorState, RegisterMonitor};
 pub use sap_assignment::{SapAssignment, SapState};
 #[cfg(feature = "public-key")]
 pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
