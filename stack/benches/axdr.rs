@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use dlms::axdr::{self, Container, Data, Reader, Value, Visitor, Writer};
-use dlms::cosem::profile_generic::{CaptureObject, Nulls, RowReader, SortMethod};
+use dlms::cosem::profile_generic::{CaptureObject, Column, Nulls, RowReader, SortMethod, Table, TableReader};
 use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
@@ -151,6 +151,20 @@ fn rows_of_blocks(octets: &[u8], columns: &[CaptureObject]) -> u64 {
     sum
 }
 
+/// Rows that are kept, from an attribute that is there as a whole.
+fn table(octets: &[u8], columns: &[Column]) -> Table {
+    Table::from_slice(octets, columns, Nulls::as_before(900, SortMethod::Fifo)).expect("legal rows")
+}
+
+/// Rows that are kept, from blocks.
+fn table_of_blocks(octets: &[u8], columns: &[Column]) -> Table {
+    let mut reader = TableReader::new(columns, Nulls::as_before(900, SortMethod::Fifo), ROWS as usize);
+    for block in octets.chunks(BLOCK) {
+        reader.push(block).expect("legal rows");
+    }
+    reader.finish().expect("all rows")
+}
+
 /// Keeps a result from being optimised away.
 fn spend<T>(value: T) {
     black_box(value);
@@ -184,6 +198,7 @@ fn main() {
     let octets = profile();
     let stamps = stamps();
     let columns = columns();
+    let typed = columns.map(|object| Column::new(object, None));
     let owned = Value::from_slice(&octets).expect("a legal profile");
     let peer_owned = DataBuf::parse(&octets).expect("a legal profile");
     let mut buffer = vec![0; octets.len()];
@@ -193,6 +208,10 @@ fn main() {
     for sum in [walk(&octets), iterate(&octets), peer_iterate(&octets)] {
         assert_eq!((sum.rows, sum.times), (1000, 22_500));
         assert_eq!(sum.numbers, walk(&octets).numbers);
+    }
+    for table in [table(&octets, &typed), table_of_blocks(&octets, &typed)] {
+        let last = table.cell(999, 4).and_then(|cell| cell.as_u64());
+        assert_eq!((table.len(), last), (1000, Some(999)));
     }
     encode(&mut Writer::new(&mut buffer), &stamps);
     peer_encode(&mut SliceWriter::new(&mut peer_buffer), &stamps);
@@ -213,6 +232,8 @@ fn main() {
     group.bench_function("owned/value", |bench| bench.iter(|| Value::from_slice(black_box(&octets))));
     group.bench_function("owned/dlms-cosem-rs", |bench| bench.iter(|| DataBuf::parse(black_box(&octets))));
     group.bench_function("owned/rows-of-blocks", |bench| bench.iter(|| rows_of_blocks(black_box(&octets), &columns)));
+    group.bench_function("owned/table", |bench| bench.iter(|| table(black_box(&octets), &typed)));
+    group.bench_function("owned/table-of-blocks", |bench| bench.iter(|| table_of_blocks(black_box(&octets), &typed)));
     group.finish();
     criterion.final_summary();
 
@@ -235,10 +256,7 @@ fn main() {
     );
     let peer_parse = || spend(DataBuf::parse(black_box(&octets)));
     ratio("owned tree", size, || spend(Value::from_slice(black_box(&octets))), peer_parse);
-    ratio(
-        "owned rows, from 500-octet blocks",
-        size,
-        || spend(rows_of_blocks(black_box(&octets), &columns)),
-        peer_parse,
-    );
+    ratio("owned rows (table)", size, || spend(table(black_box(&octets), &typed)), peer_parse);
+    ratio("table, from 500-octet blocks", size, || spend(table_of_blocks(black_box(&octets), &typed)), peer_parse);
+    ratio("one owned row at a time, blocks", size, || spend(rows_of_blocks(black_box(&octets), &columns)), peer_parse);
 }

@@ -5,11 +5,12 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use dlms::axdr::{Data, Value};
-use dlms::cosem::profile_generic::{CaptureObject, Nulls, RowReader};
+use dlms::cosem::profile_generic::{CaptureObject, Column, Nulls, RowReader, Table, TableReader};
 use dlms::obis::ObisCode;
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -19,6 +20,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // A thread that is being torn down has no counter any more, and no interest in one.
         let _ = ALLOCATED.try_with(|count| count.set(count.get() + layout.size()));
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -64,6 +66,53 @@ fn lesson_30_no_input_allocates_more_than_one_value_per_octet() {
         let limit = input.len() * size_of::<Value>();
         assert!(octets <= limit, "{octets} octets allocated for {} octets of input ({result})", input.len());
     }
+}
+
+/// The work's result, and how many allocations it took; one that grows is allocated anew.
+fn allocations<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = ALLOCATIONS.get();
+    let result = work();
+    (result, ALLOCATIONS.get() - before)
+}
+
+#[test]
+fn owned_rows_take_a_constant_number_of_allocations() {
+    // Rows of a clock's time, a serial number of 5 octets and a counter.
+    let profile = |rows: u16| {
+        let mut octets = vec![0x01, 0x82];
+        octets.extend(rows.to_be_bytes());
+        for row in 0..rows {
+            octets.extend([2, 3, 9, 12, 7, 0xE9, 5, 0x1D, 4, 10, 0, 0, 0, 0xFF, 0x88, 0x80, 9, 5, 1, 2, 3, 4, 5, 0x12]);
+            octets.extend(row.to_be_bytes());
+        }
+        octets
+    };
+    let register = |class| CaptureObject::whole(class, ObisCode::ACTIVE_IMPORT, 2.into());
+    let columns =
+        [CaptureObject::CLOCK, register(1.into()), register(3.into())].map(|object| Column::new(object, None));
+    let nulls = Nulls::AsBefore { step_seconds: 900 };
+    let whole = |octets: &[u8]| {
+        let (table, count) = allocations(|| Table::from_slice(octets, &columns, nulls).unwrap());
+        (table.cell(table.len() - 1, 2).and_then(|cell| cell.as_u64()), count)
+    };
+    let blocks = |octets: &[u8], rows| {
+        allocations(|| {
+            let mut reader = TableReader::new(&columns, nulls, rows);
+            octets.chunks(200).for_each(|block| assert!(reader.push(block).is_ok()));
+            reader.finish().unwrap().len()
+        })
+    };
+    assert_eq!(whole(&profile(10)), (Some(9), 3));
+    assert_eq!(whole(&profile(10_000)), (Some(9_999), 3));
+    let (_, few) = blocks(&profile(100), 100);
+    let (rows, many) = blocks(&profile(10_000), 10_000);
+    assert_eq!((rows, many), (10_000, few));
+    assert!(many <= 6, "{many} allocations");
+
+    // A count that is a lie, in octets that are few, reserves nothing for it.
+    let lie = [1, 0x84, 0xFF, 0xFF, 0xFF, 0xFF, 2, 1, 0, 2, 1, 0];
+    let (result, octets) = allocated(|| Table::from_slice(&lie, &[], nulls));
+    assert!(result.is_err() && octets <= lie.len() * 17, "{octets} octets");
 }
 
 #[test]

@@ -22,7 +22,13 @@ impl Scan {
     /// At the start of an element of an array that was entered already.
     #[cfg(feature = "alloc")]
     pub(crate) const fn element() -> Self {
-        Self { missing: 1, outer: [0; MAX_DEPTH], depth: 1 }
+        Self::within(1)
+    }
+
+    /// At the start of a value inside `depth` containers that were entered already.
+    #[cfg(feature = "alloc")]
+    pub(super) const fn within(depth: usize) -> Self {
+        Self { missing: 1, outer: [0; MAX_DEPTH], depth }
     }
 
     /// Takes what is left of the value. Up to `to_come` octets may follow those of `reader`.

@@ -1,7 +1,8 @@
 //! Parts of a long array that arrives in blocks.
 
 pub(crate) use super::check::Scan;
-use super::{DecodeError, DecodeErrorKind, Reader, compact, tag};
+use super::data::simple_values;
+use super::{Data, DecodeError, DecodeErrorKind, Reader, compact, tag};
 
 /// What comes before the elements of an array.
 pub(crate) enum Head<'a> {
@@ -60,4 +61,40 @@ impl<'a> Head<'a> {
 /// are needed.
 pub(crate) fn skip_row(types: &mut Reader<'_>, contents: &mut Reader<'_>) -> Result<(), DecodeError> {
     compact::skip_content(types, contents)
+}
+
+/// Takes the head of a structure: how many members follow, or else the type that was found.
+#[inline]
+pub(crate) fn structure_head(reader: &mut Reader<'_>) -> Result<Result<usize, &'static str>, DecodeError> {
+    let start = *reader;
+    match reader.u8()? {
+        tag::STRUCTURE => super::check::container_count(reader, tag::STRUCTURE, 0).map(Ok),
+        found => match tag::body(found) {
+            tag::Body::Unknown => Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
+            _ => Ok(Err(tag::name(found))),
+        },
+    }
+}
+
+/// A value inside a row.
+pub(crate) enum Member<'a, T> {
+    /// What was made of a value that holds no others.
+    Simple(T),
+    /// An array, a structure or a compact array, with its tag and checked.
+    Container(&'a [u8]),
+}
+
+/// Takes a member of a row, a value inside an array and a structure. A simple one is given to `then`, which is compiled
+/// together with reading each type.
+#[inline(always)]
+pub(crate) fn member<'a, T>(
+    reader: &mut Reader<'a>,
+    then: impl FnOnce(Data<'a>) -> T,
+) -> Result<Member<'a, T>, DecodeError> {
+    let mut start = *reader;
+    simple_values!(reader.u8()?, reader, value => Ok(Member::Simple(then(value))), else {
+        *reader = start;
+        Scan::within(2).run(reader, 0)?;
+        start.bytes(start.remaining().saturating_sub(reader.remaining())).map(Member::Container)
+    })
 }

@@ -1,11 +1,17 @@
 //! Class 7, Profile generic: rows of captured values, such as load profiles and event logs.
 
+#[cfg(feature = "alloc")]
+mod blocks;
+#[cfg(feature = "alloc")]
+mod cells;
 mod column;
 mod restore;
 mod rows;
 mod selection;
 #[cfg(feature = "alloc")]
 mod stream;
+#[cfg(feature = "alloc")]
+mod table;
 
 pub use column::{Column, Reading};
 pub use restore::Nulls;
@@ -13,6 +19,8 @@ pub use rows::{RowError, RowErrorKind, Rows};
 pub use selection::{EntryDescriptor, RangeDescriptor};
 #[cfg(feature = "alloc")]
 pub use stream::{ROW_OCTETS_MAX, RowReader};
+#[cfg(feature = "alloc")]
+pub use table::{Table, TableReader, TableRow};
 
 use super::{Any, Array, Zero};
 use crate::id::{AttributeId, ClassId};

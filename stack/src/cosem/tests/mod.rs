@@ -7,6 +7,8 @@ mod push;
 mod server;
 #[cfg(feature = "alloc")]
 mod stream;
+#[cfg(feature = "alloc")]
+mod table;
 
 use super::{FromData, ToData, TypeError};
 use crate::axdr::{Data, Writer};

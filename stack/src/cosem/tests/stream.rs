@@ -5,7 +5,7 @@ use crate::cosem::profile_generic::{self, CaptureObject, Nulls, ROW_OCTETS_MAX, 
 use hex_literal::hex;
 use proptest::prelude::*;
 
-type Rows = Vec<Result<Vec<Value>, RowError>>;
+pub(super) type Rows = Vec<Result<Vec<Value>, RowError>>;
 
 /// A reader fed with blocks of `size` octets.
 fn read_in_blocks(buffer: &[u8], size: usize, columns: &[CaptureObject], nulls: Nulls) -> (Rows, Result<(), RowError>) {
@@ -29,7 +29,7 @@ fn read_in_blocks(buffer: &[u8], size: usize, columns: &[CaptureObject], nulls: 
     (rows, reader.finish())
 }
 
-fn read_at_once(buffer: &[u8], columns: &[CaptureObject], nulls: Nulls) -> Rows {
+pub(super) fn read_at_once(buffer: &[u8], columns: &[CaptureObject], nulls: Nulls) -> Rows {
     let mut row = [Data::Null; 8];
     let mut rows = profile_generic::Rows::new(Data::from_slice(buffer).unwrap(), columns, nulls, &mut row).unwrap();
     let mut found = std::vec![];
@@ -40,7 +40,7 @@ fn read_at_once(buffer: &[u8], columns: &[CaptureObject], nulls: Nulls) -> Rows 
 }
 
 /// Every way of telling rows: nulls, differences, compact arrays, bad rows, nested cells.
-const BUFFERS: &[&[u8]] = &[
+pub(super) const BUFFERS: &[&[u8]] = &[
     EXAMPLE,
     &hex!("01 04 02 01 06 00000064 02 01 1F 05 02 01 1C FF 02 01 00"),
     &hex!("01 05 02 01 11 FF 11 07 02 02 11 01 11 02 02 01 1F 01 02 01 00"),
