@@ -3,7 +3,6 @@
 use dlms::apdu::{ActionResult, DataAccessResult, Selection};
 use dlms::association::server::{Access, Cursor, Progress};
 use dlms::axdr::{BufferFull, Data, Writer};
-use dlms::cosem::{self, ClassVersion};
 use dlms::id::{AttributeId, ClassId, MethodId};
 use dlms::obis::ObisCode;
 
@@ -28,24 +27,18 @@ pub trait Object<S: ?Sized> {
         0
     }
 
-    /// Number of attributes, `logical_name` included. By default those of the class.
-    fn attributes(&self) -> i8 {
-        self.described().map_or(1, |class| class.last_attribute().0)
-    }
+    /// Number of attributes, `logical_name` included.
+    fn attributes(&self) -> i8;
 
-    /// Number of methods. By default those of the class.
+    /// Number of methods.
     fn methods(&self) -> i8 {
-        self.described().map_or(0, |class| class.last_method().0)
+        0
     }
 
-    /// Selective access that an attribute offers. By default what the class knows.
+    /// Selective access that an attribute offers.
     fn selectors(&self, attribute: AttributeId) -> &'static [u8] {
-        self.described().and_then(|class| class.attribute(attribute)).map_or(&[], |attribute| attribute.selectors)
-    }
-
-    /// The description of the class in the version that the object has; `None` for a class of one's own.
-    fn described(&self) -> Option<ClassVersion> {
-        cosem::class_version(self.class(), self.version())
+        let _ = attribute;
+        &[]
     }
 
     /// Writes one part of an attribute as A-XDR `Data`; see [`Device::read`](dlms::association::server::Device::read)

@@ -11,7 +11,7 @@ mod system;
 
 use dlms::Instant;
 use dlms::association::server::Connection;
-use dlms::security::{HEADROOM, RustCrypto, TAG_LENGTH};
+use dlms::security::{HEADROOM, SmallCrypto, TAG_LENGTH};
 use dlms::wrapper::server::Wrapper;
 
 use firmware_meter::{Meter, PDU_OCTETS};
@@ -32,7 +32,7 @@ struct Memory {
     long: [[u8; STORAGE]; ASSOCIATIONS],
 }
 
-type Line = Connection<Wrapper<&'static mut [u8]>, RustCrypto, &'static mut [u8], ASSOCIATIONS>;
+type Line = Connection<Wrapper<&'static mut [u8]>, SmallCrypto, &'static mut [u8], ASSOCIATIONS>;
 
 // All memory but the stack: what the linker counts is what the program needs.
 static MEMORY: Place<Memory> = Place::new();

@@ -2,7 +2,7 @@
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
-use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Progress, SecurityConfig};
+use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Offer, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
@@ -27,9 +27,7 @@ const ROWS: u32 = 960;
 
 const SERVICES: Conformance = Conformance::GET
     .union(Conformance::ACTION)
-    .union(Conformance::BLOCK_TRANSFER_WITH_ACTION)
     .union(Conformance::SELECTIVE_ACCESS)
-    .union(Conformance::MULTIPLE_REFERENCES)
     .union(Conformance::BLOCK_TRANSFER_WITH_GET);
 
 /// All that changes in this meter. A product keeps counters and floors in flash.
@@ -222,6 +220,8 @@ fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Met
 }
 
 impl Device for Meter {
+    const OFFER: Offer = Offer { services: SERVICES, ..Offer::MINIMAL };
+
     fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>> {
         let security = SecurityConfig::new(&ENCRYPTION_KEY, &AUTHENTICATION_KEY, SYSTEM_TITLE);
         let (mechanism, security) = match (client, server) {

@@ -5,9 +5,9 @@ mod object_list;
 use dlms::acse::{ApplicationContext, Mechanism};
 use dlms::apdu::{Conformance, DLMS_VERSION, DataAccessResult};
 use dlms::association::server::Progress;
-use dlms::cosem::Answer;
 use dlms::cosem::association_ln::{self, AssociatedPartners, AssociationStatus, XdlmsContext};
-use dlms::id::{ClientSap, ServerSap};
+use dlms::cosem::{Answer, Attribute, Method};
+use dlms::id::{AttributeId, ClientSap, MethodId, ServerSap};
 use dlms::obis::ObisCode;
 
 use crate::object::Context;
@@ -112,6 +112,18 @@ serve!(association_ln: [S: AssociationState + ?Sized] Association);
 impl<'c, S: AssociationState + ?Sized> association_ln::Server<S, Context<'c, S>> for Association {
     fn class_version(&self) -> u8 {
         1
+    }
+
+    /// The secret.
+    #[inline(always)]
+    fn takes(&self, attribute: AttributeId) -> bool {
+        attribute == association_ln::Secret::ID
+    }
+
+    /// Neither objects nor users are added or removed.
+    #[inline(always)]
+    fn obeys(&self, method: MethodId) -> bool {
+        method == association_ln::ReplyToHlsAuthentication::ID || method == association_ln::ChangeHlsSecret::ID
     }
 
     fn object_list_v1(

@@ -18,10 +18,17 @@ macro_rules! serve {
                 $class::Server::<S, $crate::object::Context<'_, S>>::class_version(self)
             }
 
-            // By its name and not by its number: looking for a number would link the tables of all classes.
-            fn described(&self) -> Option<dlms::cosem::ClassVersion> {
-                const CLASS: &dlms::cosem::Class = &$class::CLASS;
-                CLASS.in_version($crate::object::Object::<S>::version(self))
+            // The shape and not the whole description, which would link names and checks of all types.
+            fn attributes(&self) -> i8 {
+                $class::SHAPE.last_attribute($crate::object::Object::<S>::version(self))
+            }
+
+            fn methods(&self) -> i8 {
+                $class::SHAPE.last_method($crate::object::Object::<S>::version(self))
+            }
+
+            fn selectors(&self, attribute: dlms::id::AttributeId) -> &'static [u8] {
+                $class::SHAPE.selectors($crate::object::Object::<S>::version(self), attribute)
             }
 
             fn read(

@@ -1,5 +1,7 @@
 //! Classes as data.
 
+use core::ops::RangeInclusive;
+
 use super::TypeError;
 use crate::axdr::Data;
 use crate::id::{AttributeId, ClassId, MethodId};
@@ -19,6 +21,39 @@ pub struct Class {
     pub methods: &'static [MethodInfo],
     /// Short name referencing: the offset of method 1 from the base name, and the first version that has it there.
     pub short_name_methods: &'static [(u8, u16)],
+}
+
+/// What a server has to know of an interface class: which members there are. A [`Class`] has their names and types too,
+/// which firmware does not pay for.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Attributes from 2 on: index, versions, selectors.
+    pub(super) attributes: &'static [(i8, RangeInclusive<u8>, &'static [u8])],
+    /// Methods: index, versions.
+    pub(super) methods: &'static [(i8, RangeInclusive<u8>)],
+}
+
+impl Shape {
+    /// Highest index of an attribute in a version, `logical_name` included.
+    #[must_use]
+    pub fn last_attribute(&self, version: u8) -> i8 {
+        let there = self.attributes.iter().filter(|(_, versions, _)| versions.contains(&version));
+        there.map(|(id, ..)| *id).max().unwrap_or(1)
+    }
+
+    /// Highest index of a method in a version; 0 when there is none.
+    #[must_use]
+    pub fn last_method(&self, version: u8) -> i8 {
+        let there = self.methods.iter().filter(|(_, versions)| versions.contains(&version));
+        there.map(|(id, _)| *id).max().unwrap_or(0)
+    }
+
+    /// Selectors that an attribute knows in a version.
+    #[must_use]
+    pub fn selectors(&self, version: u8, attribute: AttributeId) -> &'static [u8] {
+        let mut there = self.attributes.iter().filter(|(_, versions, _)| versions.contains(&version));
+        there.find(|(id, ..)| *id == attribute.0).map_or(&[], |(.., selectors)| selectors)
+    }
 }
 
 /// A class in one of its versions.

@@ -108,7 +108,7 @@ pub mod utility_tables;
 mod tests;
 
 pub use array::{Array, Items};
-pub use class::{AttributeInfo, Class, ClassVersion, MethodInfo, Nature};
+pub use class::{AttributeInfo, Class, ClassVersion, MethodInfo, Nature, Shape};
 pub use names::{CLASSES, attribute_name, class, class_name, class_version, method_name};
 pub use server::{Answer, Part, Reply};
 pub use tagged::Tagged;

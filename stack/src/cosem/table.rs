@@ -191,6 +191,13 @@ macro_rules! interface_class {
             }
         )*
 
+        /// Indices and selectors of the class, without names and types.
+        pub const SHAPE: $crate::cosem::Shape = $crate::cosem::Shape {
+            attributes: &[$(($attribute_id, versions!($(since $attribute_since)? $(until $attribute_until)?),
+                &[$($($selector),*)?])),*],
+            methods: &[$(($method_id, versions!($(since $method_since)? $(until $method_until)?))),*],
+        };
+
         #[doc = concat!("An object of class ", $id, ", ", $name, ", in a server.")]
         ///
         /// `S` is the state that requests read and change, `C` what else an object may want to know: who asks, and
@@ -199,6 +206,19 @@ macro_rules! interface_class {
             /// Version of the class that the object has. Members that the version does not have are never called.
             fn class_version(&self) -> u8 {
                 VERSION
+            }
+
+            /// Whether clients can write this attribute of the object. What is false here is refused before its value is
+            /// looked at, and the type of the value is not linked: firmware saves it where it overrides nothing.
+            fn takes(&self, attribute: $crate::id::AttributeId) -> bool {
+                let _ = attribute;
+                true
+            }
+
+            /// The same for methods.
+            fn obeys(&self, method: $crate::id::MethodId) -> bool {
+                let _ = method;
+                true
             }
             $(
                 $(#[doc = $attribute_doc])*
@@ -283,6 +303,9 @@ macro_rules! interface_class {
         ) -> Result<(), $crate::apdu::DataAccessResult> {
             $(
                 if $crate::cosem::server::has_attribute::<$attribute>(object.class_version(), attribute) {
+                    if !object.takes($crate::id::AttributeId($attribute_id)) {
+                        return Err($crate::apdu::DataAccessResult::ReadWriteDenied);
+                    }
                     return interface_class!(@set (object, state, cx, value) $($write)?);
                 }
             )*
@@ -305,6 +328,9 @@ macro_rules! interface_class {
         ) -> Result<(), $crate::apdu::ActionResult> {
             $(
                 if $crate::cosem::server::has_method::<$method>(object.class_version(), method) {
+                    if !object.obeys($crate::id::MethodId($method_id)) {
+                        return Err($crate::apdu::ActionResult::ReadWriteDenied);
+                    }
                     let parameter = $crate::cosem::server::exactly(parameter.unwrap_or($crate::axdr::Data::Null))
                         .ok_or($crate::apdu::ActionResult::TypeUnmatched)?;
                     return object.$invoke(

@@ -34,6 +34,8 @@ mod protect;
 pub mod public_key;
 #[cfg(feature = "rustcrypto")]
 mod rustcrypto;
+#[cfg(feature = "rustcrypto")]
+mod small;
 mod suite;
 mod tags;
 mod wrap;
@@ -49,6 +51,8 @@ pub use protect::{Context, HEADROOM, Unprotected};
 pub use public_key::{Curve, Curves, NoCurves, PrivateKey, PublicKey, Signature};
 #[cfg(feature = "rustcrypto")]
 pub use rustcrypto::{RustCrypto, RustCryptoKey};
+#[cfg(feature = "rustcrypto")]
+pub use small::{SmallCrypto, SmallCryptoKey};
 pub use suite::Suite;
 pub use tags::{dedicated_tag, global_tag, is_protected};
 pub use wrap::{WRAP_OVERHEAD, WrappedKey, unwrap_key, wrap_key};

@@ -77,23 +77,28 @@ impl RustCryptoKey {
         // The tag is GHASH(data) xor E(K, IV || 1). Of no data at all GHASH is zero, so that the tag of the
         // empty message is the mask itself.
         let mut tag = self.gcm.seal(iv, &[], &mut [])?;
-        let mut hash = Pieces { ghash: self.ghash.clone(), block: Zeroizing::new([0; 16]), filled: 0 };
-        let mut aad_octets = 0_u64;
-        for piece in aad {
-            hash.update(piece);
-            aad_octets = aad_octets.wrapping_add(piece.len() as u64);
-        }
-        hash.pad();
-        hash.update(text);
-        hash.pad();
-        let mut lengths = ghash::Block::default();
-        let (front, back) = lengths.split_at_mut(8);
-        front.copy_from_slice(&aad_octets.wrapping_mul(8).to_be_bytes());
-        back.copy_from_slice(&(text.len() as u64).wrapping_mul(8).to_be_bytes());
-        hash.ghash.update(&[lengths]);
-        tag.iter_mut().zip(hash.ghash.finalize()).for_each(|(mask, octet)| *mask ^= octet);
+        tag.iter_mut().zip(hash_pieces(&self.ghash, aad, text)).for_each(|(mask, octet)| *mask ^= octet);
         Ok(tag)
     }
+}
+
+/// GHASH over authenticated data in pieces, the ciphertext, and their lengths (NIST SP 800-38D, 7.1, step 5).
+pub(super) fn hash_pieces(subkey: &GHash, aad: &[&[u8]], text: &[u8]) -> ghash::Block {
+    let mut hash = Pieces { ghash: subkey.clone(), block: Zeroizing::new([0; 16]), filled: 0 };
+    let mut aad_octets = 0_u64;
+    for piece in aad {
+        hash.update(piece);
+        aad_octets = aad_octets.wrapping_add(piece.len() as u64);
+    }
+    hash.pad();
+    hash.update(text);
+    hash.pad();
+    let mut lengths = ghash::Block::default();
+    let (front, back) = lengths.split_at_mut(8);
+    front.copy_from_slice(&aad_octets.wrapping_mul(8).to_be_bytes());
+    back.copy_from_slice(&(text.len() as u64).wrapping_mul(8).to_be_bytes());
+    hash.ghash.update(&[lengths]);
+    hash.ghash.finalize()
 }
 
 /// GHASH over pieces of any length.

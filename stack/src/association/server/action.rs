@@ -41,8 +41,8 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let lists = access.conformance.contains(Conformance::MULTIPLE_REFERENCES);
-        let blocks = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_ACTION);
+        let lists = access.has::<D>(Conformance::MULTIPLE_REFERENCES);
+        let blocks = access.has::<D>(Conformance::BLOCK_TRANSFER_WITH_ACTION);
         match *request {
             ActionRequest::Normal { invoke, request } => {
                 self.transfer = Transfer::None;

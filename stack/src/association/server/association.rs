@@ -194,7 +194,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let placed = match *apdu.first()? {
             0x60 => self.open(apdu, device, random, out),
             0x62 => self.release(apdu, device, out),
-            tag::GENERAL_BLOCK_TRANSFER => self.block(apdu, device, random, out),
+            tag::GENERAL_BLOCK_TRANSFER if D::OFFER.has(Conformance::GENERAL_BLOCK_TRANSFER) => {
+                self.block(apdu, device, random, out)
+            }
             _ => self.request(apdu, device, random, out),
         };
         device.answered(self.server);
@@ -305,7 +307,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let response = policy.map_or(Protection::NONE, |policy| policy.response);
         let overhead = session.overhead(wrapping, response);
         let mut answer = Answer::new(out, client_limit(access.client_max_pdu), overhead);
-        if access.conformance.contains(Conformance::GENERAL_BLOCK_TRANSFER)
+        if access.has::<D>(Conformance::GENERAL_BLOCK_TRANSFER)
             && (room.is_kept() || !has_own_blocks(plain, access.conformance))
         {
             answer.widen(room.of(client_limit(access.client_max_pdu)));
@@ -368,7 +370,7 @@ impl<C: Crypto> Session<C> {
                 let required = policy.unwrap_or(secured.context.required());
                 secured.context.set_required(required);
                 let general = matches!(apdu.first(), Some(0xDD | 0xDF));
-                if general && !self.access.conformance.contains(Conformance::GENERAL_PROTECTION) {
+                if general && !self.access.has::<D>(Conformance::GENERAL_PROTECTION) {
                     return Err(SecurityError::NotExpected);
                 }
                 secured.unwrap(self.access.client, server, apdu, device)
@@ -431,13 +433,18 @@ impl<C: Crypto> Secured<C> {
         let (setup, peer) = (self.setup, self.peer);
         let dedicated = self.dedicated_floor;
         let keys = device.general_keys(client, server);
-        let opened = general::unprotect(&self.context, &mut self.messages, &keys, apdu, |key| match key {
+        let floor = |key| match key {
             KeyId::Dedicated => dedicated,
             KeyId::Unicast => ReceiveFloor::new(device.floor(server, setup, peer)),
             KeyId::Broadcast => ReceiveFloor::new(device.broadcast_floor(server, setup, peer)),
             // A key that serves one message has no past.
             KeyId::Message => ReceiveFloor::new(0),
-        })?;
+        };
+        let opened = if D::OFFER.has(Conformance::GENERAL_PROTECTION) {
+            general::unprotect(&self.context, &mut self.messages, &keys, apdu, floor)?
+        } else {
+            general::unprotect_envelope(&self.context, apdu, floor)?
+        };
         if let Some(transaction) = opened.transaction {
             if !device.accept_transaction(server, setup, peer, transaction) {
                 return Err(SecurityError::TransactionId);
@@ -514,6 +521,12 @@ impl<C: Crypto> Secured<C> {
         let keys = device.general_keys(client, server);
         let (context, messages) = (&self.context, &mut self.messages);
         let counter = || counter.ok_or(CounterExhausted);
+        if !D::OFFER.has(Conformance::GENERAL_PROTECTION) {
+            let Some(Cipher::Envelope(envelope)) = layers.cipher.filter(|_| !layers.protection.signed) else {
+                return None;
+            };
+            return context.protect(envelope, context.control(layers.protection), counter().ok()?, buffer, place).ok();
+        }
         general::protect(context, messages, &keys, &layers, &transaction, counter, random, buffer, place).ok()
     }
 

@@ -4,7 +4,7 @@ use super::association::Association;
 use super::device::Device;
 use super::outbox::Queue;
 use crate::Instant;
-use crate::apdu::tag;
+use crate::apdu::{Conformance, tag};
 use crate::id::{ClientSap, ServerSap};
 use crate::link::{LinkError, Storage};
 use crate::security::{Crypto, Random};
@@ -268,7 +268,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
                 }
             }
         }
-        any | self.send_blocks(now, device)
+        any | (D::OFFER.has(Conformance::GENERAL_BLOCK_TRANSFER) && self.send_blocks(now, device))
     }
 
     /// Sends further blocks of answers, one for each client whose link is free; whether there were any.
@@ -298,7 +298,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
     ) {
         self.sending = true;
         let first = self.link.apdu().first().copied();
-        if first == Some(tag::GATEWAY_REQUEST) && self.route(client, server, now, device) {
+        if D::OFFER.gateway && first == Some(tag::GATEWAY_REQUEST) && self.route(client, server, now, device) {
             return;
         }
         let own = |association: &&Association<C, B>| association.client() == client && association.server() == server;

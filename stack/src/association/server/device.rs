@@ -2,6 +2,7 @@
 
 use super::lockout::FailedAttempts;
 use super::member::Member;
+use super::offer::Offer;
 use super::route::{Routed, Routing};
 use crate::acse::Mechanism;
 use crate::apdu::{
@@ -20,6 +21,9 @@ use crate::security::{KeySet, Protection, SecurityError, SecurityPolicy, Suite};
 /// to have. What a client may do is the device's decision; everything else (block transfer, ciphering,
 /// invocation identifiers) is the server's.
 pub trait Device {
+    /// What its associations can offer at most: what is left out is refused, and not linked.
+    const OFFER: Offer = Offer::EVERYTHING;
+
     /// The association that `client` may open with logical device `server`; `None` when that pair does
     /// not exist.
     fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>>;
@@ -310,6 +314,13 @@ pub struct Access {
     pub server_max_pdu: u16,
     /// The client's system title, as far as known.
     pub client_title: Option<SystemTitle>,
+}
+
+impl Access {
+    /// Whether a service was negotiated that `D` can offer at all.
+    pub(super) const fn has<D: Device>(&self, service: Conformance) -> bool {
+        D::OFFER.has(service) && self.conformance.contains(service)
+    }
 }
 
 /// Where the reading of one attribute stands.

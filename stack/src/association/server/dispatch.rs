@@ -21,32 +21,31 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        if access.referencing == Referencing::ShortName {
+        if D::OFFER.has_short_names() && access.referencing == Referencing::ShortName {
             // Only rights of objects with logical names can demand it.
             self.response = Protection::NONE;
             return self.dispatch_named(plain, access, device, answer);
         }
-        let services = access.conformance;
         let confirmed = match plain.first() {
-            Some(0xC0) if services.contains(Conformance::GET) => GetRequest::decode(plain).map(|request| {
+            Some(0xC0) if access.has::<D>(Conformance::GET) => GetRequest::decode(plain).map(|request| {
                 if self.begin(&request, Conformance::ATTRIBUTE_0_WITH_GET, access, device, answer) {
                     self.get(&request, plain, access, device, answer);
                 }
                 request.invoke().is_confirmed()
             }),
-            Some(0xC1) if services.contains(Conformance::SET) => SetRequest::decode(plain).map(|request| {
+            Some(0xC1) if access.has::<D>(Conformance::SET) => SetRequest::decode(plain).map(|request| {
                 if self.begin(&request, Conformance::ATTRIBUTE_0_WITH_SET, access, device, answer) {
                     self.set(&request, plain, access, device, answer);
                 }
                 request.invoke().is_confirmed()
             }),
-            Some(0xC3) if services.contains(Conformance::ACTION) => ActionRequest::decode(plain).map(|request| {
+            Some(0xC3) if access.has::<D>(Conformance::ACTION) => ActionRequest::decode(plain).map(|request| {
                 if self.begin(&request, Conformance::NONE, access, device, answer) {
                     self.action(&request, plain, access, device, answer);
                 }
                 request.invoke().is_confirmed()
             }),
-            Some(&tag::ACCESS_REQUEST) if services.contains(Conformance::ACCESS) => {
+            Some(&tag::ACCESS_REQUEST) if access.has::<D>(Conformance::ACCESS) => {
                 AccessRequest::decode(plain).map(|request| {
                     self.transfer = Transfer::None;
                     if self.begin(&request, Conformance::NONE, access, device, answer)

@@ -281,6 +281,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         out: &mut [u8],
     ) -> Option<Range<usize>> {
         let State::Associated(session) = &self.state else { return placed };
+        if !D::OFFER.has(Conformance::GENERAL_BLOCK_TRANSFER) {
+            return placed;
+        }
         let limit = client_limit(session.access.client_max_pdu);
         let source = match (&placed, self.transfers.transfer) {
             (_, Transfer::General { request }) => {

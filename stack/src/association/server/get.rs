@@ -84,7 +84,7 @@ impl<B: Storage> Transfers<B> {
     ) {
         match *request {
             GetRequest::Next { invoke, number } => self.get_next(invoke, number, access, device, answer),
-            GetRequest::WithList { .. } if !access.conformance.contains(Conformance::MULTIPLE_REFERENCES) => {
+            GetRequest::WithList { .. } if !access.has::<D>(Conformance::MULTIPLE_REFERENCES) => {
                 answer.exception(SERVICE_NOT_SUPPORTED);
             }
             GetRequest::Normal { invoke, .. } | GetRequest::WithList { invoke, .. } => {
@@ -116,7 +116,7 @@ impl<B: Storage> Transfers<B> {
                 // A ciphered answer would have to be held whole for the general transfer: it goes out in blocks of the
                 // service's own, each ciphered alone.
                 let general = answer.can_be_read_on();
-                let own = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_GET);
+                let own = access.has::<D>(Conformance::BLOCK_TRANSFER_WITH_GET);
                 let room = self.long.as_mut().get_mut(..plain.len()).filter(|_| general || own);
                 let Some(room) = room else {
                     answer.write(&[0xC4, 1, invoke.0, 1, DataAccessResult::OtherReason.code()]);
@@ -310,7 +310,8 @@ fn write_piece<D: Device>(
     let request = match wanted {
         Wanted::One(_) => None,
         Wanted::List(list) => list.get(at.item).map(Ok),
-        Wanted::Names(list) => attribute_at(&list, at.item, access, device),
+        Wanted::Names(list) if D::OFFER.has_short_names() => attribute_at(&list, at.item, access, device),
+        Wanted::Names(_) => None,
     };
     let Some(request) = request else { return Ok(None) };
     let item = at.item.saturating_add(1);

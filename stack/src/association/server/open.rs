@@ -81,7 +81,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             return;
         }
         let Some(config) = device.association(self.client, self.server) else { return };
-        let Some(agreed) = config.pre_established else { return };
+        let Some(agreed) = config.pre_established.filter(|_| D::OFFER.allows(&config)) else { return };
         let security = match (&config.security, agreed.client_title) {
             (None, _) => None,
             (Some(security), Some(title)) if title != security.system_title => {
@@ -103,7 +103,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             ciphered_context: security.is_some(),
             request: Protection::NONE,
             broadcast: false,
-            conformance: config.conformance,
+            conformance: config.conformance.intersection(D::OFFER.services),
             client_max_pdu: agreed.client_max_pdu,
             server_max_pdu: config.max_pdu,
             client_title: agreed.client_title,
@@ -188,7 +188,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             return Err(Refusal::Rejected(AssociationResult::RejectedPermanent, diagnostic, 0));
         }
         let config = device.association(self.client, self.server).ok_or(Refusal::because(User::NoReasonGiven))?;
-        if config.pre_established.is_some() {
+        if config.pre_established.is_some() || !D::OFFER.allows(&config) {
             return Err(Refusal::because(User::NoReasonGiven));
         }
         let mechanism = config.mechanism;
@@ -223,6 +223,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
         // Copied out, because the device is asked to move its counters while the AARQ is checked further.
         let AssociationConfig { referencing, conformance: offered, max_pdu, .. } = config;
+        let offered = offered.intersection(D::OFFER.services);
         let demanded = config.security.as_ref().map_or(Protection::NONE, |security| security.policy.response);
 
         let mut room = [0; INITIATE_MAX];
@@ -302,16 +303,18 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let value = aarq.authentication_value.as_ref().map(AuthenticationValue::as_bytes).unwrap_or_default();
         match config.mechanism {
             Mechanism::Lowest => Ok(None),
-            Mechanism::Lls => hls::verify_password(config.secret, value).map(|()| None).map_err(|_| Refusal::Unproved),
+            Mechanism::Lls if D::OFFER.passwords => {
+                hls::verify_password(config.secret, value).map(|()| None).map_err(|_| Refusal::Unproved)
+            }
             // A challenge of a wrong length is not an attempt to guess anything.
             mechanism => {
                 let failure = |_| Refusal::because(ServiceUserDiagnostic::AuthenticationFailure);
-                if mechanism == Mechanism::Ecdsa {
+                if D::OFFER.signatures && mechanism == Mechanism::Ecdsa {
                     let keys = device.general_keys(self.client, self.server);
                     if keys.signing.is_none() || keys.peer_signature.is_none() || value.len() < hls7::CHALLENGE_MIN {
                         return Err(Refusal::because(ServiceUserDiagnostic::AuthenticationFailure));
                     }
-                } else if mechanism != Mechanism::Gmac {
+                } else if D::OFFER.secrets && mechanism != Mechanism::Gmac {
                     hls::check_configuration::<C>(mechanism, config.secret, config.own_title()).map_err(failure)?;
                 }
                 Challenge::from_peer(value).map(Some).map_err(failure)
@@ -381,7 +384,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let (client, server, now) = (self.client, self.server, self.now);
         let State::Pending(pending) = &mut self.state else { return None };
         let referencing = pending.session.access.referencing;
-        let Some((carrier, reply)) = hls_pass::read_request(referencing, plain) else {
+        // Without short names the compiler sees that there is only one carrier.
+        let carried = if D::OFFER.has_short_names() { referencing } else { Referencing::LogicalName };
+        let Some((carrier, reply)) = hls_pass::read_request(carried, plain) else {
             answer.refuse(referencing, plain.first().copied(), SERVICE_NOT_ALLOWED);
             if core::mem::replace(&mut pending.warned, true) {
                 self.end(device);
@@ -394,12 +399,14 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             FailedAttempts::count_with(mechanism) && device.failed_attempts(client, server).is_locked_out(now);
         let proved = if locked_out {
             Err(SecurityError::Authentication)
-        } else if mechanism == Mechanism::Gmac {
+        } else if D::OFFER.gmac && mechanism == Mechanism::Gmac {
             pending.exchange_gmac(server, reply, floor_before, device)
-        } else if mechanism == Mechanism::Ecdsa {
+        } else if D::OFFER.signatures && mechanism == Mechanism::Ecdsa {
             pending.exchange_signatures(client, server, reply, device)
-        } else {
+        } else if D::OFFER.secrets {
             pending.exchange_secret(client, server, reply, device)
+        } else {
+            Err(SecurityError::Unsupported)
         };
         let demanded = device.association(client, server).and_then(|config| config.security);
         let demanded = demanded.map_or(Protection::NONE, |security| security.policy.response);

@@ -21,8 +21,8 @@ impl<B: Storage> Transfers<B> {
         device: &mut D,
         answer: &mut Answer<'_>,
     ) {
-        let lists = access.conformance.contains(Conformance::MULTIPLE_REFERENCES);
-        let blocks = access.conformance.contains(Conformance::BLOCK_TRANSFER_WITH_SET);
+        let lists = access.has::<D>(Conformance::MULTIPLE_REFERENCES);
+        let blocks = access.has::<D>(Conformance::BLOCK_TRANSFER_WITH_SET);
         match *request {
             SetRequest::Normal { invoke, request, value } => {
                 self.transfer = Transfer::None;

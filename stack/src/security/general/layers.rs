@@ -201,6 +201,27 @@ pub fn is_protected(apdu: &[u8]) -> bool {
     matches!(apdu.first(), Some(&(GENERAL_CIPHERING | GENERAL_SIGNING))) || is_service(apdu)
 }
 
+/// As [`unprotect`], for one envelope of the association's keys and nothing else: who offers no general protection has
+/// only these.
+///
+/// # Errors
+/// As [`unprotect`].
+pub(crate) fn unprotect_envelope<C: Crypto>(
+    context: &Context<C>,
+    apdu: &mut [u8],
+    floor: impl FnOnce(KeyId) -> ReceiveFloor,
+) -> Result<Opened, SecurityError> {
+    let found = context.unprotect(apdu, floor)?;
+    Ok(Opened {
+        plain: found.plain,
+        layers: Layers::envelope(found.envelope, found.protection),
+        counter: found.verified,
+        transaction: None,
+        transaction_id: TransactionId::default(),
+        used_broadcast: found.key == KeyId::Broadcast,
+    })
+}
+
 /// Takes the layers off a received APDU in place, outermost first, and checks that together they protect at least as
 /// well as [`Context::required`] says. At most one layer ciphers and one signs.
 ///
