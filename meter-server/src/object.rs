@@ -3,6 +3,7 @@
 use dlms::apdu::{ActionResult, DataAccessResult, Selection};
 use dlms::association::server::{Access, Cursor, Progress};
 use dlms::axdr::{BufferFull, Data, Writer};
+use dlms::cosem::ClassVersion;
 use dlms::id::{AttributeId, ClassId, MethodId};
 use dlms::obis::ObisCode;
 
@@ -27,18 +28,26 @@ pub trait Object<S: ?Sized> {
         0
     }
 
-    /// Number of attributes, `logical_name` included.
-    fn attributes(&self) -> i8;
-
-    /// Number of methods.
-    fn methods(&self) -> i8 {
-        0
+    /// Number of attributes, `logical_name` included. By default those of the class.
+    fn attributes(&self) -> i8 {
+        self.described().map_or(1, |class| class.last_attribute().0)
     }
 
-    /// Selective access that an attribute offers.
+    /// Number of methods. By default those of the class.
+    fn methods(&self) -> i8 {
+        self.described().map_or(0, |class| class.last_method().0)
+    }
+
+    /// Selective access that an attribute offers. By default what the class knows.
     fn selectors(&self, attribute: AttributeId) -> &'static [u8] {
-        let _ = attribute;
-        &[]
+        self.described().and_then(|class| class.attribute(attribute)).map_or(&[], |attribute| attribute.selectors)
+    }
+
+    /// The description of the class in the version that the object has, for objects that do not say the above
+    /// themselves. It comes with names and checks of all members: firmware overrides the three methods above instead,
+    /// as the classes in [`objects`](crate::objects) do.
+    fn described(&self) -> Option<ClassVersion> {
+        None
     }
 
     /// Writes one part of an attribute as A-XDR `Data`; see [`Device::read`](dlms::association::server::Device::read)
