@@ -531,6 +531,21 @@ fn empty_blocks_do_not_keep_a_request_alive() {
     }
 }
 
+/// Found by fuzzing: behind a block that nobody sent, the server's are all old, but each acknowledges what the client
+/// asked last.
+#[test]
+fn repeated_blocks_do_not_keep_a_request_alive() {
+    let config = Config { general_blocks: GeneralBlocks { window: 28, retries: 3 }, ..only(management(), 128) };
+    let timeout = config.response_timeout_ms;
+    let mut pair = Pair::associated(config, Meter { rows: 12, ..meter(128) });
+    let started = pair.now;
+    pair.client.get(AttributeRequest::whole(PROFILE), pair.now).unwrap();
+    pair.push(&hex!("E0 04 001F 0000 00"));
+    let happened = pair.drive();
+    assert!(matches!(happened[..], [Happened::Failed(_)]), "{happened:?}");
+    assert!(pair.now.since_ms(started) <= 5 * timeout, "{} ms", pair.now.since_ms(started));
+}
+
 #[test]
 fn a_server_without_room_for_data_sends_no_empty_blocks() {
     let empty = |one: &Happened| matches!(one, Happened::Failed(RequestError::Protocol(_)));

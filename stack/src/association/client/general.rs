@@ -280,13 +280,13 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         let last = block.control.is_last();
         let turn = last || !block.control.is_streaming();
         let exchange = self.exchange.get_or_insert(Exchange::new(0..0, 0, 0));
-        let had = exchange.numbers.acknowledged;
+        let (had, sending) = (exchange.numbers.acknowledged, exchange.is_sending());
         let begun = exchange.answer != Answer::Nothing;
         let arrival = exchange.numbers.take(&block, begun);
         // An empty last block ends an answer; before there was any of it, it only acknowledges.
         let answers = !block.data.is_empty() || (last && begun);
-        // An empty block alone is none: a server could send them for ever.
-        let moved = exchange.numbers.acknowledged != had;
+        // An empty block alone is none, nor is an acknowledgement of one of ours: both could come for ever.
+        let moved = sending && exchange.numbers.acknowledged != had;
         let progress = moved || (arrival == Arrival::Next && answers);
         if progress {
             exchange.attempts = 0;
