@@ -1,6 +1,7 @@
 """A client built on the PyPI package dlms-cosem."""
 
 import logging
+import socket
 
 import structlog
 from dlms_cosem import cosem, enumerations, utils
@@ -29,6 +30,31 @@ def attribute_of(attribute: Attribute) -> cosem.CosemAttribute:
     )
 
 
+class DatagramIO:
+    """The package has no datagrams: what its transport for TCP asks for, out of one datagram for each APDU."""
+
+    def __init__(self, host, port, timeout):
+        self.address, self.timeout = (host, port), timeout
+        self.socket, self.buffered = None, b""
+
+    def connect(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(self.timeout)
+        self.socket.connect(self.address)
+
+    def disconnect(self):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.send(data)
+
+    def recv(self, amount=1):
+        if not self.buffered:
+            self.buffered = self.socket.recv(65536)
+        octets, self.buffered = self.buffered[:amount], self.buffered[amount:]
+        return octets
+
+
 class PatientHdlcTransport(HdlcTransport):
     """The package's own reader takes a flag octet that ends a check sequence for the start of the next frame."""
 
@@ -40,7 +66,8 @@ class DlmsCosemPeer:
     name = "dlms-cosem"
 
     def __init__(self, session: Session):
-        io = BlockingTcpIO(host=session.host, port=session.port, timeout=session.timeout)
+        connection = DatagramIO if session.link == "udp" else BlockingTcpIO
+        io = connection(host=session.host, port=session.port, timeout=session.timeout)
         transport = PatientHdlcTransport if session.link == "hdlc" else TcpTransport
         authentication = {
             "none": NoSecurityAuthentication,

@@ -66,8 +66,13 @@ class GuruxPeer:
         self.client = client
 
     def open(self):
-        self.socket = socket.create_connection((self.session.host, self.session.port), self.session.timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.session.link == "udp":
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.socket.settimeout(self.session.timeout)
+            self.socket.connect((self.session.host, self.session.port))
+        else:
+            self.socket = socket.create_connection((self.session.host, self.session.port), self.session.timeout)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         snrm = self.client.snrmRequest()
         if snrm:
             self.client.parseUAResponse(self._exchange([snrm]).data)

@@ -14,7 +14,7 @@ class Session:
 
     host: str
     port: int
-    link: str  # "wrapper" or "hdlc"
+    link: str  # "wrapper", "udp" (the wrapper in datagrams) or "hdlc"
     client: int  # client SAP
     server: int = 1  # server SAP
     mechanism: str = "none"  # "none", "lls", "hls2", "md5", "sha1", "gmac" or "sha256"

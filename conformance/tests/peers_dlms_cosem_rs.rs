@@ -95,6 +95,9 @@ fn against_server_with(framing: Framing, access: Access, client: u16, max_pdu: u
         Framing::Wrapper => {
             exercise(&mut Ours::connect(address, ours::wrapper(client), access, client, max_pdu), blocks);
         }
+        Framing::Udp => {
+            exercise(&mut Ours::connect_udp(address, ours::wrapper(client), access, client, max_pdu), blocks);
+        }
         Framing::Hdlc => {
             let link = ours::hdlc(client, parameters);
             exercise(&mut Ours::connect(address, link, access, client, max_pdu), blocks);
@@ -109,6 +112,15 @@ fn our_client_reads_its_meter_over_the_wrapper() {
         against_server(Framing::Wrapper, Access::Public, 16, max_pdu);
         against_server(Framing::Wrapper, Access::Password, 17, max_pdu);
         against_server(Framing::Wrapper, Access::Ciphered { general: false }, 1, max_pdu);
+    }
+}
+
+#[test]
+fn our_client_reads_its_meter_in_datagrams() {
+    for max_pdu in [128, 512, 2_048] {
+        against_server(Framing::Udp, Access::Public, 16, max_pdu);
+        against_server(Framing::Udp, Access::Password, 17, max_pdu);
+        against_server(Framing::Udp, Access::Ciphered { general: false }, 1, max_pdu);
     }
 }
 
@@ -141,7 +153,7 @@ fn our_client_reads_its_meter_over_hdlc_in_windows() {
 fn against_meter_server(framing: Framing) {
     let server = MeterServer::start();
     let truth = Truth::new();
-    let address = if framing == Framing::Hdlc { server.hdlc } else { server.wrapper };
+    let address = server.address(framing);
     let mut counter = 0;
     for access in [Access::Public, Access::Password, Access::Ciphered { general: false }] {
         for max_pdu in [1024, 256] {
@@ -170,6 +182,11 @@ fn against_meter_server(framing: Framing) {
 #[test]
 fn its_client_reads_meter_server_over_the_wrapper() {
     against_meter_server(Framing::Wrapper);
+}
+
+#[test]
+fn its_client_reads_meter_server_in_datagrams() {
+    against_meter_server(Framing::Udp);
 }
 
 #[test]
@@ -238,7 +255,7 @@ fn record_corpus() {
             "this project's client and dlms-cosem-rs 0.1.0 as server",
             |at| {
                 match framing {
-                    Framing::Wrapper => {
+                    Framing::Wrapper | Framing::Udp => {
                         exercise(&mut Ours::connect(at, ours::wrapper(client), access, client, 512), true)
                     }
                     Framing::Hdlc => {

@@ -3,57 +3,38 @@
 
 mod peer;
 
-use std::path::Path;
-use std::process::Command;
-
 use dlms::obis::ObisCode;
 use dlms_meter_server::simulator::Keys;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use peer::simulated::{MeterServer, Truth, View};
+use peer::case::Mechanism;
+use peer::python::Python;
+use peer::simulated::{MeterServer, SECRET, Truth, View, with_mechanism};
 use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY};
 
 const MANAGEMENT: Access = Access::Ciphered { general: false };
 
-/// Has a client of another implementation do what a plan says; its report.
-fn report_of(python: &str, folder: &Path, plan: &Value) -> Value {
-    let (plan_path, report_path) = (folder.join("plan.json"), folder.join("report.json"));
-    std::fs::write(&plan_path, plan.to_string()).expect("a plan");
-    let _ = std::fs::remove_file(&report_path);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/peer.py");
-    let output = Command::new(python).arg(script).arg(&plan_path).arg(&report_path).output().expect("Python starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let report = std::fs::read(&report_path).unwrap_or_else(|error| panic!("{error}: {errors}"));
-    serde_json::from_slice(&report).expect("a report")
-}
-
-/// Sixteen octets: one of the clients sends its secret as its challenge, and ciphers it as one block.
-const SECRET: &str = "0123456789ABCDEF";
 const ENERGY: ObisCode = ObisCode::new(1, 0, 1, 8, 0, 255);
 
 /// Every mechanism with a secret that the clients have, with and without ciphering, and each with a wrong secret.
 #[test]
 #[ignore = "needs a Python environment: ./test peers"]
 fn python_clients_authenticate_by_every_mechanism() {
-    let python = std::env::var("DLMS_PEERS_PYTHON").expect("DLMS_PEERS_PYTHON names a Python with the peers");
-    let folder = tempfile::tempdir().expect("a folder");
+    let python = Python::new();
     let truth = Truth::new();
     let view = View { access: Access::Password, max_pdu: 1024 };
     let expected = truth.read(view, 3, ENERGY, 2, None).expect("the register");
-    for (mechanism, name) in [("hls2", "hls2"), ("md5", "hls-md5"), ("sha1", "hls-sha1"), ("sha256", "hls-sha256")] {
-        let model = dlms_meter_server::simulator::DEFAULT_MODEL
-            .replace("mechanism = \"lls\"", &format!("mechanism = \"{name}\""))
-            .replace("mechanism = \"hls-gmac\"", &format!("mechanism = \"{name}\""));
-        let path = folder.path().join(format!("{name}.toml"));
-        std::fs::write(&path, model).expect("a model");
-        let path = path.to_str().expect("text");
-        let server = MeterServer::start_with(&["--model", path, "--lls-password", SECRET]);
+    for which in Mechanism::OTHERS {
+        let (server, _) = with_mechanism(which, python.folder());
+        let mechanism = which.in_plan();
         for stack in ["gurux-dlms", "dlms-cosem"] {
             if stack == "dlms-cosem" && mechanism != "hls2" {
                 // It has none of the others.
                 continue;
             }
-            for (link, port) in [("wrapper", server.wrapper.port()), ("hdlc", server.hdlc.port())] {
+            for (link, port) in
+                [("wrapper", server.wrapper.port()), ("udp", server.udp.port()), ("hdlc", server.hdlc.port())]
+            {
                 for ciphered in [false, true] {
                     if ciphered && stack == "dlms-cosem" {
                         // It expects another mechanism in the answer of a ciphered association.
@@ -73,7 +54,7 @@ fn python_clients_authenticate_by_every_mechanism() {
                             // Later cases count on from earlier ones.
                             plan["invocation_counter"] = json!(counter.expect("a date").as_millis() as u32 >> 1);
                         }
-                        let report = report_of(&python, folder.path(), &plan);
+                        let report = python.report(&plan);
                         let what = format!("{stack} {link} {mechanism} ciphered: {ciphered}, {secret}: {report}");
                         if secret == SECRET {
                             assert_eq!(report["values"][0]["value"], expected, "{what}");
@@ -99,8 +80,7 @@ fn python_clients_authenticate_by_every_mechanism() {
 #[test]
 #[ignore = "needs a Python environment: ./test peers"]
 fn a_python_client_transfers_a_key() {
-    let python = std::env::var("DLMS_PEERS_PYTHON").expect("DLMS_PEERS_PYTHON names a Python with the peers");
-    let folder = tempfile::tempdir().expect("a folder");
+    let python = Python::new();
     let truth = Truth::new();
     let expected = truth.read(View { access: MANAGEMENT, max_pdu: 1024 }, 3, ENERGY, 2, None).expect("the register");
     let server = MeterServer::start();
@@ -112,15 +92,15 @@ fn a_python_client_transfers_a_key() {
         "transfer_key": [hex::encode(Keys::DEMONSTRATION_MASTER), new_key],
         "requests": [{ "class": 3, "obis": ENERGY.to_string(), "attribute": 2 }],
     });
-    let report = report_of(&python, folder.path(), &plan);
+    let report = python.report(&plan);
     assert_eq!(report["values"][0]["value"], expected, "{report}");
     assert!(report["error"].is_null(), "{report}");
     // The old key opens nothing any more, the new one does.
     plan.as_object_mut().expect("an object").remove("transfer_key");
     plan["invocation_counter"] = json!(1_000);
-    let report = report_of(&python, folder.path(), &plan);
+    let report = python.report(&plan);
     assert!(report["error"].is_string(), "{report}");
     plan["encryption_key"] = json!(new_key);
-    let report = report_of(&python, folder.path(), &plan);
+    let report = python.report(&plan);
     assert_eq!(report["values"][0]["value"], expected, "{report}");
 }

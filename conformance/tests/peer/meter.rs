@@ -1,7 +1,7 @@
 //! A meter that is served by dlms-cosem-rs.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::thread::JoinHandle;
 
 use dlms_cosem_rs::acse::AuthMechanism;
@@ -130,6 +130,18 @@ impl RandomSource for SystemRandom {
     }
 }
 
+/// A free port, and what waits there for a client.
+fn listen(framing: Framing, client: u16) -> (SocketAddr, Box<dyn FnOnce() -> io::Result<OtherLink> + Send>) {
+    if framing == Framing::Udp {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let address = socket.local_addr().expect("its address");
+        return (address, Box::new(move || OtherLink::datagrams(socket, 1, client)));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    (address, Box::new(move || OtherLink::serve(listener.accept()?.0, framing, client)))
+}
+
 /// Serves one connection on a free port.
 pub(crate) fn start(
     framing: Framing,
@@ -137,12 +149,10 @@ pub(crate) fn start(
     client: u16,
     max_pdu: u16,
 ) -> (SocketAddr, JoinHandle<io::Result<()>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("its address");
+    let (address, accept) = listen(framing, client);
     // The server's working buffers are large arrays in its own frame.
     let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(move || {
-        let (stream, _) = listener.accept()?;
-        let mut link = OtherLink::serve(stream, framing, client)?;
+        let mut link = accept()?;
         let ciphered = matches!(access, Access::Ciphered { .. });
         let (mechanism, security) = match access {
             Access::Public => (AuthMechanism::None, SecurityPolicy::NONE),
@@ -173,6 +183,10 @@ pub(crate) fn start(
         while let Some(apdu) = link.receive()? {
             let length = server.handle(&apdu, &mut out).map_err(super::other)?;
             link.send(&out[..length])?;
+            // Nobody closes datagrams: a session ends with its release (RLRQ).
+            if framing == Framing::Udp && apdu.first() == Some(&0x62) {
+                break;
+            }
         }
         Ok(())
     });

@@ -1,15 +1,19 @@
-//! Blocking drivers over TCP for both implementations, a meter built on the other one, and our simulated meter.
+//! Blocking drivers over TCP and UDP for both implementations, a meter built on the other one, and our simulated meter.
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod case;
 pub(crate) mod exercise;
 pub(crate) mod meter;
 pub(crate) mod ours;
+pub(crate) mod python;
 pub(crate) mod reader;
 pub(crate) mod simulated;
+pub(crate) mod table;
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use dlms_cosem_rs::codec::Encode;
 use dlms_cosem_rs::transport::hdlc::{
@@ -28,7 +32,31 @@ pub(crate) const PASSWORD: &[u8] = b"12345678";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Wrapper,
+    /// The wrapper in datagrams.
+    Udp,
     Hdlc,
+}
+
+impl Framing {
+    pub(crate) const ALL: [Self; 3] = [Self::Wrapper, Self::Udp, Self::Hdlc];
+
+    /// As the table of the peers names it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Wrapper => "wrapper, TCP",
+            Self::Udp => "wrapper, UDP",
+            Self::Hdlc => "HDLC",
+        }
+    }
+
+    /// As a plan for a peer in Python says it.
+    pub(crate) const fn in_plan(self) -> &'static str {
+        match self {
+            Self::Wrapper => "wrapper",
+            Self::Udp => "udp",
+            Self::Hdlc => "hdlc",
+        }
+    }
 }
 
 /// How a client proves who it is, and what it reads as.
@@ -59,8 +87,21 @@ pub(crate) fn random(octets: &mut [u8]) {
     source.read_exact(octets).expect("random octets");
 }
 
-/// dlms-cosem-rs on one end of a TCP connection: APDUs in both directions.
+/// Octets of the longest datagram.
+pub(crate) const DATAGRAM: usize = 0x1_0000;
+/// Longer than any exchange on loopback takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A socket of one's own that talks to nobody else.
+pub(crate) fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(address)?;
+    Ok(socket)
+}
+
+/// dlms-cosem-rs on one end of a connection: APDUs in both directions.
 pub(crate) enum OtherLink {
+    Udp { socket: UdpSocket, local: u16, peer: u16 },
     Wrapper { stream: TcpStream, buffered: Vec<u8>, local: u16, peer: u16 },
     Hdlc { stream: TcpStream, buffered: Vec<u8>, connection: Box<Connection>, role: Role },
 }
@@ -73,6 +114,11 @@ impl OtherLink {
                 let mut framed = Vec::new();
                 Wpdu::new(*local, *peer, apdu).map_err(other)?.encode(&mut framed).map_err(other)?;
                 stream.write_all(&framed)
+            }
+            Self::Udp { socket, local, peer } => {
+                let mut framed = Vec::new();
+                Wpdu::new(*local, *peer, apdu).map_err(other)?.encode(&mut framed).map_err(other)?;
+                socket.send(&framed).map(drop)
             }
             Self::Hdlc { stream, connection, role, .. } => {
                 let llc = if *role == Role::Client { LLC_REQUEST } else { LLC_RESPONSE };
@@ -102,6 +148,19 @@ impl OtherLink {
                     return Ok(None);
                 }
             },
+            Self::Udp { socket, local, peer } => {
+                let mut datagram = vec![0; DATAGRAM];
+                let (length, from) = socket.recv_from(&mut datagram)?;
+                // A server answers whom it heard.
+                socket.connect(from)?;
+                let found = StreamReassembler::new(0xFFFF).next_pdu(&datagram[..length]).map_err(other)?;
+                let (wpdu, used) = found.ok_or_else(|| other("half an APDU in a datagram"))?;
+                if used != length {
+                    return Err(other("octets behind the APDU of a datagram"));
+                }
+                (*local, *peer) = (wpdu.header.destination, wpdu.header.source);
+                Ok(Some(wpdu.apdu.to_vec()))
+            }
             Self::Hdlc { stream, buffered, connection, .. } => {
                 let mut storage = vec![0; 0x1_0000];
                 let mut into = Reassembler::new(&mut storage);
@@ -137,11 +196,17 @@ impl OtherLink {
         }
     }
 
+    /// Datagrams, for either end; a server's socket is connected by the first one that comes.
+    pub(crate) fn datagrams(socket: UdpSocket, local: u16, peer: u16) -> io::Result<Self> {
+        socket.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self::Udp { socket, local, peer })
+    }
+
     /// The server's end of an accepted connection.
     pub(crate) fn serve(stream: TcpStream, framing: Framing, client: u16) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(match framing {
-            Framing::Wrapper => Self::Wrapper { stream, buffered: Vec::new(), local: 1, peer: client },
+            Framing::Wrapper | Framing::Udp => Self::Wrapper { stream, buffered: Vec::new(), local: 1, peer: client },
             Framing::Hdlc => {
                 let connection = Connection::new(
                     Role::Server,
@@ -162,7 +227,7 @@ impl OtherLink {
         parameters: Parameters,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        if framing == Framing::Wrapper {
+        if framing != Framing::Hdlc {
             return Ok(Self::Wrapper { stream, buffered: Vec::new(), local: client, peer: 1 });
         }
         let local = Address::client(u8::try_from(client).map_err(other)?);

@@ -1,7 +1,7 @@
-//! Our client, driven over a blocking TCP connection.
+//! Our client, driven over a blocking TCP connection, or datagrams.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant as Clock};
 
 use dlms::Instant;
@@ -19,10 +19,13 @@ use dlms_conformance::tree::{Place, data::data};
 use dlms_conformance::values::plain;
 use serde_json::Value;
 
-use super::{AUTHENTICATION_KEY, Access, CLIENT_TITLE, ENCRYPTION_KEY, METER_TITLE, PASSWORD, random};
+use super::{
+    AUTHENTICATION_KEY, Access, CLIENT_TITLE, DATAGRAM, ENCRYPTION_KEY, METER_TITLE, PASSWORD, PATIENCE, datagrams_to,
+    random,
+};
 
-/// Longer than any exchange on loopback takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a read waits before time-outs are looked at.
+const MOMENT: Option<Duration> = Some(Duration::from_millis(20));
 
 pub(crate) struct SystemRandom;
 
@@ -46,9 +49,31 @@ pub(crate) enum Answer {
     Failed(String),
 }
 
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Udp(UdpSocket),
+}
+
+impl Socket {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(octets),
+            Self::Udp(socket) => socket.recv(octets),
+        }
+    }
+
+    /// Frames, or one APDU with its header.
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(octets),
+            Self::Udp(socket) => socket.send(octets).map(drop),
+        }
+    }
+}
+
 pub(crate) struct Ours<L: Link> {
     connection: Connection<L, RustCrypto, SystemRandom, Vec<u8>>,
-    stream: TcpStream,
+    socket: Socket,
     started: Clock,
     unread: Vec<u8>,
     blocks: Vec<u8>,
@@ -71,7 +96,18 @@ impl<L: Link> Ours<L> {
     pub(crate) fn connect(address: SocketAddr, link: L, access: Access, client: u16, max_pdu: u16) -> Self {
         let stream = TcpStream::connect(address).expect("the meter listens");
         stream.set_nodelay(true).expect("an option");
-        stream.set_read_timeout(Some(Duration::from_millis(20))).expect("an option");
+        stream.set_read_timeout(MOMENT).expect("an option");
+        Self::over(Socket::Tcp(stream), link, access, client, max_pdu)
+    }
+
+    /// The same in datagrams.
+    pub(crate) fn connect_udp(address: SocketAddr, link: L, access: Access, client: u16, max_pdu: u16) -> Self {
+        let socket = datagrams_to(address).expect("a socket");
+        socket.set_read_timeout(MOMENT).expect("an option");
+        Self::over(Socket::Udp(socket), link, access, client, max_pdu)
+    }
+
+    fn over(socket: Socket, link: L, access: Access, client: u16, max_pdu: u16) -> Self {
         let security = match access {
             Access::Ciphered { general } => Some(Security {
                 suite: Suite::Suite0,
@@ -101,7 +137,7 @@ impl<L: Link> Ours<L> {
         };
         let counter = InvocationCounter::new(1, 1_000);
         let connection = Connection::new(link, config, SystemRandom, counter, vec![0; 0x1_0000], vec![0; 0x1_0000]);
-        Self { connection, stream, started: Clock::now(), unread: Vec::new(), blocks: Vec::new(), block_count: 0 }
+        Self { connection, socket, started: Clock::now(), unread: Vec::new(), blocks: Vec::new(), block_count: 0 }
     }
 
     fn now(&self) -> Instant {
@@ -159,9 +195,9 @@ impl<L: Link> Ours<L> {
             if let Some(answer) = self.drain() {
                 return answer;
             }
-            let mut chunk = [0; 4096];
+            let mut chunk = vec![0; DATAGRAM];
             if self.unread.is_empty() {
-                match self.stream.read(&mut chunk) {
+                match self.socket.read(&mut chunk) {
                     Ok(0) => {
                         let now = self.now();
                         self.connection.handle_close(now);
@@ -216,7 +252,7 @@ impl<L: Link> Ours<L> {
         }
         let mut frame = [0; 0x1_0010];
         while let Some(count) = self.connection.poll_transmit(&mut frame) {
-            if let Err(error) = self.stream.write_all(&frame[..count]) {
+            if let Err(error) = self.socket.write(&frame[..count]) {
                 return Some(Answer::Failed(error.to_string()));
             }
         }

@@ -14,7 +14,10 @@ use dlms_cosem_rs::xdlms::AttributeDescriptor;
 use serde_json::{Value, json};
 
 use super::meter::SystemRandom;
-use super::{AUTHENTICATION_KEY, Access, CLIENT_TITLE, ENCRYPTION_KEY, Framing, OtherLink, PASSWORD, other};
+use super::{
+    AUTHENTICATION_KEY, Access, CLIENT_TITLE, ENCRYPTION_KEY, Framing, OtherLink, PASSWORD, PATIENCE, datagrams_to,
+    other,
+};
 
 /// Octets of the largest value that is read.
 const VALUE: usize = 1 << 20;
@@ -34,9 +37,13 @@ impl Reader {
         counter: u32,
         parameters: Parameters,
     ) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
-        let link = OtherLink::connect(stream, framing, access.client(), parameters)?;
+        let link = if framing == Framing::Udp {
+            OtherLink::datagrams(datagrams_to(address)?, access.client(), 1)?
+        } else {
+            let stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            OtherLink::connect(stream, framing, access.client(), parameters)?
+        };
         let ciphered = matches!(access, Access::Ciphered { .. });
         let config = ClientConfig {
             client_sap: u8::try_from(access.client()).map_err(other)?,

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -16,20 +16,48 @@ use dlms::security::Protection;
 use dlms_conformance::tree::{Place, data::data};
 use dlms_conformance::values::plain;
 use dlms_meter_server::Moment;
-use dlms_meter_server::simulator::{Fleet, FleetConfig, Model};
+use dlms_meter_server::simulator::{DEFAULT_MODEL, Fleet, FleetConfig, Model};
 use serde_json::Value;
 
-use super::{Access, METER_TITLE};
+use super::case;
+use super::{Access, Framing, METER_TITLE};
 
 /// The simulated time, which stands still: 2026-03-10T10:07:00Z.
 pub(crate) const NOW: i64 = 1_773_137_220;
 const START: &str = "2026-03-10T10:07:00Z";
 const SEED: u64 = 7;
 
+/// Secret of the mechanisms that have one, other than LLS. Sixteen octets: one of the clients sends it as its challenge,
+/// and ciphers it as one block.
+pub(crate) const SECRET: &str = "0123456789ABCDEF";
+
+/// A meter whose clients with a password or with keys prove themselves by this mechanism, and what it holds.
+pub(crate) fn with_mechanism(mechanism: case::Mechanism, folder: &Path) -> (MeterServer, Truth) {
+    let name = mechanism.in_model();
+    let text = DEFAULT_MODEL
+        .replace("mechanism = \"lls\"", &format!("mechanism = \"{name}\""))
+        .replace("mechanism = \"hls-gmac\"", &format!("mechanism = \"{name}\""));
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::write(&path, &text).expect("a model");
+    let server = MeterServer::start_with(&["--model", path.to_str().expect("text"), "--lls-password", SECRET]);
+    let mut truth = Truth::of(Model::from_toml(&text).expect("the model"));
+    truth.mechanism = Some(match mechanism {
+        case::Mechanism::None => Mechanism::Lowest,
+        case::Mechanism::Lls => Mechanism::Lls,
+        case::Mechanism::Hls2 => Mechanism::Hls2,
+        case::Mechanism::Md5 => Mechanism::Md5,
+        case::Mechanism::Sha1 => Mechanism::Sha1,
+        case::Mechanism::Gmac => Mechanism::Gmac,
+        case::Mechanism::Sha256 => Mechanism::Sha256,
+    });
+    (server, truth)
+}
+
 /// A running `meter-server` with one meter; ends when dropped.
 pub(crate) struct MeterServer {
     process: Child,
     pub(crate) wrapper: SocketAddr,
+    pub(crate) udp: SocketAddr,
     pub(crate) hdlc: SocketAddr,
 }
 
@@ -41,7 +69,19 @@ impl MeterServer {
     /// The same with further arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut process = Command::new(program())
-            .args(["run", "--tcp", "127.0.0.1:0", "--hdlc-tcp", "127.0.0.1:0", "--format", "json", "--speed", "0"])
+            .args([
+                "run",
+                "--tcp",
+                "127.0.0.1:0",
+                "--udp",
+                "127.0.0.1:0",
+                "--hdlc-tcp",
+                "127.0.0.1:0",
+                "--format",
+                "json",
+                "--speed",
+                "0",
+            ])
             .args(["--start", START, "--seed", &SEED.to_string(), "--system-title", &hex::encode(METER_TITLE)])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -52,7 +92,16 @@ impl MeterServer {
         BufReader::new(output).read_line(&mut line).expect("it prints its ports");
         let ports: Value = serde_json::from_str(&line).expect("JSON");
         let port = |name: &str| ports[name].as_str().and_then(|port| port.parse().ok()).expect("a port");
-        Self { process, wrapper: port("tcp"), hdlc: port("hdlc_tcp") }
+        Self { process, wrapper: port("tcp"), udp: port("udp"), hdlc: port("hdlc_tcp") }
+    }
+
+    /// Where it listens for this kind of frames.
+    pub(crate) const fn address(&self, framing: Framing) -> SocketAddr {
+        match framing {
+            Framing::Wrapper => self.wrapper,
+            Framing::Udp => self.udp,
+            Framing::Hdlc => self.hdlc,
+        }
     }
 }
 
@@ -92,6 +141,8 @@ pub(crate) struct View {
 /// The same meter without any port: what it holds, read past all protocol.
 pub(crate) struct Truth {
     fleet: Fleet,
+    /// How clients other than the public one prove themselves, when it is not as in the built-in model.
+    mechanism: Option<Mechanism>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -113,7 +164,7 @@ impl Truth {
             ..FleetConfig::default()
         };
         let fleet = runtime.block_on(Fleet::start(config)).expect("a fleet without ports");
-        Self { fleet, _runtime: runtime }
+        Self { fleet, mechanism: None, _runtime: runtime }
     }
 
     /// An attribute as it is shown to a client that proposes every service, without types.
@@ -135,8 +186,8 @@ impl Truth {
             server,
             mechanism: match view.access {
                 Access::Public => Mechanism::Lowest,
-                Access::Password => Mechanism::Lls,
-                Access::Ciphered { .. } => Mechanism::Gmac,
+                Access::Password => self.mechanism.unwrap_or(Mechanism::Lls),
+                Access::Ciphered { .. } => self.mechanism.unwrap_or(Mechanism::Gmac),
             },
             ciphered_context: ciphered,
             request: if ciphered { Protection::AUTHENTICATED_ENCRYPTED } else { Protection::NONE },

@@ -3,6 +3,7 @@
 mod acse;
 mod apdu;
 mod axdr;
+mod blocks;
 mod certificate;
 mod client;
 mod cosem;
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "stations", longest: 512, run: stations::run },
     Target { name: "client", longest: 1024, run: client::run },
     Target { name: "server", longest: 1024, run: server::run },
+    Target { name: "blocks", longest: 512, run: blocks::run },
     Target { name: "meter", longest: 1024, run: server::run_meter },
 ];
 

@@ -1,0 +1,62 @@
+//! `docs/peers-matrix.md`: a line for each combination, with its PDU sizes and what came of them.
+
+/// A line of the table but for its PDU size, and how many values were right.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) what: [String; 6],
+    pub(crate) max_pdu: u16,
+    pub(crate) values: usize,
+}
+
+/// The document, PDU sizes of one combination in one line.
+pub(crate) fn document(rows: &[Row]) -> String {
+    let mut lines: Vec<(&[String; 6], Vec<String>, Vec<String>)> = Vec::new();
+    for row in rows {
+        let (size, values) = (row.max_pdu.to_string(), row.values.to_string());
+        match lines.iter_mut().find(|(what, ..)| *what == &row.what) {
+            Some((_, sizes, counts)) => {
+                sizes.push(size);
+                counts.push(values);
+            }
+            None => lines.push((&row.what, vec![size], vec![values])),
+        }
+    }
+    let line = |(what, sizes, values): &(&[String; 6], Vec<String>, Vec<String>)| {
+        format!("| {} | {} | {} |\n", what.join(" | "), sizes.join(", "), values.join(", "))
+    };
+    let table: String = lines.iter().map(line).collect();
+    format!("{HEAD}{table}{FOOT}")
+}
+
+const HEAD: &str = "\
+# Other implementations at the other end
+
+Written by `conformance/tests/peers_matrix.rs`, which `./test peers` runs; it fails when a case fails or when this page
+says something else than what came of it. The cases are generated from what each implementation has of each dimension
+(`conformance/tests/peer/case.rs`). A client reads every attribute that the simulated meter shows it, and parts
+of the load profile by range and by entry; each value must be the model's. With HLS 2, 3, 4 and 6, where the reading is
+the same, it is every eighth attribute. A server is read, written and invoked by our client. The numbers at the end are
+the values that agreed, for each PDU size.
+
+| peer | its role | link | mechanism | envelope | window × information field | longest APDU | values |
+|---|---|---|---|---|---|---|---|
+";
+
+const FOOT: &str = "
+## What is not in the table, and why
+
+| combination | reason |
+|---|---|
+| `gurux-dlms`, `dlms-cosem`: windows over 1 | neither sends or takes several frames at a time |
+| `dlms-cosem`: information fields, PDUs under 256 | it proposes no HDLC parameters |
+| `dlms-cosem`: entries, bit-strings | it cannot encode an entry descriptor nor decode a bit-string, which the context information of the association begins with |
+| `dlms-cosem`, `dlms-cosem-rs`: dedicated keys | neither proposes one |
+| `dlms-cosem`: HLS 2 ciphered | it expects another mechanism in the answer of a ciphered association |
+| `dlms-cosem`, `dlms-cosem-rs`: HLS 3, 4, 6 | neither has them |
+| wrong secrets | `peers_mechanisms.rs`: each mechanism again with a secret that is not the meter's, which must be refused |
+| UDP | the two in Python open no such socket themselves: they are given one, and frame their APDUs for it; APDUs over 8 KiB are left to TCP |
+| `gurux-dlms` as server | its server is a skeleton whose objects and sockets are for the user to write |
+| HLS 7, suites 1 and 2 | none of the three has them in a form that is on a registry; vectors and another X.509 stack stand for them |
+| short names | `peers_short_names.rs`: `gurux-dlms` as client, plain, over the wrapper and HDLC |
+| general block transfer, ACCESS | `peers_general_blocks.rs`: `gurux-dlms` as client |
+";
