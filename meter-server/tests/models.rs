@@ -14,10 +14,10 @@ use dlms::link::Link;
 use dlms::obis::ObisCode;
 use dlms_meter_server::simulator::{BuiltInModel, FleetConfig, Keys, MODELS, Model};
 use support::client::{Dialogue, Octets, management, public, tcp};
-use support::{NOW, Server, elements, number, octets, stopped};
+use support::{NOW, Server, elements, number, octets, rows, seconds, stopped};
 
 /// Rows of a long profile that are read.
-const ROWS: i64 = 20;
+const ROWS: i64 = 6;
 
 /// What a client of the model needs to get in.
 fn config(model: &Model, client: ClientSap) -> Config {
@@ -140,4 +140,76 @@ fn constant_attributes_are_written_where_class_and_rights_allow_it() {
     assert_eq!(reader.get(42, ip, 3), Value::DoubleLongUnsigned(7));
     reader.release().unwrap();
     server.shutdown();
+}
+
+/// The values of a profile's only or newest row, with the codes and attributes of its columns.
+fn newest_row<L: Link, T: Octets>(client: &mut Dialogue<L, T>, profile: &str) -> Vec<(String, i64, Value)> {
+    let buffer = client.get(7, profile, 2);
+    let columns = client.get(7, profile, 3);
+    let columns = elements(&columns).iter().map(|column| {
+        let [_, instance, attribute, _] = elements(column) else { panic!("{column:?}") };
+        (ObisCode::from_slice(octets(instance)).unwrap().to_string(), number(attribute))
+    });
+    let row = elements(elements(&buffer).last().unwrap()).to_vec();
+    columns.zip(row).map(|((code, attribute), value)| (code, attribute, value)).collect()
+}
+
+#[test]
+fn profiles_of_an_indian_meter_agree_with_its_registers_and_scalers() {
+    for name in ["india-single-phase", "india-three-phase"] {
+        let model = Arc::new(BuiltInModel::find(name).unwrap().model().unwrap());
+        let localhost = Some("127.0.0.1:0".parse().unwrap());
+        // On the second at which current values are captured, so that registers show the same.
+        let server = Server::start(FleetConfig { tcp: localhost, model: Arc::clone(&model), ..stopped(7, NOW) });
+        let config = config(&model, ClientSap(32));
+        let mut client = tcp(server.ports(0).tcp.unwrap(), config, 1).associate().unwrap();
+        let mut compared = 0;
+        for (code, attribute, value) in newest_row(&mut client, "1.0.94.91.0.255") {
+            let class = match code.split('.').collect::<Vec<_>>().as_slice() {
+                ["0", "0", "1", "0", "0", _] => continue,
+                ["1", "0", _, "6", ..] => 4,
+                ["1", ..] | ["0", "0", "0", "1", "2", _] | ["0", "0", "94", "91", "8" | "14", _] => 3,
+                ["0", "0", "96", "3", "10", _] => 70,
+                ["0", "0", "17", ..] => 71,
+                _ => 1,
+            };
+            assert_eq!(client.get(class, &code, i8::try_from(attribute).unwrap()), value, "{name} {code}");
+            compared += 1;
+        }
+        assert!(compared >= 20, "{name}: {compared}");
+        // Each scaler profile names registers of its profile, with their scaler and unit.
+        for (scalers, profile) in
+            [("3", "1.0.94.91.0"), ("4", "1.0.99.1.0"), ("5", "1.0.99.2.0"), ("6", "1.0.98.1.0"), ("7", "0.0.99.98.0")]
+        {
+            let captured = client.get(7, &format!("{profile}.255"), 3);
+            let captured: Vec<_> = elements(&captured)
+                .iter()
+                .map(|column| ObisCode::from_slice(octets(&elements(column)[1])).unwrap().to_string())
+                .collect();
+            let row = newest_row(&mut client, &format!("1.0.94.91.{scalers}.255"));
+            assert!(row.len() >= 4, "{name} {scalers}");
+            for (code, attribute, value) in row {
+                assert!(captured.contains(&code), "{name} {scalers}: {code} is not in {profile}");
+                assert_eq!((attribute, elements(&value).len()), (3, 2), "{name} {code}");
+            }
+        }
+        // The blocks of a day add up to what the registers moved from midnight to midnight.
+        let days = rows(&client.get(7, "1.0.99.2.0.255", 2));
+        let [.., before, after] = days.as_slice() else { panic!("{days:?}") };
+        let [from, to] = [before, after].map(|row| seconds(&row[0]));
+        let entry = [Value::DoubleLongUnsigned(1_580), Value::DoubleLongUnsigned(0)];
+        let columns = [Value::LongUnsigned(1), Value::LongUnsigned(0)];
+        let last = Value::Structure([entry, columns].concat()).to_vec();
+        let selection = Selection { selector: 2, parameters: Data::from_slice(&last).unwrap() };
+        let blocks = rows(&client.get_blocks(7, "1.0.99.1.0.255", 2, Some(selection)).unwrap().0.unwrap());
+        let columns = client.get(7, "1.0.99.1.0.255", 3);
+        let energy = elements(&columns).iter().position(|column| octets(&elements(column)[1]) == [1, 0, 1, 29, 0, 255]);
+        let of_day: Vec<_> = blocks.iter().filter(|row| (from + 1..=to).contains(&seconds(&row[0]))).collect();
+        assert_eq!(of_day.len(), 48);
+        let sum: i64 = of_day.iter().map(|row| number(&row[energy.unwrap()])).sum();
+        assert_eq!(sum, number(&after[1]) - number(&before[1]), "{name}");
+        assert!(sum > 1_000, "{name}: {sum}");
+        client.release().unwrap();
+        server.shutdown();
+    }
 }

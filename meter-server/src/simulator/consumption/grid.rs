@@ -42,9 +42,12 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// A grid with nominal `voltage` and `frequency`.
-    pub(crate) fn new(voltage: f64, frequency: f64, noise: Noise) -> Self {
-        let weights = [0, 1, 2].map(|phase| 0.6 + noise.stream(9).unit(phase));
+    /// A grid with nominal `voltage` and `frequency`; all of the load is on L1 where there is one phase only.
+    pub(crate) fn new(voltage: f64, frequency: f64, single_phase: bool, noise: Noise) -> Self {
+        let weights = match single_phase {
+            true => [1.0, 0.0, 0.0],
+            false => [0, 1, 2].map(|phase| 0.6 + noise.stream(9).unit(phase)),
+        };
         let whole: f64 = weights.iter().sum();
         Self { voltage, frequency, shares: weights.map(|weight| weight / whole), noise }
     }

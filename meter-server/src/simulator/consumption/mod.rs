@@ -52,6 +52,8 @@ pub(crate) struct Installation {
     pub(crate) voltage: f64,
     /// Nominal frequency in hertz.
     pub(crate) frequency: f64,
+    /// Whether there is one phase only.
+    pub(crate) single_phase: bool,
     /// Phase angles.
     pub(crate) tangents: Tangents,
 }
@@ -119,7 +121,7 @@ impl Consumption {
             import: Curve::new(Arc::clone(import_shape), import_daily, load, load),
             export: Curve::new(Arc::clone(&installation.export), export_daily, generation, generation),
             tangents: installation.tangents,
-            grid: Grid::new(installation.voltage, installation.frequency, noise.stream(4)),
+            grid: Grid::new(installation.voltage, installation.frequency, installation.single_phase, noise.stream(4)),
             standard_offset_ms: installation.standard_offset_ms,
             installed_ms: installation.installed_ms,
             interruptions: Vec::new(),

@@ -36,6 +36,7 @@ fn installation(generation_share: f64) -> Installation {
         standard_offset_ms: 3_600_000,
         voltage: 230.0,
         frequency: 50.0,
+        single_phase: false,
         tangents: Tangents::default(),
     }
 }

@@ -4,6 +4,7 @@ mod agenda;
 pub(crate) mod clock;
 mod constants;
 pub(crate) mod events;
+pub(crate) mod fixed_rows;
 pub(crate) mod number;
 mod outgoing;
 pub(crate) mod rows;

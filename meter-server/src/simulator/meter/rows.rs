@@ -39,7 +39,13 @@ pub(crate) enum Interval {
     Seconds(u32),
     /// At the start of each month by the local calendar.
     Month,
+    /// When it is read. So that an answer in several blocks stays the same row, what is read together within a quarter
+    /// of a minute is one capture.
+    Current,
 }
+
+/// Seconds for which a capture of current values stands.
+const CURRENT_SECONDS: u32 = 15;
 
 /// Rows captured at fixed intervals, each computed from what its columns show at that moment.
 ///
@@ -60,32 +66,41 @@ impl PeriodicRows {
         configured.map_or(self.interval, Interval::Seconds)
     }
 
+    /// Seconds between rows, unless they follow the calendar.
+    fn seconds(&self, meter: &Meter) -> Option<u32> {
+        match self.interval(meter) {
+            Interval::Month => None,
+            Interval::Current => Some(CURRENT_SECONDS),
+            Interval::Seconds(seconds) => Some(seconds),
+        }
+    }
+
     /// Sequence number of the newest row at or before `moment`.
     fn row_before(&self, meter: &Meter, moment: Moment) -> u64 {
         let date = meter.stamp(moment).date();
-        let row = match self.interval(meter) {
-            Interval::Month => {
+        let row = match self.seconds(meter) {
+            None => {
                 let (year, month) = (date.year().unwrap_or(1970), date.month().unwrap_or(1));
                 (i64::from(year) - 1970) * 12 + i64::from(month) - 1
             }
-            Interval::Seconds(DAY_SECONDS) => date.to_unix_days().unwrap_or(0),
-            Interval::Seconds(seconds) => moment.as_seconds().div_euclid(i64::from(seconds.max(1))),
+            Some(DAY_SECONDS) => date.to_unix_days().unwrap_or(0),
+            Some(seconds) => moment.as_seconds().div_euclid(i64::from(seconds.max(1))),
         };
         u64::try_from(row).unwrap_or(0)
     }
 
     fn moment_of(&self, meter: &Meter, row: u64) -> Moment {
         let row = i64::try_from(row).unwrap_or(i64::MAX);
-        match self.interval(meter) {
-            Interval::Month => {
+        match self.seconds(meter) {
+            None => {
                 let year = u16::try_from((row / 12).saturating_add(1970)).ok();
                 let month = u8::try_from(row % 12 + 1).ok();
                 let date = year.zip(month).and_then(|(year, month)| Date::new(year, month, 1));
                 let days = date.and_then(Date::to_unix_days);
                 days.map_or(Moment::from_millis(i64::MAX), |days| meter.clock.settings.midnight(days))
             }
-            Interval::Seconds(DAY_SECONDS) => meter.clock.settings.midnight(row),
-            Interval::Seconds(seconds) => Moment::from_seconds(row.saturating_mul(i64::from(seconds))),
+            Some(DAY_SECONDS) => meter.clock.settings.midnight(row),
+            Some(seconds) => Moment::from_seconds(row.saturating_mul(i64::from(seconds))),
         }
     }
 
@@ -107,7 +122,7 @@ impl Rows<Meter> for PeriodicRows {
         match self.interval(meter) {
             Interval::Seconds(seconds) => seconds,
             // A month has no number of seconds: the class has 0 for "not by this attribute".
-            Interval::Month => 0,
+            Interval::Month | Interval::Current => 0,
         }
     }
 
@@ -181,7 +196,7 @@ impl Rows<Meter> for PeriodicRows {
         cx: &Context<'_, Meter>,
         seconds: u32,
     ) -> Result<(), DataAccessResult> {
-        if !PERIODS.contains(&seconds) || self.interval == Interval::Month {
+        if !PERIODS.contains(&seconds) || !matches!(self.interval, Interval::Seconds(_)) {
             return Err(DataAccessResult::OtherReason);
         }
         self.change(meter, cx.at, |state| state.period_seconds = Some(seconds));

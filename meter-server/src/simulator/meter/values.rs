@@ -32,6 +32,11 @@ impl Instantaneous {
     /// The quantity of an OBIS code 1.b.c.7.e.f.
     pub(crate) fn from_code(code: ObisCode) -> Option<Self> {
         let [1, _, c, 7, 0, _] = code.0 else { return None };
+        Self::from_group_c(c)
+    }
+
+    /// The quantity of value group C.
+    pub(crate) fn from_group_c(c: u8) -> Option<Self> {
         let (of_sum, phase) = match c {
             0..=20 => (c, None),
             21..=40 => (c - 20, Some(Phase::L1)),
@@ -42,8 +47,9 @@ impl Instantaneous {
             _ => return None,
         };
         match (of_sum, phase) {
-            (11, Some(phase)) => Some(Self::Current(phase)),
-            (12, Some(phase)) => Some(Self::Voltage(phase)),
+            // Without a phase it is any, and the only one of a meter with one phase.
+            (11, phase) => Some(Self::Current(phase.unwrap_or(Phase::L1))),
+            (12, phase) => Some(Self::Voltage(phase.unwrap_or(Phase::L1))),
             // The phase angle is the same on all phases here.
             (13, _) => Some(Self::PowerFactor),
             (14, _) => Some(Self::Frequency),
@@ -79,6 +85,18 @@ pub(crate) enum Source {
         quantity: Instantaneous,
         format: NumberFormat,
     },
+    /// The mean since the end of the last period.
+    Average {
+        quantity: Instantaneous,
+        period_seconds: u32,
+        format: NumberFormat,
+    },
+    /// Energy since the end of the last period.
+    IntervalEnergy {
+        quantity: Quantity,
+        period_seconds: u32,
+        format: NumberFormat,
+    },
     /// A value that stays until a client writes another: number of the slot, and the value as A-XDR.
     Stored {
         slot: usize,
@@ -92,11 +110,32 @@ pub(crate) enum Source {
         period_seconds: u32,
     },
     LastEvent(LogKind),
+    BillingDate,
+    BillingCount {
+        format: NumberFormat,
+    },
     LocalTime,
     LocalDate,
     InvocationCounter {
         setup: u8,
     },
+}
+
+/// Moments at which an average looks.
+const SAMPLES: i64 = 8;
+
+/// The end of the last period before `at`: a period that ends at this very moment is still the running one, as it is for
+/// the profile that captures then.
+fn period_start(at: Moment, period_seconds: u32) -> Moment {
+    let period_ms = 1000 * i64::from(period_seconds.max(1));
+    Moment::from_millis((at.as_millis() - 1).div_euclid(period_ms) * period_ms)
+}
+
+/// The mean of a value after `from` until `to`.
+fn average(meter: &Meter, quantity: Instantaneous, from: Moment, to: Moment) -> f64 {
+    let length = to.as_millis() - from.as_millis();
+    let sample = |number: i64| quantity.read(meter, from.plus_millis(length * number / SAMPLES));
+    (1..=SAMPLES).map(sample).sum::<f64>() / SAMPLES as f64
 }
 
 /// Octets that a written value may have at most.
@@ -111,6 +150,24 @@ impl Value<Meter> for Source {
             }
             Self::Instantaneous { quantity, format } => {
                 return format.write_nearest(quantity.read(meter, cx.at), out);
+            }
+            Self::Average { quantity, period_seconds, format } => {
+                let from = period_start(cx.at, *period_seconds);
+                return format.write_nearest(average(meter, *quantity, from, cx.at), out);
+            }
+            Self::IntervalEnergy { quantity, period_seconds, format } => {
+                let from = period_start(cx.at, *period_seconds);
+                let energy = |at: Moment| meter.consumption.energy(*quantity, 0, at.as_millis(), meter.tariff());
+                return format.write_floor(energy(cx.at) - energy(from), out);
+            }
+            Self::BillingDate => out.octets(meter.stamp(meter.start_of_month(cx.at)).as_bytes()),
+            Self::BillingCount { format } => {
+                let month = |at: Moment| {
+                    let date = meter.stamp(at).date();
+                    i64::from(date.year().unwrap_or(0)) * 12 + i64::from(date.month().unwrap_or(0))
+                };
+                let installed = Moment::from_millis(meter.consumption.installed_ms());
+                return format.write_floor(month(cx.at) - month(installed), out);
             }
             Self::Stored { slot, initial } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
             Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),

@@ -60,7 +60,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     let associations = associations(&places, &file.associations, &setups)?;
 
     let (access_names, access) = access(&places, file.access, &associations)?;
-    let mut builder = Builder::new(&places, &associations, &setups, &access_names);
+    let mut builder = Builder::new(&places, &associations, &setups, &access_names, clock.time_zone_min);
     for object in &file.objects {
         builder.add(object)?;
     }
@@ -188,6 +188,7 @@ fn installation(places: &Places<'_>, file: &InstallationFile, time_zone_min: i16
         standard_offset_ms: -60_000 * i64::from(time_zone_min),
         voltage: file.voltage,
         frequency: file.frequency,
+        single_phase: file.single_phase,
         tangents: Tangents::default(),
     })
 }

@@ -10,7 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::constant;
+use super::classes::{constant, fixed_rows};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -98,6 +98,7 @@ pub(super) struct Builder<'a> {
     associations: &'a [ModelAssociation],
     setups: &'a [ModelSetup],
     access: &'a BTreeMap<String, usize>,
+    time_zone_min: i16,
     built: Built,
 }
 
@@ -107,8 +108,9 @@ impl<'a> Builder<'a> {
         associations: &'a [ModelAssociation],
         setups: &'a [ModelSetup],
         access: &'a BTreeMap<String, usize>,
+        time_zone_min: i16,
     ) -> Self {
-        Self { places, associations, setups, access, built: Built::default() }
+        Self { places, associations, setups, access, time_zone_min, built: Built::default() }
     }
 
     pub(super) fn finish(self) -> Built {
@@ -247,15 +249,21 @@ impl<'a> Builder<'a> {
                     .ok_or_else(|| here("the code names no instantaneous value (1.b.c.7.0.f)"))?;
                 Source::Instantaneous { quantity, format: format()? }
             }
+            ValueName::Average => {
+                let quantity = (instance.0[0] == 1).then(|| Instantaneous::from_group_c(c)).flatten();
+                let quantity = quantity.ok_or_else(|| here("value group C names no value to be averaged"))?;
+                Source::Average { quantity, period_seconds: period(file)?, format: format()? }
+            }
+            ValueName::IntervalEnergy => {
+                let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no energy"))?;
+                Source::IntervalEnergy { quantity, period_seconds: period(file)?, format: format()? }
+            }
+            ValueName::BillingDate => Source::BillingDate,
+            ValueName::BillingCount => Source::BillingCount { format: format()? },
             ValueName::LogicalDeviceName => Source::LogicalDeviceName,
             ValueName::SerialNumber => Source::SerialNumber,
             ValueName::ActiveTariff => Source::ActiveTariff,
-            ValueName::ProfileStatus => {
-                let period = file.period.filter(|period| (1..=86_400).contains(period));
-                let period_seconds =
-                    period.ok_or_else(|| here("a profile status needs a period up to 86400 seconds"))?;
-                Source::ProfileStatus { period_seconds }
-            }
+            ValueName::ProfileStatus => Source::ProfileStatus { period_seconds: period(file)? },
             ValueName::LastEvent => {
                 Source::LastEvent(LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?)
             }
@@ -304,6 +312,13 @@ impl<'a> Builder<'a> {
                 let rows = PeriodicRows { slot, columns, interval, capacity: rows_held(capacity)? };
                 Ok(Box::new(ProfileGeneric { instance, rows }))
             }
+            Some(RowsName::Current) => {
+                let rows = PeriodicRows { slot, columns, interval: Interval::Current, capacity };
+                if capacity != 1 {
+                    return Err(here("a profile of current values has a capacity of 1"));
+                }
+                Ok(Box::new(ProfileGeneric { instance, rows }))
+            }
             Some(RowsName::Events) => {
                 let [_, _, _, _, e, _] = instance.0;
                 let kind = LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?;
@@ -313,9 +328,26 @@ impl<'a> Builder<'a> {
                 self.built.logs.insert(e, capacity);
                 Ok(Box::new(ProfileGeneric { instance, rows: EventRows { kind, columns } }))
             }
-            None => Err(here("a profile needs rows: periodic, monthly or events")),
+            Some(RowsName::Fixed) => {
+                let entries = file.entries.as_deref().unwrap_or_default();
+                let rows =
+                    fixed_rows::build(self.places.0, entries, columns, rows_held(capacity)?, self.time_zone_min)?;
+                Ok(Box::new(ProfileGeneric { instance, rows }))
+            }
+            None => Err(here("a profile needs rows: periodic, monthly, current, events or fixed")),
         }
     }
+}
+
+/// The period over which a value is gathered.
+fn period(file: &ObjectFile) -> Result<u32, Problem> {
+    let period = file.period.filter(|period| (1..=86_400).contains(period));
+    period.ok_or_else(|| here("this value needs a period from 1 to 86400 seconds"))
+}
+
+/// Whether a value is gathered over a period.
+const fn has_period(value: ValueName) -> bool {
+    matches!(value, ValueName::ProfileStatus | ValueName::Average | ValueName::IntervalEnergy)
 }
 
 fn rows_held(capacity: u32) -> Result<u32, Problem> {
@@ -344,9 +376,10 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("association", file.association.is_some(), &[15]),
         ("version", file.version.is_some() && file.attributes.is_none(), &[12]),
         ("rows", file.rows.is_some(), &[7]),
-        ("period", file.period.is_some() && file.value != Some(ValueName::ProfileStatus), &[7]),
+        ("period", file.period.is_some() && !file.value.is_some_and(has_period), &[7]),
         ("capacity", file.capacity.is_some(), &[7]),
         ("columns", file.columns.is_some(), &[7]),
+        ("entries", file.entries.is_some(), if file.rows == Some(RowsName::Fixed) { &[7] } else { &[] }),
         ("control-mode", file.control_mode.is_some(), &[70]),
     ];
     for (key, present, classes) in given {

@@ -110,6 +110,9 @@ pub(super) struct InstallationFile {
     pub(super) installed: Parsed<jiff::Timestamp>,
     pub(super) voltage: f64,
     pub(super) frequency: f64,
+    /// Whether there is one phase only: all of the load is on L1 then.
+    #[serde(default)]
+    pub(super) single_phase: bool,
     /// Part of the meters that have generation.
     pub(super) generation_share: Spanned<f64>,
     pub(super) import: LoadFile,
@@ -256,6 +259,8 @@ pub(super) struct ObjectFile {
     pub(super) capacity: Option<u32>,
     /// Captured attributes, `CLASS:OBIS:ATTRIBUTE`.
     pub(super) columns: Option<Vec<Spanned<String>>>,
+    /// The rows themselves, each a structure (class 7 with fixed rows).
+    pub(super) entries: Option<Vec<Spanned<String>>>,
     /// Control mode (class 70).
     pub(super) control_mode: Option<u8>,
     /// Attributes of an object that does nothing by itself, of any class.
@@ -280,6 +285,10 @@ pub(super) enum ValueName {
     Energy,
     /// Instantaneous value of the quantity and phase in the OBIS code: power, voltage, current, factor, frequency.
     Instantaneous,
+    /// Average of such a value since the end of the last period.
+    Average,
+    /// Energy since the end of the last period.
+    IntervalEnergy,
     /// Average power over quarters of an hour.
     Demand,
     /// The last such average.
@@ -292,6 +301,10 @@ pub(super) enum ValueName {
     /// Status octet of a profile's rows.
     ProfileStatus,
     LastEvent,
+    /// The start of the running month, when billing values were captured last.
+    BillingDate,
+    /// How often billing values were captured.
+    BillingCount,
     LocalTime,
     LocalDate,
     InvocationCounter,
@@ -325,6 +338,10 @@ pub(super) enum RowsName {
     Periodic,
     /// At the start of each month.
     Monthly,
+    /// One row, with the values of the last quarter of a minute.
+    Current,
     /// The event log with this value group E.
     Events,
+    /// Those that the file gives.
+    Fixed,
 }

@@ -98,7 +98,7 @@ fn mistakes_of_an_object_are_told_with_its_entry_and_code() {
         ("control-mode = 4", "control-mode = 4\nscaler = 1", "`scaler` has no meaning in class 70"),
         ("obis = \"0.0.96.1.1\"", "obis = \"0.0.96.1.0\"", "comes twice"),
         ("obis = \"0.0.43.0.0\"", "obis = \"0.0.43.0.3\"", "there is no security setup 3"),
-        ("period = 900", "period = 0", "a profile status needs a period"),
+        ("period = 900", "period = 0", "this value needs a period"),
         ("rows = \"periodic\"\nperiod = 900", "rows = \"periodic\"\nperiod = 0", "from 1 to 86400"),
         ("initial = 60\n", "initial = 60\nperiod = 60\n", "`period` has no meaning in class 3"),
         ("rows = \"events\"\n", "", "a profile needs rows"),
@@ -198,4 +198,44 @@ fn attributes_are_checked_against_the_class() {
     let place = error.place.unwrap();
     assert_eq!(place.text, "number_of_rings = \"structure(unsigned(2), unsigned(800))\"");
     assert_eq!(place.text.get(place.column - 1..), Some("800))\""));
+}
+
+#[test]
+fn rows_of_the_file_are_checked() {
+    let india = BuiltInModel::find("india-single-phase").unwrap().text;
+    let row = "\"structure(octet-string(2025-02-08T12:00:44), long-unsigned(251))\"";
+    let cases = [
+        (
+            "2025-02-08T12:00:44), long-unsigned(251)",
+            "2025-02-08T12:00:44)",
+            "this row has 1 values, the profile 2 columns",
+        ),
+        (
+            "\"structure(octet-string(2025-02-08T12:00:44), long-unsigned(251))\"",
+            "\"unsigned(1)\"",
+            "a row is a structure",
+        ),
+        ("octet-string(2025-02-08T12:00:44), long", "octet-string(00), long", "the clock's column is an octet-string"),
+        ("2025-03-12T08:00:00", "2025-03-10T08:00:00", "rows stand in the order of their time"),
+        ("long-unsigned(251)", "long-unsigned(x)", "`x` is no long-unsigned"),
+        ("rows = \"current\"\ncapacity = 1\n", "rows = \"current\"\ncapacity = 2\n", "has a capacity of 1"),
+        (
+            "rows = \"current\"\ncapacity = 1\n",
+            "rows = \"current\"\ncapacity = 1\nentries = []\n",
+            "`entries` has no meaning",
+        ),
+        ("value = \"average\"\nperiod = 1800\n", "value = \"average\"\n", "this value needs a period"),
+        (
+            "\"1.0.{11,12}.27.0\"\nclass = 3",
+            "\"1.0.{11,81}.27.0\"\nclass = 3\nunit = \"V\"",
+            "value group C names no value to be averaged",
+        ),
+        ("single-phase = true", "single-phase = 1", "expected a boolean"),
+    ];
+    assert!(india.contains(row));
+    for (from, to, expected) in cases {
+        assert!(india.contains(from), "{from}");
+        let error = Model::from_toml(&india.replacen(from, to, 1)).expect_err(to);
+        assert!(error.line().is_some() && error.message.contains(expected), "{to}: {error}");
+    }
 }

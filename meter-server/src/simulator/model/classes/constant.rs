@@ -158,7 +158,7 @@ fn typed(info: &AttributeInfo, number: i64) -> Option<Vec<u8>> {
 }
 
 /// The place in the file of an octet of a text, which TOML may have written with escapes.
-fn within(source: &str, span: Range<usize>, text: &str, at: usize) -> Range<usize> {
+pub(super) fn within(source: &str, span: Range<usize>, text: &str, at: usize) -> Range<usize> {
     let written = source.get(span.clone()).unwrap_or_default();
     match written.find(text) {
         Some(quotes) if !text.is_empty() => span.start + quotes + at..span.end,

@@ -1,3 +1,4 @@
 //! What single classes have in a model file, and the objects made of it.
 
 pub(super) mod constant;
+pub(super) mod fixed_rows;
