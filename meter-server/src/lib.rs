@@ -21,6 +21,8 @@ pub mod demand;
 pub mod device;
 pub mod journal;
 pub mod limiter;
+#[cfg(feature = "metering")]
+pub mod metering;
 pub mod moment;
 pub mod number;
 pub mod object;
