@@ -140,10 +140,10 @@ impl Waveform {
         steps
     }
 
-    /// Noise with a standard deviation of 1: the sum of twelve even ones.
+    /// Noise with a standard deviation of 1: from the sum of four even ones.
     fn noise(&mut self) -> f64 {
-        let mut sum = -6.0;
-        for _ in 0..12 {
+        let mut sum = -2.0;
+        for _ in 0..4 {
             // SplitMix64.
             self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let bits = (self.random ^ (self.random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -151,6 +151,7 @@ impl Waveform {
             let bits = bits ^ (bits >> 31);
             sum += (bits >> 11) as f64 / (1_u64 << 53) as f64;
         }
-        sum
+        // Each has a variance of a twelfth.
+        sum * 1.732_050_807_568_877
     }
 }
