@@ -297,7 +297,11 @@ fn maximum_demand_is_of_this_month_and_has_its_time() {
 
 #[test]
 fn logical_devices_answer_for_themselves() {
-    let config = dlms_meter_server::simulator::FleetConfig { meters: 3, logical_devices: true, ..stopped(7, NOW) };
+    let config = dlms_meter_server::simulator::FleetConfig {
+        meters: 3,
+        addressing: dlms_meter_server::simulator::Addressing::LogicalDevices,
+        ..stopped(7, NOW)
+    };
     let fleet = start(config);
     let names: Vec<_> = (1..=3)
         .map(|server| {

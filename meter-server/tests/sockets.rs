@@ -9,7 +9,7 @@ use dlms::apdu::{ActionResult, DataAccessResult, Selection};
 use dlms::axdr::{Data, Value};
 use dlms::hdlc::Parameters;
 use dlms::id::ServerSap;
-use dlms_meter_server::simulator::{FleetConfig, Limits, SerialConfig};
+use dlms_meter_server::simulator::{Addressing, FleetConfig, Limits, SerialConfig};
 use support::client::{Dialogue, Octets, Pty, connect, hdlc, management, public, reader, tcp, udp};
 use support::{NOW, Server, elements, number, octets, rows, seconds, stopped};
 
@@ -173,7 +173,7 @@ fn lesson_21_a_second_association_on_one_connection_is_answered() {
 
 #[test]
 fn logical_devices_share_one_port() {
-    let config = FleetConfig { meters: 3, logical_devices: true, ..on_all_sockets() };
+    let config = FleetConfig { meters: 3, addressing: Addressing::LogicalDevices, ..on_all_sockets() };
     let server = Server::start(config);
     let ports = server.ports(0);
     for number in 1..=3_u16 {
@@ -323,7 +323,7 @@ fn ports_that_are_taken_and_settings_out_of_range_are_named() {
     let refused = |config| Server::try_start(config).err().unwrap().to_string();
     let message = refused(FleetConfig { tcp: Some(address), ..stopped(7, NOW) });
     assert!(message.starts_with(&format!("cannot listen on tcp {address}: ")), "{message}");
-    assert_eq!(refused(FleetConfig { meters: 0, ..stopped(7, NOW) }), "0 meters: from 1 to 60000 are possible");
+    assert_eq!(refused(FleetConfig { meters: 0, ..stopped(7, NOW) }), "0 meters: from 1 to 1000000 are possible");
     let message = refused(FleetConfig { speed: f64::NAN, ..stopped(7, NOW) });
     assert_eq!(message, "the speed must be from 0 to a million");
     let high = Some("127.0.0.1:65535".parse().unwrap());

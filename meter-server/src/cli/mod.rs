@@ -2,6 +2,7 @@
 
 mod model;
 mod run;
+mod signals;
 
 use clap::{Parser, Subcommand};
 

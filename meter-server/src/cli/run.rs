@@ -11,10 +11,12 @@ use clap::{Args, ValueEnum};
 use dlms::id::SystemTitle;
 use dlms_meter_server::Moment;
 use dlms_meter_server::simulator::{
-    DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, MeterIdentity, Model, SerialConfig,
+    Addressing, DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, MeterIdentity, Model, SerialConfig,
 };
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+
+use super::signals;
 
 /// Where a meter listens when nothing is said.
 const DEFAULT_TCP: &str = "127.0.0.1:4059";
@@ -136,9 +138,10 @@ impl Run {
         let config = self.config()?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async {
+            let interrupted = signals::interrupted()?;
             let fleet = Fleet::start(config).await?;
             print(&fleet, format)?;
-            interrupted().await?;
+            interrupted.await;
             fleet.shutdown().await;
             Ok(())
         })
@@ -183,7 +186,7 @@ impl Run {
         Ok(FleetConfig {
             model: Arc::new(model),
             meters: self.meters,
-            logical_devices: self.logical_devices,
+            addressing: if self.logical_devices { Addressing::LogicalDevices } else { Addressing::Ports },
             tcp,
             hdlc_tcp: self.hdlc_tcp,
             udp: self.udp,
@@ -192,6 +195,7 @@ impl Run {
                 let ports = ports.map(|port| port.map(|port| SerialConfig { mode_e: self.mode_e, ..port }));
                 ports.collect::<anyhow::Result<_>>()?
             },
+            dial: None,
             seed: self.seed,
             keys: Arc::new(keys),
             state: self.state,
@@ -294,21 +298,6 @@ fn print(fleet: &Fleet, format: Format) -> anyhow::Result<()> {
         }
     }
     out.flush().context("cannot print the addresses")
-}
-
-/// Waits for ctrl-c, or for the signal with which services are stopped.
-async fn interrupted() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminated = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for ctrl-c"),
-            _ = terminated.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("cannot wait for ctrl-c")
 }
 
 #[cfg(test)]

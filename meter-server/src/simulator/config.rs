@@ -1,16 +1,130 @@
 //! What a fleet of simulated meters is to be.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dlms::id::SystemTitle;
+use dlms::security::Suite;
 
 use super::fault::Fault;
-use super::keys::Keys;
+use super::keys::{Keys, MasterSeed};
 use super::model::Model;
 use crate::moment::Moment;
+
+/// How the meters of a fleet are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// Each has ports of its own, which count up; port 0 lets the system choose them all.
+    #[default]
+    Ports,
+    /// Each has an IPv4 address of its own, which count up from the one given, at one port and behind one socket for each
+    /// protocol. The socket is bound to all addresses of the host; what comes to another one than a meter's is refused.
+    /// On Linux every host has all of 127.0.0.0/8.
+    Addresses,
+    /// All are logical devices 1, 2, … of one physical device behind one port: at most 16,000, as an upper HDLC address
+    /// has 14 bits. Each has a wrapper port number of its own likewise.
+    LogicalDevices,
+}
+
+/// Meters that connect to the head-end themselves, as TCP clients with the wrapper. The roles of DLMS stay: the head-end
+/// opens the association on the connection that it accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialConfig {
+    /// Where the head-end listens.
+    pub to: SocketAddr,
+    /// Address from which the first meter connects; further meters count up. The system chooses when `None`.
+    pub from: Option<IpAddr>,
+    /// Connections that are open at a time; further meters wait for their turn.
+    pub connections: usize,
+    /// Connections that are being opened at a time.
+    pub attempts: usize,
+    /// The meters begin within this time, each at a moment of its own.
+    pub spread: Duration,
+    /// Shortest and longest pause after a failure. It doubles with each further one, and each meter takes a random part of
+    /// it; a connection that ends is opened again after the shortest.
+    pub pause: (Duration, Duration),
+    /// Whether a meter sends its logical device name and a line feed ahead of everything else, as modems do. Otherwise it
+    /// is known by its address, by the association's system title, or by what is read of it.
+    pub banner: bool,
+}
+
+impl DialConfig {
+    /// To this address, with up to 10,000 connections.
+    #[must_use]
+    pub const fn new(to: SocketAddr) -> Self {
+        Self {
+            to,
+            from: None,
+            connections: 10_000,
+            attempts: 64,
+            spread: Duration::from_secs(10),
+            pause: (Duration::from_secs(5), Duration::from_secs(300)),
+            banner: false,
+        }
+    }
+}
+
+/// Where a group of meters is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteConfig {
+    /// How its meters are told apart.
+    pub addressing: Addressing,
+    /// TCP with the wrapper.
+    pub tcp: Option<SocketAddr>,
+    /// TCP with HDLC.
+    pub hdlc_tcp: Option<SocketAddr>,
+    /// UDP with the wrapper.
+    pub udp: Option<SocketAddr>,
+    /// Serial ports with HDLC: the first is the first meter's, and so on.
+    pub serial: Vec<SerialConfig>,
+    /// Whether the meters connect to the head-end.
+    pub dial: Option<DialConfig>,
+}
+
+/// Where the keys of a group's meters come from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// All have the same.
+    Shared(Arc<Keys>),
+    /// Each has its own, derived from a seed and its system title.
+    Derived(Arc<MasterSeed>),
+}
+
+impl KeySource {
+    /// The keys of a meter.
+    pub(crate) fn of_meter(&self, suite: Suite, title: SystemTitle) -> Arc<Keys> {
+        match self {
+            Self::Shared(keys) => Arc::clone(keys),
+            Self::Derived(seed) => Arc::new(seed.keys(suite, title)),
+        }
+    }
+}
+
+/// Meters of one kind within a fleet.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// What it is called.
+    pub name: String,
+    /// What the meters are.
+    pub model: Arc<Model>,
+    /// How many, from 1.
+    pub meters: u32,
+    /// Seed of all values.
+    pub seed: u64,
+    /// Keys.
+    pub keys: KeySource,
+    /// System title of the first meter; the last five octets count up. Manufacturer and serial number when `None`.
+    pub system_title: Option<SystemTitle>,
+    /// What goes wrong on the lines of faulty meters.
+    pub faults: Vec<Fault>,
+    /// Part of the meters that are faulty, from 0 to 1.
+    pub fault_share: f64,
+    /// Where they are reached; as the fleet says when `None`. Groups that follow each other and say the same share
+    /// sockets.
+    pub site: Option<SiteConfig>,
+}
 
 /// A fleet of simulated meters.
 ///
@@ -22,16 +136,18 @@ pub struct FleetConfig {
     pub model: Arc<Model>,
     /// How many meters, from 1.
     pub meters: u32,
-    /// Whether all meters are logical devices 1, 2, … of one physical device, instead of having a port each.
-    pub logical_devices: bool,
-    /// TCP with the wrapper. Meter n (from 0) gets this port plus n; port 0 lets the system choose.
+    /// How the meters are told apart.
+    pub addressing: Addressing,
+    /// TCP with the wrapper. Meter n (from 0) gets this port plus n, or this address plus n.
     pub tcp: Option<SocketAddr>,
-    /// TCP with HDLC; ports as for `tcp`.
+    /// TCP with HDLC; as for `tcp`.
     pub hdlc_tcp: Option<SocketAddr>,
-    /// UDP with the wrapper; ports as for `tcp`.
+    /// UDP with the wrapper; as for `tcp`.
     pub udp: Option<SocketAddr>,
     /// Serial ports with HDLC: the first is meter 0's, and so on.
     pub serial: Vec<SerialConfig>,
+    /// Whether the meters connect to the head-end.
+    pub dial: Option<DialConfig>,
     /// Seed of all values: the same seed gives the same meters.
     pub seed: u64,
     /// Keys of all meters.
@@ -60,11 +176,12 @@ impl Default for FleetConfig {
         Self {
             model: Arc::new(Model::built_in()),
             meters: 1,
-            logical_devices: false,
+            addressing: Addressing::default(),
             tcp: None,
             hdlc_tcp: None,
             udp: None,
             serial: Vec::new(),
+            dial: None,
             seed: 1,
             keys: Arc::new(Keys::demonstration()),
             state: None,
@@ -74,6 +191,36 @@ impl Default for FleetConfig {
             faults: Vec::new(),
             limits: Limits::default(),
             hdlc: HdlcConfig::default(),
+        }
+    }
+}
+
+impl FleetConfig {
+    /// The group that this fleet is when it has no others.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        Group {
+            name: self.model.name().to_owned(),
+            model: Arc::clone(&self.model),
+            meters: self.meters,
+            seed: self.seed,
+            keys: KeySource::Shared(Arc::clone(&self.keys)),
+            system_title: self.system_title,
+            faults: self.faults.clone(),
+            fault_share: 1.0,
+            site: None,
+        }
+    }
+
+    /// Where its meters are reached unless their group says otherwise.
+    pub(crate) fn site(&self) -> SiteConfig {
+        SiteConfig {
+            addressing: self.addressing,
+            tcp: self.tcp,
+            hdlc_tcp: self.hdlc_tcp,
+            udp: self.udp,
+            serial: self.serial.clone(),
+            dial: self.dial.clone(),
         }
     }
 }
@@ -98,10 +245,16 @@ impl SerialConfig {
 /// Bounds of a fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections to one port at a time; more are closed at once.
+    /// Connections to one port of a meter at a time; more are closed at once.
     pub connections_per_port: usize,
-    /// UDP clients of one port that are kept apart; beyond it the one silent for longest is forgotten.
+    /// UDP clients of one meter's socket that are kept apart. Beyond it the one silent for longest is forgotten, and one
+    /// without an association before any other.
     pub udp_clients_per_port: usize,
+    /// The same for a socket that many meters share.
+    pub udp_clients_shared: usize,
+    /// Descriptors that the process may have open, sockets among them; what the system says when `None`. Connections
+    /// beyond it are closed at once.
+    pub descriptors: Option<usize>,
     /// A connection without a received octet for so long is closed.
     pub idle: Duration,
     /// Time for the rest of an APDU to arrive.
@@ -115,6 +268,8 @@ impl Default for Limits {
         Self {
             connections_per_port: 16,
             udp_clients_per_port: 64,
+            udp_clients_shared: 16_384,
+            descriptors: None,
             // Three minutes are the default of the TCP-UDP setup class (IC 41).
             idle: Duration::from_secs(180),
             read: Duration::from_secs(30),

@@ -1,5 +1,7 @@
 //! A physical device: one or more simulated meters behind one port.
 
+use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use dlms::acse::Mechanism;
@@ -10,36 +12,65 @@ use dlms::association::server::{
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClientSap, ServerSap, ShortName, SystemTitle};
 use dlms::security::{Protection, SecurityError};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::driver::{Turn, Wake};
-use super::keys::Keys;
+use super::fleet::FleetError;
 use super::meter::Meter;
 use super::meter::events::{LogKind, code};
+use super::net::counts::LineCounts;
+use super::population::Population;
 use super::timeline::Timeline;
 use crate::device::{LogicalDevice, response_protection};
 use crate::moment::Moment;
 use crate::table::ObjectTable;
 
-/// The logical devices of one physical device, in the order of their SAPs.
+/// The logical devices of one physical device, in the order of their SAPs, which count from 1.
 #[derive(Debug)]
 pub struct PhysicalDevice {
-    meters: Vec<Meter>,
-    keys: Arc<Keys>,
-    timeline: Timeline,
+    population: Arc<Population>,
+    /// Number of the first meter in the fleet.
+    first: u32,
+    /// Meters are made when somebody first speaks to them.
+    meters: Box<[OnceCell<Box<Meter>>]>,
+    neighbours: OnceCell<Arc<[(ServerSap, String)]>>,
+    counts: Arc<LineCounts>,
     /// Who is told when a meter has something to do earlier than was known.
     wake: Option<Wake>,
 }
 
 impl PhysicalDevice {
-    pub(crate) const fn new(meters: Vec<Meter>, keys: Arc<Keys>, timeline: Timeline, wake: Option<Wake>) -> Self {
-        Self { meters, keys, timeline, wake }
+    /// The device with these meters.
+    pub(crate) fn new(
+        population: Arc<Population>,
+        numbers: Range<u32>,
+        counts: Arc<LineCounts>,
+        wake: Option<Wake>,
+    ) -> Self {
+        let meters = numbers.clone().map(|_| OnceCell::new()).collect();
+        Self { population, first: numbers.start, meters, neighbours: OnceCell::new(), counts, wake }
+    }
+
+    /// How many meters it has.
+    pub(crate) fn len(&self) -> usize {
+        self.meters.len()
+    }
+
+    /// Whether somebody has spoken to a meter.
+    pub(crate) fn is_made(&self, index: usize) -> bool {
+        self.meters.get(index).is_some_and(|cell| cell.get().is_some())
+    }
+
+    /// When a meter that nobody has spoken to has something to do first: it need not be kept for that.
+    pub(crate) fn first_due(&self, index: usize) -> Option<Moment> {
+        let alone = Arc::default();
+        self.population.meter(self.number(index), sap(index), &alone).ok()?.next_due()
     }
 
     /// Lets a meter do what is due by now, for the driver of the fleet. `None` when there is no such meter.
     pub(crate) fn run_due(&mut self, index: usize) -> Option<Turn> {
-        let now = self.timeline.now();
-        let meter = self.meters.get_mut(index)?;
+        let now = self.timeline().now();
+        let meter = self.made_mut(index)?;
         meter.advance(now);
         let outgoing = meter.take_outgoing();
         let (before, next) = meter.looked_at();
@@ -48,9 +79,9 @@ impl PhysicalDevice {
 
     /// Does something to a meter at this moment, everything having happened that happens by itself.
     pub(crate) fn act<T>(&mut self, server: ServerSap, act: impl FnOnce(&mut Meter, Moment) -> T) -> Option<T> {
-        let at = self.timeline.now();
+        let at = self.timeline().now();
         let index = self.index(server)?;
-        let meter = self.meters.get_mut(index)?;
+        let meter = self.made_mut(index)?;
         meter.advance(at);
         let done = act(meter, at);
         self.call_driver(index);
@@ -59,35 +90,72 @@ impl PhysicalDevice {
 
     /// Calls the driver of the fleet if a meter has something to do that the driver does not know of.
     fn call_driver(&mut self, index: usize) {
-        let (Some(wake), Some(meter)) = (&self.wake, self.meters.get_mut(index)) else { return };
+        let meter = self.meters.get_mut(index).and_then(OnceCell::get_mut);
+        let (Some(wake), Some(meter)) = (&self.wake, meter) else { return };
         if meter.wants_driver() {
             wake.meter(index);
         }
     }
 
-    /// The meters.
-    #[must_use]
-    pub fn meters(&self) -> &[Meter] {
-        &self.meters
+    /// Makes all meters.
+    pub(crate) fn make(&self) -> Result<(), FleetError> {
+        (0..self.meters.len()).try_for_each(|index| self.made(index).map(drop))
     }
 
     /// The simulated time.
     #[must_use]
-    pub const fn timeline(&self) -> &Timeline {
-        &self.timeline
+    pub fn timeline(&self) -> &Timeline {
+        self.population.timeline()
     }
 
-    fn index(&self, server: ServerSap) -> Option<usize> {
-        self.meters.binary_search_by_key(&server, |meter| meter.identity().server).ok()
-    }
-
-    fn meter(&self, server: ServerSap) -> Option<&Meter> {
-        self.meters.get(self.index(server)?)
+    /// The meter with this SAP, if there is one and its state can be used.
+    #[must_use]
+    pub fn meter(&self, server: ServerSap) -> Option<&Meter> {
+        let index = self.index(server)?;
+        self.made(index).inspect_err(|error| error!(%error, "a meter is out of order")).ok()
     }
 
     fn meter_mut(&mut self, server: ServerSap) -> Option<&mut Meter> {
-        let index = self.index(server)?;
-        self.meters.get_mut(index)
+        self.made_mut(self.index(server)?)
+    }
+
+    fn made_mut(&mut self, index: usize) -> Option<&mut Meter> {
+        if index >= self.meters.len() {
+            return None;
+        }
+        if let Err(error) = self.made(index) {
+            error!(%error, "a meter is out of order");
+        }
+        self.meters.get_mut(index)?.get_mut().map(AsMut::as_mut)
+    }
+
+    fn index(&self, server: ServerSap) -> Option<usize> {
+        usize::from(server.0).checked_sub(1).filter(|index| *index < self.meters.len())
+    }
+
+    /// The meter at a place that exists, made if it is not there yet.
+    fn made(&self, index: usize) -> Result<&Meter, FleetError> {
+        let cell = &self.meters[index];
+        if let Some(meter) = cell.get() {
+            return Ok(meter);
+        }
+        let meter = self.population.meter(self.number(index), sap(index), self.neighbours())?;
+        self.counts.meters_made.add(1);
+        Ok(cell.get_or_init(|| Box::new(meter)))
+    }
+
+    fn number(&self, index: usize) -> u32 {
+        self.first.saturating_add(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    fn neighbours(&self) -> &Arc<[(ServerSap, String)]> {
+        self.neighbours.get_or_init(|| {
+            let named = |index| {
+                let identity = self.population.identity(self.number(index), sap(index))?;
+                Some((identity.server, identity.logical_device_name))
+            };
+            (0..self.meters.len()).filter_map(named).collect()
+        })
     }
 
     /// The logical device with this SAP at this moment, everything having happened that happens by itself.
@@ -99,13 +167,18 @@ impl PhysicalDevice {
     }
 }
 
+/// The SAP of the meter at a place.
+pub(crate) fn sap(index: usize) -> ServerSap {
+    ServerSap(u16::try_from(index.saturating_add(1)).unwrap_or(u16::MAX))
+}
+
 impl Device for PhysicalDevice {
     fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>> {
         let meter = self.meter(server)?;
         let association = meter.model().association(client)?;
         let secret = match association.mechanism {
             Mechanism::Lowest | Mechanism::Gmac => &[],
-            _ => meter.secret(client).unwrap_or(self.keys.password.as_bytes()),
+            _ => meter.secret(client).unwrap_or_else(|| meter.security().password()),
         };
         let keys = meter.security();
         let security = match association.security_setup {

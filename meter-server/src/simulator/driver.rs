@@ -105,9 +105,9 @@ impl<A: Devices, S: Deliver> Driver<A, S> {
     async fn run(mut self) {
         for device in 0..self.devices.count() {
             let mut meters = 0;
-            self.devices.with(device, &mut |device| meters = device.meters().len());
+            self.devices.with(device, &mut |device| meters = device.len());
             for meter in 0..u32::try_from(meters).unwrap_or(u32::MAX) {
-                self.look(MeterPlace { device, meter });
+                self.look_first(MeterPlace { device, meter });
                 if (meter as usize + device as usize).is_multiple_of(BATCH) {
                     tokio::task::yield_now().await;
                 }
@@ -143,6 +143,19 @@ impl<A: Devices, S: Deliver> Driver<A, S> {
     fn pause(&self) -> Duration {
         let first = self.due.first().and_then(|(due, _)| self.timeline.until(*due));
         first.map_or(SLEEP_MAX, |pause| pause.min(SLEEP_MAX))
+    }
+
+    /// Notes when a meter is due that nobody has spoken to yet, without keeping it in memory until then.
+    fn look_first(&mut self, place: MeterPlace) {
+        let (mut made, mut first) = (false, None);
+        self.devices.with(place.device, &mut |device| {
+            made = device.is_made(place.meter as usize);
+            first = if made { None } else { device.first_due(place.meter as usize) };
+        });
+        if made {
+            self.look(place);
+        }
+        self.due.extend(first.map(|due| (due, place)));
     }
 
     /// Lets a meter do what is due, takes what it sends, and notes when it is due next.

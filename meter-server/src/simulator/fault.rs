@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -113,14 +114,14 @@ impl fmt::Display for Fault {
 /// The faults of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultPlan {
-    faults: Vec<Fault>,
+    faults: Arc<[Fault]>,
     noise: Noise,
     step: u32,
 }
 
 impl FaultPlan {
     /// The plan of connection number `connection` of a meter whose faults draw from `noise`.
-    pub(crate) fn new(faults: Vec<Fault>, noise: Noise, connection: u64) -> Self {
+    pub(crate) fn new(faults: Arc<[Fault]>, noise: Noise, connection: u64) -> Self {
         Self { faults, noise: noise.stream(connection), step: 0 }
     }
 
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_plan_keeps_to_step_and_rate_and_repeats_itself() {
-        let plan = |text: &str, connection| FaultPlan::new(vec![text.parse().unwrap()], Noise::new(1), connection);
+        let plan =
+            |text: &str, connection| FaultPlan::new(Arc::new([text.parse().unwrap()]), Noise::new(1), connection);
         let mut at_three = plan("close@3:1", 0);
         assert_eq!([(); 4].map(|()| at_three.next()), [None, None, Some(FaultKind::Close), None]);
         let happened = |connection| {

@@ -62,7 +62,7 @@ mod tests {
     fn speed_multiplies_time_and_zero_stops_it() {
         let stopped = Timeline::new(Moment::from_seconds(5), 0.0);
         let fast = Timeline::new(Moment::from_seconds(5), 1e6);
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
         assert_eq!(stopped.now(), Moment::from_seconds(5));
         assert!(fast.now() >= Moment::from_seconds(5 + 2_000));
         assert_eq!(stopped.until(Moment::from_seconds(6)), None);

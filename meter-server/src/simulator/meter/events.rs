@@ -1,5 +1,6 @@
 //! Event logs: what happened by itself, from the seed, and what clients caused.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::moment::Moment;
@@ -69,44 +70,100 @@ pub(crate) struct Event {
 }
 
 /// A log of bounded length, the oldest entry first.
+///
+/// What happened by itself is a function of the seed: it is worked out when somebody looks at the log, and given up again
+/// when nobody does. What is kept is what clients caused.
 #[derive(Clone, Debug)]
 pub(crate) struct EventLog {
     kind: LogKind,
     noise: Noise,
-    entries: VecDeque<Event>,
-    /// Sequence number of the oldest entry.
-    first: u64,
     capacity: u32,
-    /// Up to where the seed's events have been entered.
-    entered: Moment,
+    /// The seed's events begin here.
+    since: Moment,
+    /// Sequence number of the first entry after that.
+    first: u64,
+    /// What clients caused since then: the last ones, and how many there were before them.
+    recorded: VecDeque<Event>,
+    recorded_before: u64,
+    /// Up to where things have happened.
+    now: Moment,
+    entries: RefCell<Option<Box<Entries>>>,
+}
+
+/// The entries of a log as far as they are worked out.
+#[derive(Clone, Debug)]
+struct Entries {
+    held: VecDeque<Event>,
+    /// Sequence number of the oldest one.
+    first: u64,
+    /// Up to where the seed's events are among them.
+    until: Moment,
 }
 
 impl EventLog {
     /// A log that holds `capacity` entries, with what happened since `since`.
     pub(crate) fn new(kind: LogKind, noise: Noise, capacity: u32, since: Moment, now: Moment) -> Self {
         let noise = noise.stream(u64::from(kind.group_e()));
-        let mut log = Self { kind, noise, entries: VecDeque::new(), first: 1, capacity, entered: since };
-        log.advance(now);
-        log
-    }
-
-    /// Enters what the seed says has happened until `now`.
-    pub(crate) fn advance(&mut self, now: Moment) {
-        if now <= self.entered {
-            return;
-        }
         // Events of a rate of at most one pair a day fill any log in twice its capacity of days, on the average of
         // the rarest in some years; nothing older could still be in the log after ten.
-        let oldest = now.plus_millis(-3_650 * DAY_MS);
-        let from = self.entered.max(oldest);
-        for day in from.as_millis().div_euclid(DAY_MS)..=now.as_millis().div_euclid(DAY_MS) {
+        let since = since.max(now.plus_millis(-3_650 * DAY_MS));
+        Self {
+            kind,
+            noise,
+            capacity,
+            since,
+            first: 1,
+            recorded: VecDeque::new(),
+            recorded_before: 0,
+            now: now.max(since),
+            entries: RefCell::new(None),
+        }
+    }
+
+    /// Lets everything have happened until `now`.
+    pub(crate) fn advance(&mut self, now: Moment) {
+        self.now = self.now.max(now);
+    }
+
+    /// Gives up what can be worked out again.
+    pub(crate) fn rest(&mut self) {
+        *self.entries.get_mut() = None;
+        self.recorded.shrink_to_fit();
+    }
+
+    /// Looks at the entries, which are there then.
+    fn look<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
+        let mut entries = self.entries.borrow_mut();
+        let entries = entries.get_or_insert_with(|| Box::new(self.work_out()));
+        self.enter_until(entries, self.now);
+        look(entries)
+    }
+
+    /// All entries from the seed's and the clients' events.
+    fn work_out(&self) -> Entries {
+        let mut entries =
+            Entries { held: VecDeque::new(), first: self.first + self.recorded_before, until: self.since };
+        for event in &self.recorded {
+            self.enter_until(&mut entries, event.at);
+            entries.push(*event, self.capacity);
+        }
+        entries
+    }
+
+    /// Enters what the seed says has happened until a moment.
+    fn enter_until(&self, entries: &mut Entries, until: Moment) {
+        let from = entries.until;
+        if until <= from {
+            return;
+        }
+        for day in from.as_millis().div_euclid(DAY_MS)..=until.as_millis().div_euclid(DAY_MS) {
             for event in self.of_day(day).into_iter().flatten() {
-                if from < event.at && event.at <= now {
-                    self.push(event);
+                if from < event.at && event.at <= until {
+                    entries.push(event, self.capacity);
                 }
             }
         }
-        self.entered = now;
+        entries.until = until;
     }
 
     /// What the seed lets happen on a day: a pair of events on some days.
@@ -130,28 +187,36 @@ impl EventLog {
     /// Enters an event that happens now.
     pub(crate) fn record(&mut self, at: Moment, code: u8) {
         self.advance(at);
-        self.push(Event { at, code });
-    }
-
-    fn push(&mut self, event: Event) {
-        self.entries.push_back(event);
-        while self.entries.len() > usize::try_from(self.capacity).unwrap_or(usize::MAX) {
-            self.entries.pop_front();
-            self.first += 1;
+        let event = Event { at, code };
+        if let Some(mut entries) = self.entries.get_mut().take() {
+            self.enter_until(&mut entries, self.now);
+            entries.push(event, self.capacity);
+            *self.entries.get_mut() = Some(entries);
+        }
+        self.recorded.push_back(event);
+        if self.recorded.len() > usize::try_from(self.capacity).unwrap_or(usize::MAX) {
+            self.recorded.pop_front();
+            self.recorded_before += 1;
         }
     }
 
     /// Empties the log; its first new entry says so.
     pub(crate) fn clear(&mut self, at: Moment) {
         self.advance(at);
-        self.first += self.entries.len() as u64;
-        self.entries.clear();
-        self.push(Event { at, code: code::LOG_CLEARED });
+        self.first = self.look(|entries| entries.first + entries.held.len() as u64);
+        self.since = self.now;
+        self.recorded.clear();
+        self.recorded_before = 0;
+        *self.entries.get_mut() = None;
+        self.record(at, code::LOG_CLEARED);
     }
 
     /// Entries held.
     pub(crate) fn range(&self) -> RowRange {
-        RowRange { first: self.first, count: u32::try_from(self.entries.len()).unwrap_or(u32::MAX) }
+        self.look(|entries| RowRange {
+            first: entries.first,
+            count: u32::try_from(entries.held.len()).unwrap_or(u32::MAX),
+        })
     }
 
     /// Entries that can be held.
@@ -161,19 +226,33 @@ impl EventLog {
 
     /// The entry with a sequence number.
     pub(crate) fn entry(&self, row: u64) -> Option<Event> {
-        let index = usize::try_from(row.checked_sub(self.first)?).ok()?;
-        self.entries.get(index).copied()
+        self.look(|entries| {
+            let index = usize::try_from(row.checked_sub(entries.first)?).ok()?;
+            entries.held.get(index).copied()
+        })
     }
 
     /// The last entry at or before a moment.
     pub(crate) fn last(&self, at: Moment) -> Option<Event> {
-        self.entries.iter().rev().find(|event| event.at <= at).copied()
+        self.look(|entries| entries.held.iter().rev().find(|event| event.at <= at).copied())
     }
 
     /// Whether an event with this code happened after `from`, at `to` at the latest.
     pub(crate) fn happened(&self, code: u8, from: Moment, to: Moment) -> bool {
-        let end = self.entries.partition_point(|event| event.at <= to);
-        self.entries.range(..end).rev().take_while(|event| event.at > from).any(|event| event.code == code)
+        self.look(|entries| {
+            let end = entries.held.partition_point(|event| event.at <= to);
+            entries.held.range(..end).rev().take_while(|event| event.at > from).any(|event| event.code == code)
+        })
+    }
+}
+
+impl Entries {
+    fn push(&mut self, event: Event, capacity: u32) {
+        self.held.push_back(event);
+        while self.held.len() > usize::try_from(capacity).unwrap_or(usize::MAX) {
+            self.held.pop_front();
+            self.first += 1;
+        }
     }
 }
 
@@ -194,12 +273,14 @@ mod tests {
         let mut in_steps = log(4, 1_000, SINCE.plus_millis(5));
         for step in 0..200 {
             in_steps.advance(SINCE.plus_millis(step * 400_000_123));
+            in_steps.range();
         }
         in_steps.advance(NOW);
-        assert!(at_once.entries.len() > 50);
-        assert_eq!(at_once.entries, in_steps.entries);
-        assert!(at_once.entries.iter().is_sorted_by_key(|event| event.at));
-        assert_ne!(at_once.entries, log(5, 1_000, NOW).entries);
+        let held = |log: &EventLog| log.look(|entries| entries.held.clone());
+        assert!(held(&at_once).len() > 50);
+        assert_eq!(held(&at_once), held(&in_steps));
+        assert!(held(&at_once).iter().is_sorted_by_key(|event| event.at));
+        assert_ne!(held(&at_once), held(&log(5, 1_000, NOW)));
     }
 
     #[test]
@@ -225,5 +306,29 @@ mod tests {
         assert!(log.happened(code::POWER_DOWN, NOW, NOW.plus_millis(1_000)));
         assert!(!log.happened(code::POWER_DOWN, NOW.plus_millis(1_000), NOW.plus_millis(2_000)));
         assert!(!log.happened(code::POWER_DOWN, NOW, NOW.plus_millis(999)));
+    }
+
+    #[test]
+    fn a_log_that_rested_is_the_same_as_before() {
+        let all = |log: &EventLog| {
+            let range = log.range();
+            (range, (range.first..range.first + u64::from(range.count)).map(|row| log.entry(row)).collect::<Vec<_>>())
+        };
+        let mut log = log(4, 10, NOW);
+        for step in 0..30 {
+            let at = NOW.plus_millis(step * 5 * DAY_MS);
+            // Events of clients among the seed's, more than the log holds, and once it is cleared.
+            if step == 20 {
+                log.clear(at)
+            } else {
+                log.record(at, code::REPLAY)
+            }
+            let before = (step % 3 != 0).then(|| all(&log));
+            log.rest();
+            assert!(log.entries.get_mut().is_none());
+            assert!(before.is_none_or(|before| before == all(&log)), "{step}");
+        }
+        let cleared = log.look(|entries| entries.held.iter().filter(|event| event.code == code::REPLAY).count());
+        assert!((1..10).contains(&cleared), "{cleared}");
     }
 }

@@ -196,6 +196,17 @@ impl Meter {
     pub(crate) fn associated(&mut self, client: ClientSap, opened: bool) {
         let count = self.associated.entry(client).or_default();
         *count = if opened { count.saturating_add(1) } else { count.saturating_sub(1) };
+        if self.associated.values().all(|count| *count == 0) {
+            self.rest();
+        }
+    }
+
+    /// Gives up memory for what can be worked out again: nobody is associated.
+    fn rest(&mut self) {
+        self.associated = BTreeMap::new();
+        for log in &mut self.logs {
+            log.rest();
+        }
     }
 
     /// The start of the month at a moment, by the meter's calendar.

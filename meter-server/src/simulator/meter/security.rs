@@ -178,6 +178,11 @@ impl Security {
         self.own.unicast.as_ref().map_or(self.fleet.encryption.as_bytes(), TransferredKey::as_bytes)
     }
 
+    /// Password, or HLS secret, of clients that have set none.
+    pub(crate) fn password(&self) -> &[u8] {
+        self.fleet.password.as_bytes()
+    }
+
     pub(crate) fn authentication(&self) -> &[u8] {
         self.own.authentication.as_ref().map_or(self.fleet.authentication.as_bytes(), TransferredKey::as_bytes)
     }

@@ -13,7 +13,7 @@ use super::{Line, OsRandom, Port, ticks};
 use crate::simulator::fault::{FaultKind, FaultPlan};
 
 /// Octets read from a line at a time.
-const READ_OCTETS: usize = 2_048;
+const READ_OCTETS: usize = 512;
 /// Octets around a response APDU: wrapper header, or flags and addresses of a frame.
 const FRAMING_OCTETS: usize = 64;
 
@@ -77,17 +77,18 @@ where
     L: ServerLink,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let outgoing = vec![0; port.limits.response_octets + FRAMING_OCTETS];
-    let mut sender = Sender { outgoing, faults, silent: false, patience: port.limits.idle };
+    let mut sender = Sender { port, faults, silent: false };
+    port.shared.counts.opened.add(1);
     let end = tokio::select! {
         biased;
-        () = port.cancel.cancelled() => LineEnd::Shutdown,
+        () = port.shared.cancel.cancelled() => LineEnd::Shutdown,
         result = serve(port, &mut line, io, &mut sender, done) => match result {
             Ok(never) => match never {},
             Err(end) => end,
         },
     };
     line.close(&mut *port.device());
+    port.shared.counts.closed.add(1);
     end
 }
 
@@ -95,7 +96,7 @@ async fn serve<L, T>(
     port: &Port,
     line: &mut Line<L>,
     io: &mut T,
-    sender: &mut Sender,
+    sender: &mut Sender<'_>,
     mut done: impl FnMut(&L) -> bool,
 ) -> Result<core::convert::Infallible, LineEnd>
 where
@@ -105,7 +106,7 @@ where
     let mut incoming = vec![0; READ_OCTETS];
     let mut last_input = Instant::now();
     loop {
-        let idle = last_input + port.limits.idle;
+        let idle = last_input + port.shared.limits.idle;
         let due = line.poll_timeout().map(deadline);
         let wake = due.map_or(idle, |due| due.min(idle));
         let count = tokio::select! {
@@ -117,6 +118,7 @@ where
             Some(0) => return Err(LineEnd::Closed),
             Some(count) => {
                 last_input = now;
+                port.shared.counts.received_octets.add(count as u64);
                 receive(port, line, io, sender, incoming.get(..count).unwrap_or_default()).await?;
                 if done(line.link()) {
                     return Err(LineEnd::Disconnected);
@@ -137,7 +139,7 @@ async fn receive<L, T>(
     port: &Port,
     line: &mut Line<L>,
     io: &mut T,
-    sender: &mut Sender,
+    sender: &mut Sender<'_>,
     mut octets: &[u8],
 ) -> Result<(), LineEnd>
 where
@@ -162,26 +164,30 @@ pub(super) fn deadline(due: dlms::Instant) -> Instant {
 }
 
 /// Sends what a line has to say, with the faults that are due.
-struct Sender {
-    outgoing: Vec<u8>,
+struct Sender<'a> {
+    port: &'a Port,
     faults: FaultPlan,
     silent: bool,
-    /// How long the peer may take to accept octets.
-    patience: Duration,
 }
 
-impl Sender {
+impl Sender<'_> {
     /// Sends everything; returns whether there was anything.
     async fn flush<L, T>(&mut self, line: &mut Line<L>, io: &mut T) -> Result<bool, LineEnd>
     where
         L: ServerLink,
         T: AsyncWrite + Unpin,
     {
+        let (limits, counts) = (&self.port.shared.limits, &self.port.shared.counts);
+        // Held for one answer only: a connection that waits must not take memory for it.
+        let mut outgoing = vec![0; limits.response_octets + FRAMING_OCTETS];
+        // The peer may take as long to accept octets as it may be silent.
+        let patience = limits.idle;
         let mut any = false;
-        while let Some(length) = line.poll_transmit(&mut self.outgoing) {
+        while let Some(length) = line.poll_transmit(&mut outgoing) {
             any = true;
             let fault = self.faults.next();
-            let octets = self.outgoing.get(..length).unwrap_or_default();
+            counts.faults.add(fault.is_some().into());
+            let octets = outgoing.get(..length).unwrap_or_default();
             match fault {
                 Some(FaultKind::Silence) => self.silent = true,
                 Some(FaultKind::Delay(delay)) => tokio::time::sleep(delay).await,
@@ -193,12 +199,14 @@ impl Sender {
             match fault {
                 Some(kind @ (FaultKind::Close | FaultKind::Reset)) => return Err(LineEnd::Fault(kind)),
                 Some(kind @ FaultKind::Truncate) => {
-                    write(io, octets.get(..length / 2).unwrap_or_default(), self.patience).await?;
+                    write(io, octets.get(..length / 2).unwrap_or_default(), patience).await?;
                     return Err(LineEnd::Fault(kind));
                 }
-                Some(FaultKind::Garbage) => write(io, &self.faults.garbage(length), self.patience).await?,
-                _ => write(io, octets, self.patience).await?,
+                Some(FaultKind::Garbage) => write(io, &self.faults.garbage(length), patience).await?,
+                _ => write(io, octets, patience).await?,
             }
+            counts.answers.add(1);
+            counts.sent_octets.add(length as u64);
         }
         Ok(any)
     }

@@ -1,12 +1,20 @@
 //! Sockets and serial ports of simulated meters.
 
+mod clients;
+pub(super) mod counts;
+mod datagrams;
+pub(super) mod descriptors;
+pub(super) mod dial;
+pub(super) mod find;
 mod line;
+mod room;
 pub(super) mod serial;
 pub(super) mod tcp;
 pub(super) mod udp;
+pub(super) mod uses;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::Instant;
 
 use dlms::association::server::{Connection, ServerLink};
@@ -18,10 +26,15 @@ use dlms::wrapper;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::counts::LineCounts;
+use self::descriptors::Descriptors;
+use self::room::Room;
+use self::uses::Way;
 use super::config::{HdlcConfig, Limits};
-use super::consumption::Noise;
-use super::device::PhysicalDevice;
-use super::fault::{Fault, FaultPlan};
+use super::device::{PhysicalDevice, sap};
+use super::fault::FaultPlan;
+use super::fleet::handle::Site;
+use super::population::Population;
 
 /// Associations on one line. A client that opens one more replaces the one that was not used for longest.
 const ASSOCIATIONS: usize = 4;
@@ -35,107 +48,111 @@ const LONG_REQUEST_OCTETS: usize = 2_048;
 const INTER_OCTET_MS: u32 = 1_000;
 
 /// A line with its associations.
-pub(super) type Line<L> = Connection<L, RustCrypto, Vec<u8>, ASSOCIATIONS>;
+pub(super) type Line<L> = Connection<L, RustCrypto, Room, ASSOCIATIONS>;
 
-/// What every port of a device needs.
-#[derive(Clone)]
-pub(super) struct Port {
-    pub(super) device: Arc<Mutex<PhysicalDevice>>,
-    pub(super) faults: Arc<Mutex<Vec<Fault>>>,
-    pub(super) noise: Noise,
+/// What all ports of a fleet need.
+#[derive(Debug)]
+pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) hdlc: HdlcConfig,
     pub(super) cancel: CancellationToken,
     pub(super) tasks: TaskTracker,
+    pub(super) descriptors: Descriptors,
+    pub(super) counts: Arc<LineCounts>,
 }
 
-/// Connections are numbered so that each has faults of its own.
-#[derive(Default)]
-pub(super) struct ConnectionNumbers(AtomicU64);
-
-impl ConnectionNumbers {
-    fn next(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
+/// A port of a device.
+#[derive(Clone)]
+pub(super) struct Port {
+    shared: Arc<Shared>,
+    site: Arc<Site>,
 }
 
 impl Port {
-    /// The device, for the time of one request. A panic elsewhere must not take the meter down.
+    pub(super) fn new(shared: &Arc<Shared>, site: &Arc<Site>) -> Self {
+        Self { shared: Arc::clone(shared), site: Arc::clone(site) }
+    }
+
+    /// The device, for the time of one request.
     fn device(&self) -> MutexGuard<'_, PhysicalDevice> {
-        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+        self.site.device()
     }
 
     /// Maker and serial number of the first meter, as a sign-on tells them.
     fn identity(&self) -> ([u8; 3], String) {
-        let device = self.device();
-        let Some(meter) = device.meters().first() else { return (*b"SIM", String::new()) };
         let mut maker = *b"SIM";
-        maker.iter_mut().zip(meter.model().manufacturer.bytes()).for_each(|(to, from)| *to = from);
-        (maker, meter.identity().serial.clone())
+        let (population, first) = (&self.site.population, self.site.numbers.start);
+        let Some(identity) = population.identity(first, sap(0)) else { return (maker, String::new()) };
+        let name = identity.logical_device_name.bytes();
+        maker.iter_mut().zip(name).for_each(|(to, from)| *to = from);
+        (maker, identity.serial)
     }
 
-    fn fault_plan(&self, connection: u64) -> FaultPlan {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        FaultPlan::new(faults, self.noise, connection)
+    /// The faults of a new connection.
+    fn fault_plan(&self, way: Way) -> FaultPlan {
+        let noise = self.site.population.fault_noise(self.site.numbers.start);
+        FaultPlan::new(self.site.faults(), noise, self.site.uses.next(way))
     }
 
     /// Octets of the longest request: what the associations accept, ciphered.
     fn request_octets(&self) -> usize {
-        let device = self.device();
-        let largest = |meter: &super::Meter| {
-            meter.model().associations.iter().map(|association| association.max_pdu).max().unwrap_or(0)
-        };
-        let largest = device.meters().first().map_or(0, largest);
+        let groups = self.site.population.groups(self.site.numbers.clone());
+        let associations = groups.flat_map(|group| &group.model.associations);
+        let largest = associations.map(|association| association.max_pdu).max().unwrap_or(0);
         usize::from(largest) + CIPHERING_OCTETS
     }
 
     fn line<L: ServerLink>(&self, link: L) -> Line<L> {
         Connection::new(
             link,
-            || vec![0; self.limits.response_octets.max(LONG_REQUEST_OCTETS)],
-            vec![0; self.limits.response_octets],
+            || Room::new(self.shared.limits.response_octets.max(LONG_REQUEST_OCTETS)),
+            Room::new(self.shared.limits.response_octets),
         )
     }
 
     /// A line with the wrapper.
-    fn wrapper_line(&self) -> Line<wrapper::server::Wrapper<Vec<u8>>> {
-        let read_timeout_ms = u32::try_from(self.limits.read.as_millis()).unwrap_or(u32::MAX);
-        let transmit = vec![0; self.limits.response_octets + wrapper::Header::LENGTH];
-        self.line(wrapper::server::Wrapper::new(vec![0; self.request_octets()], transmit, read_timeout_ms))
+    fn wrapper_line(&self) -> Line<wrapper::server::Wrapper<Room>> {
+        let read_timeout_ms = u32::try_from(self.shared.limits.read.as_millis()).unwrap_or(u32::MAX);
+        let transmit = Room::new(self.shared.limits.response_octets + wrapper::Header::LENGTH);
+        self.line(wrapper::server::Wrapper::new(Room::new(self.request_octets()), transmit, read_timeout_ms))
     }
 
     /// A line with HDLC.
     fn hdlc_line(&self, full_duplex: bool) -> Line<HdlcStation> {
         let config = Config {
-            parameters: Parameters::symmetric(self.hdlc.information, self.hdlc.window),
-            inactivity_timeout_ms: u32::try_from(self.limits.idle.as_millis()).unwrap_or(u32::MAX),
+            parameters: Parameters::symmetric(self.shared.hdlc.information, self.shared.hdlc.window),
+            inactivity_timeout_ms: u32::try_from(self.shared.limits.idle.as_millis()).unwrap_or(u32::MAX),
             full_duplex,
             ..Config::default()
         };
         // Each station holds a whole APDU and the LLC header of three octets.
-        let (receive, transmit) = (self.request_octets() + 3, self.limits.response_octets + 3);
-        let session = || Session::new(config, vec![0; receive], vec![0; transmit]);
+        let (receive, transmit) = (self.request_octets() + 3, self.shared.limits.response_octets + 3);
+        let session = || Session::new(config, Room::new(receive), Room::new(transmit));
         let sessions = (0..HDLC_LINKS).map(|_| session()).collect();
-        let addresses = Ours::new(&self.device(), self.hdlc.physical_address);
-        self.line(Station::new(vec![0; FRAME_MAX], INTER_OCTET_MS, sessions, addresses))
+        let addresses = Ours {
+            population: Arc::clone(&self.site.population),
+            numbers: self.site.numbers.clone(),
+            physical: self.shared.hdlc.physical_address,
+        };
+        self.line(Station::new(Room::new(FRAME_MAX), INTER_OCTET_MS, sessions, addresses))
     }
 }
 
 /// An HDLC station of a simulated device.
-type HdlcStation = Station<Vec<u8>, Vec<Session<Vec<u8>>>, Ours>;
+type HdlcStation = Station<Room, Vec<Session<Room>>, Ours>;
 
 /// Which HDLC addresses are a device's.
 pub(super) struct Ours {
-    clients: Vec<ClientSap>,
-    servers: Vec<ServerSap>,
+    population: Arc<Population>,
+    numbers: Range<u32>,
     physical: Option<u16>,
 }
 
 impl Ours {
-    fn new(device: &PhysicalDevice, physical: Option<u16>) -> Self {
-        let clients = device.meters().first().map(|meter| meter.model().clients().map(|(_, client)| client).collect());
-        let servers = device.meters().iter().map(|meter| meter.identity().server).collect();
-        Self { clients: clients.unwrap_or_default(), servers, physical }
+    /// Number of the meter with this upper address.
+    fn number(&self, upper: u16) -> Option<u32> {
+        let number = self.numbers.start.checked_add(u32::from(upper).checked_sub(1)?)?;
+        self.numbers.contains(&number).then_some(number)
     }
 }
 
@@ -146,16 +163,17 @@ impl dlms::hdlc::server::Addresses for Ours {
             // A short address has no physical part, and a device without one answers to any.
             _ => true,
         };
-        physical && self.clients.contains(&client) && self.servers.binary_search(&ServerSap(server.upper())).is_ok()
+        let group = self.number(server.upper()).and_then(|number| self.population.group(number));
+        physical && group.is_some_and(|group| group.model.association(client).is_some())
     }
 
     fn is_reached(&self, server: Address) -> bool {
         let lower = if server.lower().is_some() { self.physical.unwrap_or_default() } else { 0 };
-        let own = |sap: &ServerSap| Address::new(sap.0, lower, server.width());
+        let own = |sap: ServerSap| Address::new(sap.0, lower, server.width());
         match self.physical {
             // A device without a physical address is every one.
-            None => server.upper() == server.width().all_station() || self.servers.contains(&ServerSap(server.upper())),
-            Some(_) => self.servers.iter().filter_map(own).any(|own| server.includes(&own)),
+            None => server.upper() == server.width().all_station() || self.number(server.upper()).is_some(),
+            Some(_) => (0..self.numbers.len()).filter_map(|index| own(sap(index))).any(|own| server.includes(&own)),
         }
     }
 }

@@ -10,7 +10,8 @@ use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 use tracing::{debug, info, warn};
 
 use super::line::{self, LineEnd};
-use super::{ConnectionNumbers, HdlcStation, Port, ticks};
+use super::uses::Way;
+use super::{HdlcStation, Port, ticks};
 use crate::simulator::FleetError;
 use crate::simulator::config::SerialConfig;
 
@@ -25,7 +26,7 @@ const MESSAGE_OCTETS: usize = 64;
 /// Serves a serial port.
 pub(in crate::simulator) fn open(port: &Port, config: &SerialConfig) -> Result<(), FleetError> {
     let stream = open_stream(config).map_err(|source| FleetError::Serial { path: config.path.clone(), source })?;
-    port.tasks.spawn(run(port.clone(), config.clone(), stream));
+    port.shared.tasks.spawn(run(port.clone(), config.clone(), stream));
     Ok(())
 }
 
@@ -36,11 +37,10 @@ fn open_stream(config: &SerialConfig) -> tokio_serial::Result<SerialStream> {
 
 /// A serial line has no connections: when one ends (a fault, silence, an error of the adapter) the next begins.
 async fn run(port: Port, config: SerialConfig, stream: SerialStream) {
-    let numbers = ConnectionNumbers::default();
     let mut stream = Some(stream);
-    while !port.cancel.is_cancelled() {
+    while !port.shared.cancel.is_cancelled() {
         if let Some(open) = &mut stream {
-            match link(&port, &config, open, &numbers).await {
+            match link(&port, &config, open).await {
                 LineEnd::Shutdown => return,
                 LineEnd::Idle | LineEnd::Disconnected | LineEnd::Fault(_) | LineEnd::Lost(_) => continue,
                 end @ (LineEnd::Closed | LineEnd::Io(_)) => {
@@ -50,7 +50,7 @@ async fn run(port: Port, config: SerialConfig, stream: SerialStream) {
             }
         }
         tokio::select! {
-            () = port.cancel.cancelled() => return,
+            () = port.shared.cancel.cancelled() => return,
             () = tokio::time::sleep(REOPEN_PAUSE) => {}
         }
         match open_stream(&config) {
@@ -61,12 +61,12 @@ async fn run(port: Port, config: SerialConfig, stream: SerialStream) {
 }
 
 /// One link over the port, from the sign-on to its end where there is one.
-async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream, numbers: &ConnectionNumbers) -> LineEnd {
+async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream) -> LineEnd {
     if !config.mode_e {
-        return line::run(port, port.hdlc_line(false), stream, port.fault_plan(numbers.next())).await;
+        return line::run(port, port.hdlc_line(false), stream, port.fault_plan(Way::Serial)).await;
     }
     let signed_on = tokio::select! {
-        () = port.cancel.cancelled() => return LineEnd::Shutdown,
+        () = port.shared.cancel.cancelled() => return LineEnd::Shutdown,
         signed_on = sign_on(port, config, stream) => signed_on,
     };
     match signed_on {
@@ -79,7 +79,7 @@ async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream, num
         opened |= open;
         opened && !open
     };
-    line::run_until(port, port.hdlc_line(false), stream, port.fault_plan(numbers.next()), done).await
+    line::run_until(port, port.hdlc_line(false), stream, port.fault_plan(Way::Serial), done).await
 }
 
 /// Waits for a sign-on that selects HDLC; returns the rate, which is set.

@@ -6,52 +6,62 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
 
+use super::find::Find;
 use super::line::{self, LineEnd};
-use super::{ConnectionNumbers, Port};
+use super::uses::{Place, Way};
+use super::{Port, Shared};
 use crate::simulator::FleetError;
 use crate::simulator::fault::FaultKind;
 
 /// How long to wait before accepting again when the system is out of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-#[derive(Clone, Copy)]
-enum Framing {
-    Wrapper,
-    Hdlc,
-}
+/// Connections that wait to be accepted: a head-end opens many at once, and the system cuts this down to what it allows.
+const BACKLOG: u32 = 4_096;
 
 /// Serves wrapper connections; returns the address that is listened on.
-pub(in crate::simulator) async fn listen_wrapper(port: &Port, address: SocketAddr) -> Result<SocketAddr, FleetError> {
-    listen(port, address, Framing::Wrapper).await
+pub(in crate::simulator) async fn listen_wrapper(
+    shared: &Arc<Shared>,
+    address: SocketAddr,
+    find: Find,
+) -> Result<SocketAddr, FleetError> {
+    listen(shared, address, find, Way::Tcp).await
 }
 
 /// Serves HDLC connections; returns the address that is listened on.
-pub(in crate::simulator) async fn listen_hdlc(port: &Port, address: SocketAddr) -> Result<SocketAddr, FleetError> {
-    listen(port, address, Framing::Hdlc).await
+pub(in crate::simulator) async fn listen_hdlc(
+    shared: &Arc<Shared>,
+    address: SocketAddr,
+    find: Find,
+) -> Result<SocketAddr, FleetError> {
+    listen(shared, address, find, Way::HdlcTcp).await
 }
 
-async fn listen(port: &Port, address: SocketAddr, framing: Framing) -> Result<SocketAddr, FleetError> {
-    let protocol = match framing {
-        Framing::Wrapper => "tcp",
-        Framing::Hdlc => "hdlc-tcp",
-    };
+async fn listen(shared: &Arc<Shared>, address: SocketAddr, find: Find, way: Way) -> Result<SocketAddr, FleetError> {
+    let protocol = if way == Way::HdlcTcp { "hdlc-tcp" } else { "tcp" };
     let refused = |source| FleetError::Listen { protocol, address, source };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = if find.is_shared() { shared_listener(address) } else { TcpListener::bind(address).await };
+    let listener = listener.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
-    port.tasks.spawn(accept(port.clone(), listener, framing));
+    shared.tasks.spawn(accept(Arc::clone(shared), listener, find, way));
     Ok(bound)
 }
 
-async fn accept(port: Port, listener: TcpListener, framing: Framing) {
-    let numbers = ConnectionNumbers::default();
-    let places = Arc::new(Semaphore::new(port.limits.connections_per_port));
+fn shared_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, find: Find, way: Way) {
     loop {
         let accepted = tokio::select! {
             biased;
-            () = port.cancel.cancelled() => return,
+            () = shared.cancel.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -62,28 +72,59 @@ async fn accept(port: Port, listener: TcpListener, framing: Framing) {
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            debug!(%peer, "too many connections, one is closed");
-            continue;
+        let admitted = match admit(&shared, &find, way, &stream) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                debug!(%peer, refusal, "a connection is refused");
+                // To the client it looks like a port where nobody listens, and the host keeps nothing of it.
+                let _ = stream.set_zero_linger();
+                continue;
+            }
         };
-        let (port, number) = (port.clone(), numbers.next());
-        port.tasks.clone().spawn(async move {
-            let end = serve(&port, stream, framing, number).await;
+        shared.tasks.spawn(async move {
+            // All of it: a block takes along only the parts that it names.
+            let Admitted { port, place, descriptor } = admitted;
+            let end = serve(&port, stream, way).await;
             debug!(%peer, %end, "connection ended");
-            drop(place);
+            drop((place, descriptor));
         });
     }
 }
 
-async fn serve(port: &Port, mut stream: TcpStream, framing: Framing, number: u64) -> LineEnd {
+/// A connection that may stay.
+struct Admitted {
+    port: Port,
+    place: Place,
+    descriptor: OwnedSemaphorePermit,
+}
+
+fn admit(shared: &Arc<Shared>, find: &Find, way: Way, stream: &TcpStream) -> Result<Admitted, &'static str> {
+    let counts = &shared.counts;
+    let Some(site) = stream.local_addr().ok().and_then(|local| find.at(local.ip())) else {
+        counts.refused_destination.add(1);
+        return Err("it is for no meter");
+    };
+    let Some(descriptor) = shared.descriptors.take() else {
+        counts.refused_descriptors.add(1);
+        return Err("no descriptor is left for it");
+    };
+    let Some(place) = Place::take(site, way, shared.limits.connections_per_port) else {
+        counts.refused_full.add(1);
+        return Err("the meter has as many as it takes");
+    };
+    Ok(Admitted { port: Port::new(shared, site), place, descriptor })
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(port: &Port, mut stream: TcpStream, way: Way) -> LineEnd {
     // Small answers must not wait for more to come.
     if let Err(error) = stream.set_nodelay(true) {
         return LineEnd::Io(error);
     }
-    let faults = port.fault_plan(number);
-    let end = match framing {
-        Framing::Wrapper => line::run(port, port.wrapper_line(), &mut stream, faults).await,
-        Framing::Hdlc => line::run(port, port.hdlc_line(true), &mut stream, faults).await,
+    let faults = port.fault_plan(way);
+    let end = match way {
+        Way::HdlcTcp => line::run(port, port.hdlc_line(true), &mut stream, faults).await,
+        _ => line::run(port, port.wrapper_line(), &mut stream, faults).await,
     };
     let closed = match end {
         LineEnd::Fault(FaultKind::Reset) => stream.set_zero_linger(),

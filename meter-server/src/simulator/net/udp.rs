@@ -1,149 +1,208 @@
 //! UDP: one wrapper APDU in each datagram.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use dlms::wrapper::{Header, decode_datagram, server::Wrapper};
-use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
-use super::{ConnectionNumbers, Line, OsRandom, Port, ticks};
+use super::clients::Clients;
+use super::datagrams::{Arrival, Datagrams};
+use super::find::Find;
+use super::room::Room;
+use super::uses::Way;
+use super::{Line, OsRandom, Port, Shared, ticks};
 use crate::simulator::FleetError;
 use crate::simulator::fault::{FaultKind, FaultPlan};
 
 /// Largest datagram.
 const DATAGRAM_OCTETS: usize = 65_535;
 
-/// What is kept of one client address.
+/// A client's address, and the meter's that it speaks to.
+type Key = (SocketAddr, IpAddr);
+
+/// What is kept of one client of one meter.
 struct Peer {
-    address: SocketAddr,
-    line: Line<Wrapper<Vec<u8>>>,
+    port: Port,
+    line: Line<Wrapper<Room>>,
     faults: FaultPlan,
     silent: bool,
     heard: Instant,
 }
 
 /// Serves datagrams; returns the address that is listened on.
-pub(in crate::simulator) async fn listen(port: &Port, address: SocketAddr) -> Result<SocketAddr, FleetError> {
+pub(in crate::simulator) async fn listen(
+    shared: &Arc<Shared>,
+    address: SocketAddr,
+    find: Find,
+) -> Result<SocketAddr, FleetError> {
     let refused = |source| FleetError::Listen { protocol: "udp", address, source };
-    let socket = UdpSocket::bind(address).await.map_err(refused)?;
+    let socket = if find.is_shared() { Datagrams::bind_shared(address).await } else { Datagrams::bind(address).await };
+    let socket = Arc::new(socket.map_err(refused)?);
     let bound = socket.local_addr().map_err(refused)?;
-    let server = Server { port: port.clone(), socket, peers: Vec::new(), numbers: ConnectionNumbers::default() };
-    port.tasks.spawn(server.run());
+    let limits = &shared.limits;
+    let limit = if find.is_shared() { limits.udp_clients_shared } else { limits.udp_clients_per_port };
+    let server = Server { shared: Arc::clone(shared), socket, find, peers: Clients::new(limit) };
+    shared.tasks.spawn(server.run());
     Ok(bound)
 }
 
 struct Server {
-    port: Port,
-    socket: UdpSocket,
-    /// The one heard last at the end.
-    peers: Vec<Peer>,
-    numbers: ConnectionNumbers,
+    shared: Arc<Shared>,
+    socket: Arc<Datagrams>,
+    find: Find,
+    peers: Clients<Key, Peer>,
 }
 
 impl Server {
     async fn run(mut self) {
-        let cancel = self.port.cancel.clone();
+        let cancel = self.shared.cancel.clone();
         let mut datagram = vec![0; DATAGRAM_OCTETS];
         let mut outgoing = vec![0; DATAGRAM_OCTETS];
         loop {
             let received = tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                received = self.socket.recv_from(&mut datagram) => received,
+                received = self.socket.receive(&mut datagram) => received,
             };
             match received {
-                Ok((length, from)) => {
-                    self.answer(datagram.get(..length).unwrap_or_default(), from, &mut outgoing).await;
+                Ok(arrival) => {
+                    let octets = datagram.get(..arrival.length).unwrap_or_default();
+                    self.answer(octets, arrival, &mut outgoing).await;
                 }
                 // A client that is gone shows as an error of the next call; the socket lives on.
                 Err(error) => debug!(%error, "no datagram"),
             }
         }
-        for peer in &mut self.peers {
-            peer.line.close(&mut *self.port.device());
-        }
+        self.peers.drain().for_each(Peer::close);
     }
 
-    async fn answer(&mut self, datagram: &[u8], from: SocketAddr, outgoing: &mut [u8]) {
+    async fn answer(&mut self, datagram: &[u8], arrival: Arrival, outgoing: &mut [u8]) {
+        let (from, counts) = (arrival.from, &self.shared.counts);
+        counts.datagrams.add(1);
+        counts.received_octets.add(datagram.len() as u64);
         let wpdu = match decode_datagram(datagram) {
             // Octets behind the APDU belong to nothing: a datagram carries one.
             Ok((_, apdu)) => datagram.get(..Header::LENGTH.saturating_add(apdu.len())).unwrap_or_default(),
             Err(error) => {
+                counts.datagrams_dropped.add(1);
                 debug!(%from, %error, "datagram dropped");
                 return;
             }
         };
-        let mut peer = self.take(from);
+        let Some(mut peer) = self.take(arrival) else {
+            self.shared.counts.refused_destination.add(1);
+            debug!(%from, to = %arrival.to, "a datagram is for no meter");
+            return;
+        };
+        let was_associated = peer.line.is_associated();
         let now = ticks(Instant::now());
-        if let Err(error) = peer.line.handle_input(wpdu, now, &mut *self.port.device(), &mut OsRandom) {
+        let handled = peer.line.handle_input(wpdu, now, &mut *peer.port.device(), &mut OsRandom).map(drop);
+        if let Err(error) = handled {
             debug!(%from, %error, "association over UDP lost");
-            peer.line.close(&mut *self.port.device());
+            peer.close();
             return;
         }
         loop {
-            self.send(&mut peer, from, outgoing).await;
+            self.send(&mut peer, arrival, outgoing).await;
             // Further blocks of an answer are due at once; anything later waits for the client.
             let now = ticks(Instant::now());
             if peer.line.poll_timeout().is_none_or(|due| due > now) {
                 break;
             }
-            if let Err(error) = peer.line.handle_timeout(now, &mut *self.port.device(), &mut OsRandom) {
+            let handled = peer.line.handle_timeout(now, &mut *peer.port.device(), &mut OsRandom);
+            if let Err(error) = handled {
                 debug!(%from, %error, "association over UDP lost");
-                peer.line.close(&mut *self.port.device());
+                peer.close();
                 return;
             }
         }
-        self.peers.push(peer);
+        let associated = peer.line.is_associated();
+        if was_associated && !associated && !peer.silent {
+            // Released in good order: nothing of it is needed any more.
+            peer.close();
+            return;
+        }
+        if let Some(forgotten) = self.peers.put((from, arrival.to), associated, peer) {
+            self.shared.counts.clients_forgotten.add(1);
+            forgotten.close();
+        }
     }
 
     /// Sends what waits for a client, with the faults that are due.
-    async fn send(&self, peer: &mut Peer, from: SocketAddr, outgoing: &mut [u8]) {
+    async fn send(&self, peer: &mut Peer, arrival: Arrival, outgoing: &mut [u8]) {
+        let counts = &self.shared.counts;
         while let Some(length) = peer.line.poll_transmit(outgoing) {
-            let mut octets = outgoing.get(..length).unwrap_or_default().to_vec();
-            match peer.faults.next() {
-                Some(FaultKind::Silence) => peer.silent = true,
-                Some(FaultKind::Delay(delay)) => tokio::time::sleep(delay).await,
-                Some(FaultKind::Garbage) => octets = peer.faults.garbage(length),
-                Some(FaultKind::Truncate) => octets.truncate(length / 2),
-                // Without connections, closing one is not answering.
-                Some(FaultKind::Close | FaultKind::Reset) => continue,
-                None => {}
-            }
-            if peer.silent {
+            let octets = outgoing.get(..length).unwrap_or_default();
+            let fault = peer.faults.next();
+            counts.faults.add(fault.is_some().into());
+            peer.silent |= fault == Some(FaultKind::Silence);
+            // Without connections, closing one is not answering.
+            if peer.silent || matches!(fault, Some(FaultKind::Close | FaultKind::Reset)) {
                 continue;
             }
-            if let Err(error) = self.socket.send_to(&octets, from).await {
-                warn!(%from, %error, "cannot send a datagram");
+            counts.answers.add(1);
+            counts.sent_octets.add(length as u64);
+            let sent = match fault {
+                Some(FaultKind::Delay(delay)) => {
+                    self.send_later(octets.to_vec(), arrival, delay);
+                    continue;
+                }
+                Some(FaultKind::Garbage) => {
+                    let garbage = peer.faults.garbage(length);
+                    self.socket.send(&garbage, arrival.to, arrival.from).await
+                }
+                Some(FaultKind::Truncate) => {
+                    let half = octets.get(..length / 2).unwrap_or_default();
+                    self.socket.send(half, arrival.to, arrival.from).await
+                }
+                _ => self.socket.send(octets, arrival.to, arrival.from).await,
+            };
+            if let Err(error) = sent {
+                warn!(to = %arrival.from, %error, "cannot send a datagram");
             }
         }
     }
 
-    /// Takes the client at this address out of the list: a known one, or a new one for whom others are forgotten.
-    fn take(&mut self, address: SocketAddr) -> Peer {
-        let now = Instant::now();
-        let idle = self.port.limits.idle;
-        while let Some(oldest) = self.peers.first() {
-            let full = self.peers.len() >= self.port.limits.udp_clients_per_port;
-            let expired = now.duration_since(oldest.heard) > idle;
-            let known = self.peers.iter().any(|peer| peer.address == address);
-            if !expired && (known || !full) {
-                break;
+    /// Sends a datagram after a while, without keeping other clients waiting.
+    fn send_later(&self, octets: Vec<u8>, arrival: Arrival, delay: std::time::Duration) {
+        let (socket, cancel) = (Arc::clone(&self.socket), self.shared.cancel.clone());
+        self.shared.tasks.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = tokio::time::sleep(delay) => {
+                    if let Err(error) = socket.send(&octets, arrival.to, arrival.from).await {
+                        warn!(to = %arrival.from, %error, "cannot send a datagram");
+                    }
+                }
             }
-            let mut forgotten = self.peers.remove(0);
-            forgotten.line.close(&mut *self.port.device());
+        });
+    }
+
+    /// Takes a client out of the list, or makes a new one. Those that were silent for too long are forgotten.
+    fn take(&mut self, arrival: Arrival) -> Option<Peer> {
+        let site = self.find.at(arrival.to)?;
+        let now = Instant::now();
+        let idle = self.shared.limits.idle;
+        let is_over = |peer: &Peer| now.duration_since(peer.heard) > idle;
+        for associated in [false, true] {
+            while let Some(expired) = self.peers.take_first(associated, is_over) {
+                expired.close();
+            }
         }
-        let mut peer = match self.peers.iter().position(|peer| peer.address == address) {
-            Some(at) => self.peers.remove(at),
-            None => Peer {
-                address,
-                line: self.port.wrapper_line(),
-                faults: self.port.fault_plan(self.numbers.next()),
-                silent: false,
-                heard: now,
-            },
-        };
+        let mut peer = self.peers.take((arrival.from, arrival.to)).unwrap_or_else(|| {
+            let port = Port::new(&self.shared, site);
+            Peer { line: port.wrapper_line(), faults: port.fault_plan(Way::Udp), silent: false, heard: now, port }
+        });
         peer.heard = now;
-        peer
+        Some(peer)
+    }
+}
+
+impl Peer {
+    /// Ends its association.
+    fn close(mut self) {
+        self.line.close(&mut *self.port.device());
     }
 }

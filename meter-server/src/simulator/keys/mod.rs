@@ -1,11 +1,15 @@
 //! Keys and passwords of simulated meters.
 
+mod master_seed;
+
 use std::fmt;
 
 use dlms::association::Secret;
 use dlms::security::{AuthenticationKey, EncryptionKey, KeyEncryptionKey, SecurityError, Suite};
 
-/// Keys of all meters of a fleet: each meter has the same ones and a system title of its own.
+pub use master_seed::{MasterSeed, MasterSeedError};
+
+/// Keys of a meter, or of all meters of a fleet: each has a system title of its own.
 ///
 /// They are meant for tests and demonstrations; `Debug` shows none of them.
 pub struct Keys {

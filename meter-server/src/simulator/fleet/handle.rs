@@ -1,0 +1,107 @@
+//! One physical device of a running fleet.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::simulator::device::{PhysicalDevice, sap};
+use crate::simulator::driver::Wake;
+use crate::simulator::fault::Fault;
+use crate::simulator::meter::MeterIdentity;
+use crate::simulator::net::counts::LineCounts;
+use crate::simulator::net::uses::Uses;
+use crate::simulator::population::Population;
+
+/// A physical device and what its ports share.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// Numbers of its meters in the fleet.
+    pub(crate) numbers: Range<u32>,
+    pub(crate) population: Arc<Population>,
+    device: Mutex<PhysicalDevice>,
+    /// What goes wrong, when somebody has said so.
+    faults: Mutex<Option<Arc<[Fault]>>>,
+    /// Connections by the way they came.
+    pub(crate) uses: Uses,
+}
+
+impl Site {
+    pub(super) fn new(population: &Arc<Population>, numbers: Range<u32>, counts: &Arc<LineCounts>, wake: Wake) -> Self {
+        let device = PhysicalDevice::new(Arc::clone(population), numbers.clone(), Arc::clone(counts), Some(wake));
+        Self {
+            numbers,
+            population: Arc::clone(population),
+            device: Mutex::new(device),
+            faults: Mutex::new(None),
+            uses: Uses::default(),
+        }
+    }
+
+    /// The device, for the time of one request. A panic elsewhere must not take the meter down.
+    pub(crate) fn device(&self) -> MutexGuard<'_, PhysicalDevice> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What goes wrong on connections that are opened now.
+    pub(crate) fn faults(&self) -> Arc<[Fault]> {
+        let told = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        told.unwrap_or_else(|| self.population.faults(self.numbers.start))
+    }
+}
+
+/// One physical device of a fleet.
+#[derive(Clone, Debug)]
+pub struct DeviceHandle {
+    pub(super) site: Arc<Site>,
+    identities: OnceLock<Arc<[MeterIdentity]>>,
+    ports: Ports,
+}
+
+/// Where a device is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// TCP with the wrapper.
+    pub tcp: Option<SocketAddr>,
+    /// TCP with HDLC.
+    pub hdlc_tcp: Option<SocketAddr>,
+    /// UDP with the wrapper.
+    pub udp: Option<SocketAddr>,
+    /// Serial port with HDLC.
+    pub serial: Option<PathBuf>,
+}
+
+impl DeviceHandle {
+    pub(super) const fn new(site: Arc<Site>, ports: Ports) -> Self {
+        Self { site, identities: OnceLock::new(), ports }
+    }
+
+    /// The meters of this device: one, unless the fleet is of logical devices.
+    #[must_use]
+    pub fn meters(&self) -> &[MeterIdentity] {
+        self.identities.get_or_init(|| {
+            let of = |(index, number)| self.site.population.identity(number, sap(index));
+            self.site.numbers.clone().enumerate().filter_map(of).collect()
+        })
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    pub(super) const fn ports_mut(&mut self) -> &mut Ports {
+        &mut self.ports
+    }
+
+    /// Replaces the faults of connections that are opened from now on.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        *self.site.faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(faults.into());
+    }
+
+    /// Looks at the device, or does something to it, between two requests.
+    pub fn with<T>(&self, look: impl FnOnce(&mut PhysicalDevice) -> T) -> T {
+        look(&mut self.site.device())
+    }
+}
