@@ -1,5 +1,8 @@
 //! Notifications both ways: in and outside an association, in every envelope, confirmed, repeated, refused.
 
+#[cfg(feature = "public-key")]
+#[path = "notifications/general.rs"]
+mod general;
 mod pair;
 
 use dlms::Instant;

@@ -23,15 +23,28 @@
 //! ```
 
 use core::fmt;
+use core::ops::Range;
 
 use thiserror::Error;
 
 use crate::apdu::{Apdu, DataNotificationConfirm, LongInvokeIdAndPriority};
+#[cfg(feature = "alloc")]
+use crate::association::client::General;
 use crate::axdr::{DecodeError, Writer};
 use crate::id::SystemTitle;
+use crate::security::general::{self, Cipher, Layers, Opened};
+#[cfg(feature = "alloc")]
+use crate::security::general::{GeneralSession, TransactionMemory};
 use crate::security::{
-    self, Context, Crypto, Envelope, HEADROOM, KeyId, ProtectedHeader, Protection, ReceiveFloor, SecurityError,
+    Context, Crypto, Envelope, HEADROOM, KeyId, ProtectedHeader, Protection, ReceiveFloor, SecurityError,
+    VerifiedCounter,
 };
+#[cfg(feature = "alloc")]
+use crate::security::{CounterExhausted, Random};
+
+/// Transaction-ids of a sender that are remembered, so that as many notifications may overtake each other.
+#[cfg(feature = "alloc")]
+const TRANSACTIONS: usize = 16;
 
 /// A party that pushes: its keys, and what is demanded of it.
 pub struct Sender<C: Crypto> {
@@ -39,6 +52,16 @@ pub struct Sender<C: Crypto> {
     context: Context<C>,
     unicast: ReceiveFloor,
     broadcast: ReceiveFloor,
+    #[cfg(feature = "alloc")]
+    general: Option<alloc::boxed::Box<GeneralSender<C>>>,
+}
+
+/// What general-ciphering and general-signing need beyond that. Apart, as few senders have it and it is large.
+#[cfg(feature = "alloc")]
+struct GeneralSender<C: Crypto> {
+    keys: General,
+    transactions: TransactionMemory<TRANSACTIONS>,
+    messages: GeneralSession<C>,
 }
 
 impl<C: Crypto> Sender<C> {
@@ -48,7 +71,39 @@ impl<C: Crypto> Sender<C> {
     pub fn new(title: SystemTitle, mut context: Context<C>, required: Protection, floor: u32) -> Self {
         context.set_peer_title(title);
         context.set_required(required);
-        Self { title, context, unicast: ReceiveFloor::new(floor), broadcast: ReceiveFloor::new(floor) }
+        Self {
+            title,
+            context,
+            unicast: ReceiveFloor::new(floor),
+            broadcast: ReceiveFloor::new(floor),
+            #[cfg(feature = "alloc")]
+            general: None,
+        }
+    }
+
+    /// Also opens what the sender protects with general-ciphering and general-signing, whichever key it comes with, and
+    /// confirms it alike. Of messages that only their transaction-id keeps fresh those from `lowest` on are accepted, each
+    /// once.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn with_general(mut self, keys: General, lowest: u128) -> Self {
+        let (transactions, messages) = (TransactionMemory::new(lowest), GeneralSession::new());
+        self.general = Some(alloc::boxed::Box::new(GeneralSender { keys, transactions, messages }));
+        self
+    }
+
+    /// Lowest transaction-id that is acceptable after a restart; `None` without keys for such messages.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn transaction_floor(&self) -> Option<u128> {
+        self.general.as_ref().map(|general| general.transactions.floor())
+    }
+
+    /// The next transaction-id of confirmations, to be kept across restarts.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn next_transaction(&self) -> Option<u64> {
+        self.general.as_ref().map(|general| general.keys.next_transaction)
     }
 
     /// The sender's system title.
@@ -63,16 +118,40 @@ impl<C: Crypto> Sender<C> {
         self.unicast.lowest()
     }
 
-    fn unprotect(&mut self, apdu: &mut [u8]) -> Result<security::Unprotected, SecurityError> {
+    fn unprotect(&mut self, apdu: &mut [u8]) -> Result<Opened, SecurityError> {
         let (unicast, broadcast) = (self.unicast, self.broadcast);
-        let opened = self.context.unprotect(apdu, |key| if key == KeyId::Broadcast { broadcast } else { unicast })?;
-        if let Some(verified) = opened.verified {
-            match verified.key() {
-                KeyId::Broadcast => self.broadcast.accept(verified),
-                _ => self.unicast.accept(verified),
+        let floor = |key| match key {
+            KeyId::Broadcast => broadcast,
+            // A key that serves one message has no past.
+            KeyId::Message => ReceiveFloor::new(0),
+            _ => unicast,
+        };
+        #[cfg(feature = "alloc")]
+        if let Some(general) = self.general.as_deref_mut() {
+            let GeneralSender { keys, transactions, messages } = general;
+            let opened = general::unprotect(&self.context, messages, &keys.keys(), apdu, floor)?;
+            if let Some(transaction) = opened.transaction {
+                transactions.accept(transaction)?;
+                messages.accept(transaction);
             }
+            if let Some(verified) = opened.counter {
+                self.accept(verified);
+            }
+            return Ok(opened);
+        }
+        let opened = general::unprotect_envelope(&self.context, apdu, floor)?;
+        if let Some(verified) = opened.counter {
+            self.accept(verified);
         }
         Ok(opened)
+    }
+
+    fn accept(&mut self, verified: VerifiedCounter) {
+        match verified.key() {
+            KeyId::Broadcast => self.broadcast.accept(verified),
+            KeyId::Message => {}
+            _ => self.unicast.accept(verified),
+        }
     }
 }
 
@@ -91,8 +170,10 @@ pub struct Received<'a> {
     pub sender: Option<SystemTitle>,
     /// Protection that it was found to have.
     pub protection: Protection,
-    /// How it was wrapped; `None` for one in clear.
+    /// How it was wrapped; `None` for one in clear, and in general-ciphering.
     pub envelope: Option<Envelope>,
+    /// The same with general-ciphering and general-signing.
+    pub layers: Layers,
     /// Its invocation counter, if a tag proves it.
     pub counter: Option<u32>,
 }
@@ -162,23 +243,31 @@ impl<S> Receiver<S> {
     where
         S: AsMut<[Sender<C>]>,
     {
-        if !security::is_protected(apdu) {
+        if !general::is_protected(apdu) {
             let required = find(self.senders.as_mut(), from)?.context.required();
             if !required.is_none() {
                 return Err(SecurityError::PolicyNotMet { required, found: Protection::NONE }.into());
             }
-            let apdu = notification(apdu)?;
-            return Ok(Received { apdu, sender: None, protection: Protection::NONE, envelope: None, counter: None });
+            let (apdu, protection, layers) = (notification(apdu)?, Protection::NONE, Layers::default());
+            return Ok(Received { apdu, sender: None, protection, envelope: None, layers, counter: None });
         }
-        let title = ProtectedHeader::parse(apdu)?.title.or(from);
+        let title = match general::outer_header(apdu) {
+            Ok(header) => SystemTitle::from_slice(header.originator),
+            Err(_) => ProtectedHeader::parse(apdu)?.title,
+        };
+        let title = title.or(from);
         let sender = find(self.senders.as_mut(), title)?;
         let opened = sender.unprotect(apdu)?;
         Ok(Received {
             apdu: notification(apdu.get(opened.plain).unwrap_or_default())?,
             sender: title,
-            protection: opened.protection,
-            envelope: Some(opened.envelope),
-            counter: opened.verified.map(|verified| verified.counter()),
+            protection: opened.layers.protection,
+            envelope: match opened.layers.cipher {
+                Some(Cipher::Envelope(envelope)) => Some(envelope),
+                _ => None,
+            },
+            layers: opened.layers,
+            counter: opened.counter.map(|verified| verified.counter()),
         })
     }
 
@@ -186,33 +275,79 @@ impl<S> Receiver<S> {
     /// was, with the invocation counter `counter` of the own key, which must never have been used before.
     ///
     /// # Errors
-    /// `UnknownSender`, or what the protection fails for; `Security(BufferTooSmall)` unless `out` has 48 octets.
+    /// `UnknownSender`, or what the protection fails for; `Security(BufferTooSmall)` unless `out` has 48 octets;
+    /// `Security(NoGeneralKey)` after general-ciphering and general-signing, which [`confirm_general`] confirms.
+    ///
+    /// [`confirm_general`]: Self::confirm_general
     pub fn confirm<C: Crypto>(
         &mut self,
         received: &Received<'_>,
         counter: u32,
         out: &mut [u8],
-    ) -> Result<core::ops::Range<usize>, PushError>
+    ) -> Result<Range<usize>, PushError>
     where
         S: AsMut<[Sender<C>]>,
     {
-        let Some(invoke) = received.to_confirm() else {
-            return Err(PushError::NotANotification { found: "notification without confirmation" });
-        };
-        let mut writer = Writer::new(out.get_mut(HEADROOM..).unwrap_or_default());
-        let confirm = DataNotificationConfirm { invoke, time: None };
-        confirm.encode(&mut writer).map_err(|_| SecurityError::BufferTooSmall)?;
-        let plain = HEADROOM..HEADROOM.saturating_add(writer.len());
+        let plain = confirmation(received, HEADROOM, out)?;
         if received.protection.is_none() {
             return Ok(plain);
         }
-        let senders = self.senders.as_mut();
-        let sender = senders.iter().find(|sender| Some(sender.title) == received.sender);
-        let context = &sender.ok_or(PushError::UnknownSender)?.context;
+        if received.layers.needs_transaction() {
+            return Err(SecurityError::NoGeneralKey.into());
+        }
+        let context = &find(self.senders.as_mut(), received.sender)?.context;
         let control = context.control(received.protection);
         // The confirmation has no ciphered form of its own.
         Ok(context.protect(Envelope::GeneralGlobal, control, counter, out, plain)?)
     }
+
+    /// The same for any notification, general-ciphering and general-signing included. `counter` gives a counter of the
+    /// own global key that was never used before; it is asked only where one is needed.
+    ///
+    /// # Errors
+    /// As [`confirm`](Self::confirm); `Security(BufferTooSmall)` unless `out` has 448 octets.
+    #[cfg(feature = "alloc")]
+    pub fn confirm_general<C: Crypto>(
+        &mut self,
+        received: &Received<'_>,
+        counter: impl FnOnce() -> Result<u32, CounterExhausted>,
+        random: &mut dyn Random,
+        out: &mut [u8],
+    ) -> Result<Range<usize>, PushError>
+    where
+        S: AsMut<[Sender<C>]>,
+    {
+        if !received.layers.needs_transaction() {
+            let counter = if received.protection.is_none() { 0 } else { counter().map_err(SecurityError::from)? };
+            return self.confirm(received, counter, out);
+        }
+        let sender = find(self.senders.as_mut(), received.sender)?;
+        let GeneralSender { keys, messages, .. } = sender.general.as_deref_mut().ok_or(SecurityError::NoGeneralKey)?;
+        let id = keys.take_transaction().map_err(|_| SecurityError::TransactionId)?;
+        let mut layers = received.layers;
+        layers.cipher = match layers.cipher {
+            Some(Cipher::Envelope(Envelope::Global)) => Some(Cipher::Envelope(Envelope::GeneralGlobal)),
+            cipher => cipher,
+        };
+        let (front, back) = layers.room(sender.context.suite(), id.as_bytes().len());
+        let plain = confirmation(received, front, out)?;
+        if plain.end.saturating_add(back) > out.len() {
+            return Err(SecurityError::BufferTooSmall.into());
+        }
+        let keys = &keys.keys();
+        Ok(general::protect(&sender.context, messages, keys, &layers, &id, counter, random, out, plain)?)
+    }
+}
+
+/// Writes the plain confirmation at `start` of `out`.
+fn confirmation(received: &Received<'_>, start: usize, out: &mut [u8]) -> Result<Range<usize>, PushError> {
+    let Some(invoke) = received.to_confirm() else {
+        return Err(PushError::NotANotification { found: "notification without confirmation" });
+    };
+    let mut writer = Writer::new(out.get_mut(start..).unwrap_or_default());
+    let confirm = DataNotificationConfirm { invoke, time: None };
+    confirm.encode(&mut writer).map_err(|_| SecurityError::BufferTooSmall)?;
+    Ok(start..start.saturating_add(writer.len()))
 }
 
 fn find<C: Crypto>(senders: &mut [Sender<C>], title: Option<SystemTitle>) -> Result<&mut Sender<C>, PushError> {

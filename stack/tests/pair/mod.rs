@@ -104,6 +104,10 @@ pub struct MeterKeys {
     pub client_signature: PublicKey,
     pub client_agreement: PublicKey,
     pub transactions: TransactionMemory<8>,
+    /// The next transaction-id of notifications, if there are any.
+    pub next_transaction: Option<u64>,
+    /// Demanded of notifications and their confirmations.
+    pub push_policy: Protection,
 }
 
 /// What the meter offers with logical names.
@@ -295,6 +299,14 @@ impl Device for Meter {
         if self.has_one_key {
             return Some(SecurityConfig::new(&GUEK, &GAK, SERVER_TITLE));
         }
+        if let Some(keys) = &self.keys {
+            let security = SecurityConfig::new(&keys.unicast, &keys.authentication, SERVER_TITLE);
+            return Some(SecurityConfig {
+                suite: keys.suite,
+                policy: SecurityPolicy::both(keys.push_policy),
+                ..security
+            });
+        }
         Some(SecurityConfig { setup: 1, ..SecurityConfig::new(&PUSH_KEY, &GAK, SERVER_TITLE) })
     }
 
@@ -372,6 +384,12 @@ impl Device for Meter {
     fn accept_transaction(&mut self, _: ServerSap, _: u8, peer: SystemTitle, transaction: VerifiedTransaction) -> bool {
         assert_eq!(peer, CLIENT_TITLE);
         self.keys.as_mut().is_some_and(|keys| keys.transactions.accept(transaction).is_ok())
+    }
+
+    fn take_transaction(&mut self, _: ServerSap, _: u8) -> Option<u64> {
+        let next = self.keys.as_mut()?.next_transaction.as_mut()?;
+        *next += 1;
+        Some(*next)
     }
 
     fn audit(&mut self, event: AuditEvent) {

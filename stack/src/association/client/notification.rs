@@ -6,6 +6,7 @@ use super::{Connection, Place, State};
 use crate::apdu::{DataNotificationConfirm, LongInvokeIdAndPriority, tag};
 use crate::axdr::{Reader, Writer};
 use crate::link::{Link, LinkError, Storage};
+use crate::security::general;
 use crate::security::{Crypto, Envelope, HEADROOM, ProtectedHeader, Protection, Random};
 
 /// Confirmations that can wait; a notification whose confirmation found no place is sent again by the meter.
@@ -52,6 +53,19 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         }
     }
 
+    /// Whether general-ciphering or general-signing protects something else than the answer that is waited for, which
+    /// echoes the transaction-id of its request. It is left as it came.
+    pub(super) fn is_of_another_transaction(&mut self, place: Place, whole: &Range<usize>) -> bool {
+        let State::Associated(session) = &self.state else { return false };
+        let octets = match place {
+            Place::Link => self.link.apdu(),
+            Place::Long => self.long.as_mut(),
+        };
+        let Ok(header) = general::outer_header(octets.get(whole.clone()).unwrap_or_default()) else { return false };
+        let own = session.security.as_ref().map(|secured| secured.transaction().as_bytes());
+        own != Some(header.transaction_id)
+    }
+
     /// Whether a notification with this protection is to be believed in this association.
     pub(super) fn is_protected_enough(&self, protection: Protection) -> bool {
         match &self.state {
@@ -86,7 +100,16 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 // The confirmation has no ciphered form of its own.
                 let dedicated = secured.context.has_dedicated_key();
                 let envelope = if dedicated { Envelope::GeneralDedicated } else { Envelope::GeneralGlobal };
-                secured.protect(envelope, &mut self.counter, self.out.as_mut(), plain).map_err(|_| None)?
+                let (counter, buffer) = (&mut self.counter, self.out.as_mut());
+                match self.general.as_mut().filter(|_| protection.signed) {
+                    Some(general) => {
+                        let protection = protection.union(secured.protection);
+                        let random = &mut self.random;
+                        secured.protect_general(general, protection, envelope, counter, random, buffer, plain)
+                    }
+                    None => secured.protect(envelope, counter, buffer, plain),
+                }
+                .map_err(|_| None)?
             }
             _ => plain,
         };

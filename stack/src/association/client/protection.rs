@@ -122,7 +122,7 @@ impl General {
         Layers { cipher, protection, order: self.order }
     }
 
-    fn take_transaction(&mut self) -> Result<TransactionId, UsageError> {
+    pub(in crate::association) fn take_transaction(&mut self) -> Result<TransactionId, UsageError> {
         let id = TransactionId::new(self.next_transaction);
         self.next_transaction = self.next_transaction.checked_add(1).ok_or(UsageError::CounterExhausted)?;
         Ok(id)
@@ -234,13 +234,14 @@ impl<C: Crypto> Secured<C> {
     pub(super) fn protect_general(
         &mut self,
         general: &mut General,
+        protection: Protection,
         envelope: Envelope,
         global: &mut InvocationCounter,
         random: &mut dyn Random,
         buffer: &mut [u8],
         plain: Range<usize>,
     ) -> Result<Range<usize>, UsageError> {
-        let layers = general.layers(envelope, self.protection);
+        let layers = general.layers(envelope, protection);
         let id = if layers.needs_transaction() { general.take_transaction()? } else { TransactionId::default() };
         self.transaction = id;
         let (front, back) = layers.room(self.context.suite(), id.as_bytes().len());

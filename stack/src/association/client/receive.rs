@@ -140,6 +140,10 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         if let Err(error) = self.tolerate(met) {
             return self.fail(error);
         }
+        if self.is_of_another_transaction(place, &whole) {
+            self.ready = Ready::Foreign { place, whole };
+            return;
+        }
         let (plain, protection) = match self.unwrap(place, whole.clone()) {
             Ok(unwrapped) => unwrapped,
             Err(_) if self.is_foreign(place, &whole) => {

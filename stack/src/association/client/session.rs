@@ -6,6 +6,7 @@ use super::access::envelope_for;
 use super::config::{Config, Security};
 use super::error::UsageError;
 use super::event::Negotiated;
+use super::notification::is_unsolicited;
 use super::protection::General;
 use crate::apdu::Conformance;
 use crate::security::general::{self, GeneralSession, Opened, TransactionId};
@@ -79,7 +80,7 @@ impl<C: Crypto> Session<C> {
         match general.filter(|general| general.wraps(secured.protection)) {
             None => secured.protect(envelope, global, buffer, plain),
             Some(general) if self.negotiated.conformance.contains(Conformance::GENERAL_PROTECTION) => {
-                secured.protect_general(general, envelope, global, random, buffer, plain)
+                secured.protect_general(general, secured.protection, envelope, global, random, buffer, plain)
             }
             Some(_) => Err(UsageError::NotNegotiated { service: "general-protection" }),
         }
@@ -114,6 +115,11 @@ impl<C: Crypto> Secured<C> {
         })
     }
 
+    /// Transaction-id of the request under way.
+    pub(super) const fn transaction(&self) -> &TransactionId {
+        &self.transaction
+    }
+
     /// How requests are wrapped once the association is open; the opening itself is always global.
     pub(super) const fn envelope(&self) -> Envelope {
         match (self.context.has_dedicated_key(), self.general) {
@@ -142,13 +148,15 @@ impl<C: Crypto> Secured<C> {
     /// Verifies and deciphers in place; the floor moves only after that.
     ///
     /// What has a transaction-id must have that of the request under way, which no message had before: an answer that
-    /// is fresh by that alone is fresh.
+    /// is fresh by that alone is fresh. A notification answers nothing: it must be fresh by a counter.
     fn unprotect(&mut self, general: Option<&General>, apdu: &mut [u8]) -> Result<Opened, SecurityError> {
         let (global, dedicated) = (self.floor, self.dedicated_floor);
         let keys = general.map(General::keys).unwrap_or_default();
         let floor = |key| if key == KeyId::Dedicated { dedicated } else { global };
         let opened = general::unprotect(&self.context, &mut self.messages, &keys, apdu, floor)?;
-        if opened.layers.needs_transaction() && opened.transaction_id != self.transaction {
+        let first = apdu.get(opened.plain.start).copied();
+        let unasked = opened.counter.is_some() && first.is_some_and(is_unsolicited);
+        if opened.layers.needs_transaction() && opened.transaction_id != self.transaction && !unasked {
             return Err(SecurityError::TransactionId);
         }
         if let Some(transaction) = opened.transaction {

@@ -184,7 +184,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
                 return Err(error);
             }
             if answered || more == 0 || taken >= bytes.len() {
-                self.flush(now, device);
+                self.flush(now, device, Some(random));
                 return Ok(taken);
             }
         }
@@ -208,7 +208,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
             }
         }
         self.pump(now, device, random);
-        self.flush(now, device);
+        self.flush(now, device, Some(random));
         self.failed.map_or(Ok(()), Err)
     }
 
@@ -303,7 +303,15 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         }
         let own = |association: &&Association<C, B>| association.client() == client && association.server() == server;
         let open = self.associations.iter().find(own).is_some_and(Association::is_open);
-        let unsolicited = first == Some(tag::DATA_NOTIFICATION_CONFIRM) || first == Some(tag::GENERAL_GLO_CIPHERING);
+        let unsolicited = matches!(
+            first,
+            Some(
+                tag::DATA_NOTIFICATION_CONFIRM
+                    | tag::GENERAL_GLO_CIPHERING
+                    | tag::GENERAL_CIPHERING
+                    | tag::GENERAL_SIGNING
+            )
+        );
         if !open && unsolicited && self.confirmed_outside(client, server, device) {
             return;
         }

@@ -167,6 +167,14 @@ pub trait Device {
         false
     }
 
+    /// The next transaction-id of what this logical device sends of itself: notifications whose protection has no counter,
+    /// or whose receiver wants one. Like an invocation counter it only ever increases, across restarts too; the time in
+    /// milliseconds will do. Without it no such notification is sent.
+    fn take_transaction(&mut self, server: ServerSap, setup: u8) -> Option<u64> {
+        let _ = (server, setup);
+        None
+    }
+
     /// Something that an operator may want to know; refusals included.
     fn audit(&mut self, event: AuditEvent) {
         let _ = event;

@@ -9,16 +9,20 @@ use super::connection::{Connection, ServerLink};
 use super::device::{AuditEvent, Device, SecurityConfig};
 use super::outbox::{Due, Outbox, PushProtection, PushTo, Queue};
 use crate::Instant;
-use crate::apdu::{Apdu, DataNotificationConfirm, GeneralBlockTransfer, LongInvokeIdAndPriority};
+use crate::apdu::{Apdu, Conformance, DataNotificationConfirm, GeneralBlockTransfer, LongInvokeIdAndPriority};
 use crate::association::UnconfirmedBlocks;
-use crate::id::{ClientSap, ServerSap};
+use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::{LinkError, Storage};
+use crate::security::general::{
+    self, Cipher, GeneralSession, KeyChoice, LAYERS_BACK, LAYERS_FRONT, Layers, TransactionId,
+};
 use crate::security::{
-    self, Context, Crypto, Envelope, HEADROOM, KeySet, ProtectedHeader, Protection, ReceiveFloor, SecurityError,
+    self, Context, CounterExhausted, Crypto, Envelope, HEADROOM, KeyId, KeySet, ProtectedHeader, Protection, Random,
+    ReceiveFloor, SecurityError,
 };
 
 /// Most octets of a protected DataNotificationConfirm.
-const CONFIRMATION_MAX: usize = 64;
+const CONFIRMATION_MAX: usize = LAYERS_FRONT + 20 + LAYERS_BACK;
 
 /// Why a notification was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -54,7 +58,8 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
 impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<L, C, B, N, Q> {
     /// Queues a notification: sent as soon as the link is free, between two answers and never within one. What became
     /// of it is told by [`Device::audit`]. One that asks for a confirmation is sent again with the same long invoke-id,
-    /// and a fresh invocation counter, until it is confirmed or its attempts are used up.
+    /// and a fresh invocation counter, until it is confirmed or its attempts are used up. One whose protection needs
+    /// random numbers leaves with the next [`handle_timeout`](Self::handle_timeout), which is due at once.
     ///
     /// # Errors
     /// [`NotifyError`]; nothing was queued then.
@@ -75,7 +80,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         }
         let outbox = self.outbox.get_mut().ok_or(NotifyError::NoOutbox)?;
         outbox.push(to, awaits, |out| notification.encode(out)).map_err(|_| NotifyError::Full)?;
-        self.flush(now, device);
+        self.flush(now, device, None);
         Ok(())
     }
 
@@ -84,8 +89,8 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         if self.sending || self.blocked { None } else { self.outbox.get()?.poll_timeout(self.now) }
     }
 
-    /// Sends what is due, as far as the link takes it.
-    pub(super) fn flush<D: Device>(&mut self, now: Instant, device: &mut D) {
+    /// Sends what is due, as far as the link takes it, and `random` is there if it is needed.
+    pub(super) fn flush<D: Device>(&mut self, now: Instant, device: &mut D, mut random: Option<&mut dyn Random>) {
         self.now = now;
         // An answer on its way is not interrupted.
         while !self.sending && !self.blocked {
@@ -104,7 +109,15 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
                 Some(Due::Send(index)) => {
                     let Some(entry) = outbox.entry(index) else { return };
                     let PushTo { client, server, .. } = entry.to;
-                    let sent = self.protect_notification(index, entry.to, device).and_then(|(place, protection)| {
+                    if random.is_none() && entry.to.protection.draws() {
+                        return;
+                    }
+                    let random: &mut dyn Random = match &mut random {
+                        Some(random) => *random,
+                        None => &mut NotDrawn,
+                    };
+                    let protected = self.protect_notification(index, entry.to, device, random);
+                    let sent = protected.and_then(|(place, protection)| {
                         let apdu = self.out.as_ref().get(place).unwrap_or_default();
                         if entry.to.max_pdu != 0 && apdu.len() > usize::from(entry.to.max_pdu) {
                             let kept =
@@ -182,32 +195,46 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         index: usize,
         to: PushTo,
         device: &mut D,
+        random: &mut dyn Random,
     ) -> Result<(Range<usize>, Protection), NotSent> {
         let apdu = self.outbox.get().map(|outbox| outbox.apdu(index)).unwrap_or_default();
         let plain = HEADROOM..HEADROOM.saturating_add(apdu.len());
         let room = self.out.as_mut().get_mut(plain.clone()).ok_or(SecurityError::BufferTooSmall)?;
         room.copy_from_slice(apdu);
         let tag = apdu.first().copied().unwrap_or_default();
-        match to.protection {
-            PushProtection::Clear => Ok((plain, Protection::NONE)),
+        let (layers, recipient) = match to.protection {
+            PushProtection::Clear => return Ok((plain, Protection::NONE)),
             PushProtection::Association { general } => {
                 let own = |association: &&mut Association<C, B>| {
                     association.client() == to.client && association.server() == to.server
                 };
                 let association = self.associations.iter_mut().find(own).ok_or(NotSent::NoKeys)?;
-                association.protect_notification(tag, general, device, self.out.as_mut(), plain)
+                return association.protect_notification(tag, general, device, self.out.as_mut(), plain);
             }
-            PushProtection::Keys(envelope) => {
-                let (context, setup, protection) = {
-                    let security = device.push_security(to.client, to.server).ok_or(NotSent::NoKeys)?;
-                    (push_context::<C>(&security)?, security.setup, security.policy.response)
-                };
-                let counter = device.take_counter(to.server, setup).ok_or(NotSent::NoKeys)?;
-                let control = context.control(protection);
-                let place = context.protect(envelope, control, counter, self.out.as_mut(), plain)?;
-                Ok((place, protection))
+            PushProtection::Keys(envelope) => (Layers::envelope(envelope, Protection::NONE), None),
+            PushProtection::Layers { layers, recipient } => (layers, Some(recipient)),
+        };
+        let (mut context, setup, layers) = {
+            let security = device.push_security(to.client, to.server).ok_or(NotSent::NoKeys)?;
+            (push_context::<C>(&security)?, security.setup, layers.strengthened(security.policy.response))
+        };
+        let layers = match layers.cipher {
+            // Not every notification has a ciphered form of its own.
+            Some(Cipher::Envelope(Envelope::Global)) if security::global_tag(tag).is_none() => {
+                Layers { cipher: Some(Cipher::Envelope(Envelope::GeneralGlobal)), ..layers }
             }
+            _ => layers,
+        };
+        if let Some(recipient) = recipient {
+            context.set_peer_title(recipient);
         }
+        let counts = matches!(layers.cipher, Some(Cipher::Envelope(_) | Cipher::General(KeyChoice::Unicast)));
+        let counter = if counts { Some(device.take_counter(to.server, setup).ok_or(NotSent::NoKeys)?) } else { None };
+        let parties = (to.client, to.server);
+        let messages = &mut GeneralSession::new();
+        let place =
+            protect(&context, messages, &layers, setup, parties, counter, device, random, self.out.as_mut(), plain)?;
+        Ok((place, layers.protection))
     }
 
     /// A confirmation from within an association: verified by it already.
@@ -235,7 +262,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
             return false;
         }
         let apdu = self.link.apdu();
-        let confirmation = if security::is_protected(apdu) {
+        let confirmation = if general::is_protected(apdu) {
             open_confirmation::<C, D>(client, server, apdu, device)
         } else {
             DataNotificationConfirm::decode(apdu).ok().map(|confirm| (confirm.invoke, Protection::NONE))
@@ -267,20 +294,24 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if protection.is_none() {
             return Ok((plain, protection));
         }
-        let general = general || security::global_tag(tag).is_none();
+        let general = general || protection.signed || security::global_tag(tag).is_none();
         let envelope = match (secured.context.has_dedicated_key(), general) {
             (false, false) => Envelope::Global,
             (false, true) => Envelope::GeneralGlobal,
             (true, false) => Envelope::Dedicated,
             (true, true) => Envelope::GeneralDedicated,
         };
-        // A notification answers no request whose transaction-id would keep its signature fresh; less is not sent.
-        if protection.signed {
-            return Err(NotSent::Security);
+        let mut layers = Layers::envelope(envelope, protection);
+        let mut counter = None;
+        if protection.authenticated || protection.encrypted {
+            counter = Some(secured.take_counter(envelope, server, device).ok_or(NotSent::NoKeys)?);
+        } else {
+            layers.cipher = None;
         }
-        let counter = secured.take_counter(envelope, server, device).ok_or(NotSent::NoKeys)?;
-        let control = secured.context.control(protection);
-        Ok((secured.context.protect(envelope, control, counter, buffer, plain)?, protection))
+        let (context, setup, messages) = (&secured.context, secured.setup, &mut secured.messages);
+        let (parties, random) = ((client, server), &mut NotDrawn);
+        let place = protect(context, messages, &layers, setup, parties, counter, device, random, buffer, plain)?;
+        Ok((place, protection))
     }
 
     /// The confirmation of a notification that the APDU handled last was.
@@ -300,7 +331,10 @@ fn open_confirmation<C: Crypto, D: Device>(
     let mut room = [0; CONFIRMATION_MAX];
     let copy = room.get_mut(..apdu.len())?;
     copy.copy_from_slice(apdu);
-    let peer = ProtectedHeader::parse(apdu).ok()?.title?;
+    let peer = match general::outer_header(apdu) {
+        Ok(header) => SystemTitle::from_slice(header.originator)?,
+        Err(_) => ProtectedHeader::parse(apdu).ok()?.title?,
+    };
     let (context, setup) = {
         let security = device.push_security(client, server)?;
         let mut context = push_context::<C>(&security).ok()?;
@@ -309,11 +343,66 @@ fn open_confirmation<C: Crypto, D: Device>(
         (context, security.setup)
     };
     let floor = ReceiveFloor::new(device.floor(server, setup, peer));
-    let opened = context.unprotect(copy, |_| floor).ok()?;
-    let verified = opened.verified?;
+    // A key that serves one message has no past.
+    let floor = |key| if key == KeyId::Message { ReceiveFloor::new(0) } else { floor };
+    let keys = device.general_keys(client, server);
+    let opened = if D::OFFER.has(Conformance::GENERAL_PROTECTION) {
+        general::unprotect(&context, &mut GeneralSession::new(), &keys, copy, floor)
+    } else {
+        general::unprotect_envelope(&context, copy, floor)
+    };
+    let opened = opened.ok()?;
     let confirm = DataNotificationConfirm::decode(copy.get(opened.plain)?).ok()?;
-    device.accept_counter(server, setup, peer, verified.counter());
-    Some((confirm.invoke, opened.protection))
+    let fresh = match (opened.counter, opened.transaction) {
+        (Some(verified), _) if verified.key() == KeyId::Unicast => {
+            device.accept_counter(server, setup, peer, verified.counter());
+            true
+        }
+        (_, Some(transaction)) => device.accept_transaction(server, setup, peer, transaction),
+        _ => false,
+    };
+    fresh.then_some((confirm.invoke, opened.layers.protection))
+}
+
+/// Protects the notification `plain` of `buffer` in place, which is moved to make room.
+#[allow(clippy::too_many_arguments, reason = "how, for whom, with whose keys, and the octets")]
+fn protect<C: Crypto, D: Device>(
+    context: &Context<C>,
+    messages: &mut GeneralSession<C>,
+    layers: &Layers,
+    setup: u8,
+    (client, server): (ClientSap, ServerSap),
+    counter: Option<u32>,
+    device: &mut D,
+    random: &mut dyn Random,
+    buffer: &mut [u8],
+    plain: Range<usize>,
+) -> Result<Range<usize>, NotSent> {
+    if !layers.needs_transaction() {
+        let (Some(Cipher::Envelope(envelope)), Some(counter)) = (layers.cipher, counter) else { return Ok(plain) };
+        return Ok(context.protect(envelope, context.control(layers.protection), counter, buffer, plain)?);
+    }
+    if !D::OFFER.has(Conformance::GENERAL_PROTECTION) {
+        return Err(NotSent::Security);
+    }
+    // Where a counter keeps it fresh there need be none.
+    let id = device.take_transaction(server, setup).map(TransactionId::new).unwrap_or_default();
+    let (front, back) = layers.room(context.suite(), id.as_bytes().len());
+    let place = front..front.saturating_add(plain.len());
+    if place.end.saturating_add(back) > buffer.len() {
+        return Err(NotSent::NoRoom);
+    }
+    buffer.copy_within(plain, front);
+    let keys = device.general_keys(client, server);
+    let counter = || counter.ok_or(CounterExhausted);
+    Ok(general::protect(context, messages, &keys, layers, &id, counter, random, buffer, place)?)
+}
+
+/// For protection that asks for no random numbers.
+struct NotDrawn;
+
+impl Random for NotDrawn {
+    fn fill(&mut self, _: &mut [u8]) {}
 }
 
 fn push_context<C: Crypto>(security: &SecurityConfig<'_>) -> Result<Context<C>, SecurityError> {

@@ -3,8 +3,9 @@
 use crate::Instant;
 use crate::apdu::LongInvokeIdAndPriority;
 use crate::axdr::{BufferFull, Writer};
-use crate::id::{ClientSap, ServerSap};
+use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
+use crate::security::general::{Cipher, KeyChoice, Layers};
 use crate::security::{Envelope, Protection};
 
 /// Notifications that can wait at once.
@@ -25,6 +26,23 @@ pub enum PushProtection {
     /// With the keys that [`Device::push_security`](super::Device::push_security) gives, also without an association.
     /// [`Envelope::Global`] and [`Envelope::GeneralGlobal`] are possible; only the latter tells who sends.
     Keys(Envelope),
+    /// In general-ciphering with any key, general-signing or both, for the party with this system title: with the keys of
+    /// [`Device::push_security`](super::Device::push_security) and
+    /// [`Device::general_keys`](super::Device::general_keys), and at least as the policy demands.
+    Layers {
+        /// What ciphers, how strongly, and whether it is signed.
+        layers: Layers,
+        /// Who is to open it.
+        recipient: SystemTitle,
+    },
+}
+
+impl PushProtection {
+    /// Whether random numbers are needed: for a key that is drawn for the message.
+    pub(super) const fn draws(self) -> bool {
+        let Self::Layers { layers, .. } = self else { return false };
+        matches!(layers.cipher, Some(Cipher::General(KeyChoice::Wrapped | KeyChoice::OnePass)))
+    }
 }
 
 /// How long a confirmation is waited for, and how often a notification is sent.

@@ -3,9 +3,10 @@
 use core::ops::Range;
 
 use super::cipher::{GENERAL_CIPHERING, GeneralSession, protect_general, unprotect_general};
-use super::sign::{GENERAL_SIGNING, sign, verify};
+use super::sign::{GENERAL_SIGNING, read_fields, sign, verify};
 use super::{GeneralKeys, KeyChoice, TransactionId, VerifiedTransaction};
 use crate::apdu::GeneralHeader;
+use crate::axdr::Reader;
 use crate::security::tags::is_protected as is_service;
 use crate::security::{
     Context, CounterExhausted, Crypto, Curve, Envelope, HEADROOM, KeyId, Protection, Random, ReceiveFloor,
@@ -220,6 +221,20 @@ pub(crate) fn unprotect_envelope<C: Crypto>(
         transaction_id: TransactionId::default(),
         used_broadcast: found.key == KeyId::Broadcast,
     })
+}
+
+/// The header of a general-ciphering or general-signing APDU, before anything of it is verified: to find out whose keys
+/// open it.
+///
+/// # Errors
+/// [`SecurityError::NotCiphered`] for another APDU, [`SecurityError::Malformed`].
+pub fn outer_header(apdu: &[u8]) -> Result<GeneralHeader<'_>, SecurityError> {
+    let mut reader = Reader::new(apdu);
+    let tag = reader.u8()?;
+    if !matches!(tag, GENERAL_CIPHERING | GENERAL_SIGNING) {
+        return Err(SecurityError::NotCiphered { tag });
+    }
+    read_fields(&mut reader).map(|(header, _)| header)
 }
 
 /// Takes the layers off a received APDU in place, outermost first, and checks that together they protect at least as

@@ -69,7 +69,9 @@ mod transaction;
 
 pub use cipher::{GeneralSession, GeneralUnprotected, protect_general, unprotect_general};
 pub(crate) use layers::unprotect_envelope;
-pub use layers::{Cipher, LAYERS_BACK, LAYERS_FRONT, Layers, Opened, Order, is_protected, protect, unprotect};
+pub use layers::{
+    Cipher, LAYERS_BACK, LAYERS_FRONT, Layers, Opened, Order, is_protected, outer_header, protect, unprotect,
+};
 pub use sign::{Signed, sign, verify};
 pub use transaction::{TRANSACTION_ID_MAX, TransactionId, TransactionMemory, VerifiedTransaction};
 
