@@ -129,6 +129,11 @@ impl Consumption {
         }
     }
 
+    /// Gives up what is kept to answer the next question faster.
+    pub(crate) fn rest(&mut self) {
+        *self.remembered.get_mut() = None;
+    }
+
     /// Moment of installation, milliseconds since 1970-01-01 UTC.
     pub(crate) const fn installed_ms(&self) -> i64 {
         self.installed_ms

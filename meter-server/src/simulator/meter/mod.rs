@@ -204,6 +204,7 @@ impl Meter {
     /// Gives up memory for what can be worked out again: nobody is associated.
     fn rest(&mut self) {
         self.associated = BTreeMap::new();
+        self.consumption.rest();
         for log in &mut self.logs {
             log.rest();
         }

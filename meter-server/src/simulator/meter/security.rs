@@ -92,7 +92,7 @@ pub(crate) struct Security {
     /// The master key among them.
     master: Option<KeyEncryptionKey>,
     /// Keys that will be in force once the response to their transfer is made.
-    coming: Option<NewKeys>,
+    coming: Option<Box<NewKeys>>,
     unicast_generation: u32,
     broadcast_generation: u32,
     /// Changes with any key.
@@ -279,7 +279,7 @@ impl Security {
     pub(super) fn replace(&mut self, keys: NewKeys) -> Result<(), ActionResult> {
         let unicast = self.unicast_generation.saturating_add(u32::from(keys.unicast.is_some()));
         let broadcast = self.broadcast_generation.saturating_add(u32::from(keys.broadcast.is_some()));
-        self.coming = Some(keys);
+        self.coming = Some(Box::new(keys));
         if self.keep(unicast, broadcast) {
             return Ok(());
         }
@@ -292,7 +292,7 @@ impl Security {
     pub(crate) fn answered(&mut self) {
         let Some(coming) = self.coming.take() else { return };
         self.generation = self.generation.wrapping_add(1);
-        let NewKeys { unicast, broadcast, authentication, master } = coming;
+        let NewKeys { unicast, broadcast, authentication, master } = *coming;
         if unicast.is_some() {
             self.unicast_generation = self.unicast_generation.saturating_add(1);
             self.counters.restart(self.unicast_generation);
