@@ -198,6 +198,20 @@ impl Truth {
             server_max_pdu: 1024,
             client_title: None,
         };
+        let octets = self.octets(&asked, class, obis, attribute, selection)?;
+        Ok(without_types(&octets))
+    }
+
+    /// An attribute as A-XDR, as it is shown to anybody.
+    pub(crate) fn octets(
+        &self,
+        asked: &Asked,
+        class: u16,
+        obis: ObisCode,
+        attribute: i8,
+        selection: Option<Selection<'_>>,
+    ) -> Result<Vec<u8>, DataAccessResult> {
+        let device = self.fleet.devices().first().expect("one meter");
         let descriptor = AttributeDescriptor::new(ClassId(class), obis, AttributeId(attribute));
         let mut octets = Vec::new();
         let mut scratch = vec![0; 0x1_0000];
@@ -205,16 +219,14 @@ impl Truth {
         device.with(|device| {
             loop {
                 let mut writer = Writer::new(&mut scratch);
-                let progress = device.read(&asked, descriptor, selection, &mut cursor, &mut writer)?;
+                let progress = device.read(asked, descriptor, selection, &mut cursor, &mut writer)?;
                 octets.extend_from_slice(writer.written());
                 match progress {
-                    Progress::Done => return Ok::<_, DataAccessResult>(()),
+                    Progress::Done => return Ok(octets),
                     Progress::More => cursor.part += 1,
                 }
             }
-        })?;
-        let value = Data::from_slice(&octets).expect("the model writes A-XDR");
-        Ok(plain(&data(&value, Place::new(&[], 0)).to_json()))
+        })
     }
 
     /// Rows of a profile by their position, from 1.
@@ -249,6 +261,12 @@ impl Truth {
         };
         list.as_array().expect("a list").iter().map(|entry| object(entry).expect("an object")).collect()
     }
+}
+
+/// A value as the reports of other implementations have it.
+pub(crate) fn without_types(octets: &[u8]) -> Value {
+    let value = Data::from_slice(octets).expect("the model writes A-XDR");
+    plain(&data(&value, Place::new(&[], 0)).to_json())
 }
 
 /// The octets of a value.
