@@ -21,6 +21,7 @@ const ENCRYPTION_KEY: [u8; 16] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A
 const AUTHENTICATION_KEY: [u8; 16] = *b"\xD0\xD1\xD2\xD3\xD4\xD5\xD6\xD7\xD8\xD9\xDA\xDB\xDC\xDD\xDE\xDF";
 const SYSTEM_TITLE: SystemTitle = SystemTitle(*b"DLM\0\0\0\0\x01");
 const ENERGY: ObisCode = ObisCode([1, 0, 1, 8, 0, 255]);
+const PROFILE: ObisCode = ObisCode([1, 0, 99, 1, 0, 255]);
 const CLOCK: ObisCode = ObisCode([0, 0, 1, 0, 0, 255]);
 const PERIOD_SECONDS: u32 = 900;
 const ROWS: u32 = 960;
@@ -188,35 +189,37 @@ impl AssociationState for Meter {
     }
 }
 
+const READ: Rights<'static> = Rights::new(&[AttributeAccess::READ; 9], &[]);
+const ALL: &[(ClientSap, Rights<'static>)] = &[(ClientSap::PUBLIC, READ), (ClientSap::MANAGEMENT, READ)];
+const MANAGEMENT: &[(ClientSap, Rights<'static>)] = &[(ClientSap::MANAGEMENT, READ)];
+const INVOKE: Rights<'static> = Rights::new(&[AttributeAccess::READ; 7], &[MethodAccess::INVOKE; 4]);
+const UPDATE: &[(ClientSap, Rights<'static>)] = &[(ClientSap::MANAGEMENT, INVOKE)];
+const WATT_HOURS: ScalerUnit = ScalerUnit { scaler: 0, unit: Unit(30) };
+
 /// Everything in the meter, and who may read it: the public client its name, its clock and the counter that the
-/// management client needs to begin with.
-fn with_device<T>(meter: &mut Meter, ask: impl FnOnce(&mut LogicalDevice<'_, Meter>) -> T) -> T {
-    const READ: Rights<'static> = Rights::new(&[AttributeAccess::READ; 9], &[]);
-    const ALL: [(ClientSap, Rights<'static>); 2] = [(ClientSap::PUBLIC, READ), (ClientSap::MANAGEMENT, READ)];
-    const MANAGEMENT: [(ClientSap, Rights<'static>); 1] = [(ClientSap::MANAGEMENT, READ)];
-    const INVOKE: Rights<'static> = Rights::new(&[AttributeAccess::READ; 7], &[MethodAccess::INVOKE; 4]);
-    const UPDATE: [(ClientSap, Rights<'static>); 1] = [(ClientSap::MANAGEMENT, INVOKE)];
-    let name = DataObject { instance: ObisCode([0, 0, 42, 0, 0, 255]), value: Source::Name };
-    let counter = DataObject { instance: ObisCode([0, 0, 43, 1, 0, 255]), value: Source::LowestCounter };
-    let clock = Clock { instance: CLOCK };
-    let association = Association::current();
-    let watt_hours = ScalerUnit { scaler: 0, unit: Unit(30) };
-    let register = Register { instance: ENERGY, value: Source::Energy, scaler_unit: watt_hours };
-    let profile = ProfileGeneric { instance: ObisCode([1, 0, 99, 1, 0, 255]), rows: LoadProfile };
-    let image = ImageTransfer { instance: ObisCode([0, 0, 44, 0, 0, 255]) };
-    let firmware = DataObject { instance: ObisCode([1, 0, 0, 2, 0, 255]), value: Source::Firmware };
-    let table: [Entry<'_, Meter>; 8] = [
-        Entry { object: &name, rights: &ALL },
-        Entry { object: &counter, rights: &ALL },
-        Entry { object: &clock, rights: &ALL },
-        Entry { object: &association, rights: &ALL },
-        Entry { object: &register, rights: &MANAGEMENT },
-        Entry { object: &profile, rights: &MANAGEMENT },
-        Entry { object: &firmware, rights: &ALL },
-        Entry { object: &image, rights: &UPDATE },
-    ];
-    let at = Moment::from_seconds(meter.now);
-    ask(&mut LogicalDevice { table: &table, state: meter, at })
+/// management client needs to begin with. It stays in flash.
+static TABLE: [Entry<'static, Meter>; 8] = [
+    Entry { object: &DataObject { instance: ObisCode([0, 0, 42, 0, 0, 255]), value: Source::Name }, rights: ALL },
+    Entry {
+        object: &DataObject { instance: ObisCode([0, 0, 43, 1, 0, 255]), value: Source::LowestCounter },
+        rights: ALL,
+    },
+    Entry { object: &Clock { instance: CLOCK }, rights: ALL },
+    Entry { object: &Association::current(), rights: ALL },
+    Entry {
+        object: &Register { instance: ENERGY, value: Source::Energy, scaler_unit: WATT_HOURS },
+        rights: MANAGEMENT,
+    },
+    Entry { object: &ProfileGeneric { instance: PROFILE, rows: LoadProfile }, rights: MANAGEMENT },
+    Entry { object: &DataObject { instance: ObisCode([1, 0, 0, 2, 0, 255]), value: Source::Firmware }, rights: ALL },
+    Entry { object: &ImageTransfer { instance: ObisCode([0, 0, 44, 0, 0, 255]) }, rights: UPDATE },
+];
+
+impl Meter {
+    fn device(&mut self) -> LogicalDevice<'_, Self> {
+        let at = Moment::from_seconds(self.now);
+        LogicalDevice { table: &TABLE, state: self, at }
+    }
 }
 
 impl Device for Meter {
@@ -240,7 +243,7 @@ impl Device for Meter {
         cursor: &mut Cursor,
         out: &mut Writer<'_>,
     ) -> Result<Progress, DataAccessResult> {
-        with_device(self, |device| device.read(access, attribute, selection, cursor, out))
+        self.device().read(access, attribute, selection, cursor, out)
     }
 
     fn write(
@@ -250,7 +253,7 @@ impl Device for Meter {
         selection: Option<Selection<'_>>,
         value: Data<'_>,
     ) -> Result<(), DataAccessResult> {
-        with_device(self, |device| device.write(access, attribute, selection, value))
+        self.device().write(access, attribute, selection, value)
     }
 
     fn invoke(
@@ -260,7 +263,7 @@ impl Device for Meter {
         parameter: Option<Data<'_>>,
         out: &mut Writer<'_>,
     ) -> Result<(), ActionResult> {
-        with_device(self, |device| device.invoke(access, method, parameter, out))
+        self.device().invoke(access, method, parameter, out)
     }
 
     fn take_counter(&mut self, _: ServerSap, _: u8) -> Option<u32> {

@@ -4,7 +4,7 @@ use super::{REPLY_TO_HLS, REPLY_TO_HLS_SHORT_NAME, Referencing};
 use crate::apdu::{
     ActionRequest, ActionResponse, ActionResult, DataAccessResult, GetDataResult, InvokeIdAndPriority, List,
     MethodRequest, MethodResult, ReadRequest, ReadResponse, ReadResult, VariableAccess, WriteRequest, WriteResponse,
-    WriteResult,
+    WriteResult, tag,
 };
 use crate::axdr::{BufferFull, Data, DecodeError, Writer};
 
@@ -80,15 +80,17 @@ pub(super) fn read_request(referencing: Referencing, plain: &[u8]) -> Option<(Ca
 impl Carrier {
     /// Writes pass 4: the server's answer to the client's challenge.
     pub(super) fn write_success(self, reply: &[u8], out: &mut Writer<'_>) -> Result<(), BufferFull> {
-        let reply = Data::OctetString(reply);
         match self {
             Self::Action(invoke) => {
-                let data = Some(GetDataResult::Data(reply));
-                let result = MethodResult { result: ActionResult::Success, data };
-                ActionResponse::Normal { invoke, result }.encode(out)
+                // By hand: the encoder of any result at all is long, and firmware needs it for nothing else.
+                out.bytes(&[tag::ACTION_RESPONSE, 1, invoke.0, ActionResult::Success.code(), 1, 0])?;
+                out.octets(reply)
             }
             // A WriteResponse cannot carry a value.
-            Self::Read | Self::Write => ReadResponse { results: List::from(&[ReadResult::Data(reply)]) }.encode(out),
+            Self::Read | Self::Write => {
+                let reply = Data::OctetString(reply);
+                ReadResponse { results: List::from(&[ReadResult::Data(reply)]) }.encode(out)
+            }
         }
     }
 
@@ -96,8 +98,7 @@ impl Carrier {
     pub(super) fn write_refusal(self, out: &mut Writer<'_>) -> Result<(), BufferFull> {
         match self {
             Self::Action(invoke) => {
-                let result = MethodResult { result: ActionResult::ReadWriteDenied, data: None };
-                ActionResponse::Normal { invoke, result }.encode(out)
+                out.bytes(&[tag::ACTION_RESPONSE, 1, invoke.0, ActionResult::ReadWriteDenied.code(), 0])
             }
             Self::Read => {
                 let denied = [ReadResult::Error(DataAccessResult::ReadWriteDenied)];

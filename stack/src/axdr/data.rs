@@ -192,7 +192,8 @@ impl<'a> Data<'a> {
     }
 
     /// Takes one value that was checked before; `None` is not possible then.
-    #[inline]
+    #[cfg_attr(not(feature = "small"), inline)]
+    #[cfg_attr(feature = "small", inline(never))]
     pub(crate) fn from_checked(reader: &mut Reader<'a>) -> Option<Self> {
         match reader.u8().ok()? {
             found @ (tag::ARRAY | tag::STRUCTURE) => {
@@ -234,14 +235,19 @@ impl<'a> Data<'a> {
         }
     }
 
-    #[inline]
+    #[cfg_attr(not(feature = "small"), inline)]
     fn simple_checked(found: u8, reader: &mut Reader<'a>) -> Option<Self> {
+        if cfg!(feature = "small") {
+            // The same once more, with errors that do not happen.
+            return Self::simple(found, reader).ok();
+        }
         let mut reader = Checked(reader);
         simple_values!(found, reader, value => Some(value), else None)
     }
 
     /// Takes the body of a value that holds no others.
-    #[inline]
+    #[cfg_attr(not(feature = "small"), inline)]
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn simple(found: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         simple_values!(found, reader, value => Ok(value), else {
             Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found }))

@@ -144,7 +144,8 @@ impl<'a> Iterator for Elements<'a> {
     type Item = Data<'a>;
 
     // Checked octets cannot fail; were it otherwise, ending would be all that is left to do.
-    #[inline]
+    #[cfg_attr(not(feature = "small"), inline)]
+    #[cfg_attr(feature = "small", inline(never))]
     fn next(&mut self) -> Option<Data<'a>> {
         self.missing = self.missing.checked_sub(1)?;
         match &mut self.types {

@@ -397,21 +397,21 @@ macro_rules! structure {
             const EXPECTED: &'static str = $text;
 
             fn from_data(data: $crate::axdr::Data<$life>) -> Result<Self, $crate::cosem::TypeError> {
-                let refused = $crate::cosem::TypeError::new($text, &data);
-                let mut members = $crate::cosem::typed::members(&data).ok_or(refused)?.iter();
+                let refused = || $crate::cosem::TypeError::new($text, &data);
+                let mut members = $crate::cosem::typed::members(&data).ok_or_else(refused)?.iter();
                 Ok(Self {
-                    $($member: $crate::cosem::FromData::from_data(members.next().ok_or(refused)?)?,)*
+                    $($member: $crate::cosem::typed::next_member(&mut members, $text, &data)?,)*
                 })
             }
 
             fn from_exact(data: $crate::axdr::Data<$life>) -> Result<Self, $crate::cosem::TypeError> {
-                let refused = $crate::cosem::TypeError::new($text, &data);
-                let $crate::axdr::Data::Structure(members) = data else { return Err(refused) };
+                let refused = || $crate::cosem::TypeError::new($text, &data);
+                let $crate::axdr::Data::Structure(members) = data else { return Err(refused()) };
                 let mut members = members.iter();
                 let value = Self {
-                    $($member: $crate::cosem::FromData::from_exact(members.next().ok_or(refused)?)?,)*
+                    $($member: $crate::cosem::typed::next_exact(&mut members, $text, &data)?,)*
                 };
-                if members.next().is_some() { Err(refused) } else { Ok(value) }
+                if members.next().is_some() { Err(refused()) } else { Ok(value) }
             }
         }
     };

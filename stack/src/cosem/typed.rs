@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::apdu::Conformance;
-use crate::axdr::{BitString, BufferFull, Data, Sequence, Writer};
+use crate::axdr::{BitString, BufferFull, Data, Elements, Sequence, Writer};
 use crate::id::{AttributeId, ClassId, MethodId, ShortName};
 use crate::obis::ObisCode;
 use crate::time::{ClockStatus, Date, DateTime, Time};
@@ -22,9 +22,12 @@ pub struct TypeError {
 
 impl TypeError {
     /// The refusal of `data` where `expected` belongs.
+    #[cold]
+    #[inline(never)]
     #[must_use]
     pub const fn new(expected: &'static str, data: &Data<'_>) -> Self {
-        Self { member: None, expected, found: data.type_name() }
+        let found = if cfg!(feature = "small") { "another type" } else { data.type_name() };
+        Self { member: None, expected, found }
     }
 
     /// The same, said of an attribute or method.
@@ -74,13 +77,33 @@ pub trait ToData {
     fn to_data(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull>;
 }
 
+/// The next member of a structure; a function of its own, so that structures do not repeat it.
+#[inline(never)]
+pub(super) fn next_member<'a, T: FromData<'a>>(
+    members: &mut Elements<'a>,
+    expected: &'static str,
+    whole: &Data<'a>,
+) -> Result<T, TypeError> {
+    T::from_data(members.next().ok_or_else(|| TypeError::new(expected, whole))?)
+}
+
+/// The same for the very type that the class says.
+#[inline(never)]
+pub(super) fn next_exact<'a, T: FromData<'a>>(
+    members: &mut Elements<'a>,
+    expected: &'static str,
+    whole: &Data<'a>,
+) -> Result<T, TypeError> {
+    T::from_exact(members.next().ok_or_else(|| TypeError::new(expected, whole))?)
+}
+
 macro_rules! simple {
     ($($type:ty, $text:literal, $exact:pat, |$data:ident| $read:expr, |$value:ident, $writer:ident| $write:expr;)*) => {$(
         impl<'a> FromData<'a> for $type {
             const EXPECTED: &'static str = $text;
 
             fn from_data($data: Data<'a>) -> Result<Self, TypeError> {
-                $read.ok_or(TypeError::new($text, &$data))
+                $read.ok_or_else(|| TypeError::new($text, &$data))
             }
 
             fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
@@ -221,7 +244,7 @@ macro_rules! borrowed {
             const EXPECTED: &'static str = $text;
 
             fn from_data($data: Data<'a>) -> Result<Self, TypeError> {
-                $read.ok_or(TypeError::new($text, &$data))
+                $read.ok_or_else(|| TypeError::new($text, &$data))
             }
 
             fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {

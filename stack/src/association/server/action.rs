@@ -133,7 +133,7 @@ impl<B: Storage> Transfers<B> {
         };
         // The parameter was used: its storage is free for the result.
         if let Some(excess) = excess {
-            self.send_long_result(excess, invoke, access, answer);
+            self.send_long_result::<D>(excess, invoke, access, answer);
         }
     }
 
@@ -146,30 +146,26 @@ impl<B: Storage> Transfers<B> {
         answer: &mut Answer<'_>,
     ) {
         if let Some(excess) = invoke_once(invoke, request, access, device, answer) {
-            self.send_long_result(excess, invoke, access, answer);
+            self.send_long_result::<D>(excess, invoke, access, answer);
         }
     }
 
     /// Sends the first block of a result of `excess` octets: more than the client takes in one APDU, but all of it is in
     /// the answer's buffer.
-    fn send_long_result(
+    fn send_long_result<D: Device>(
         &mut self,
         excess: usize,
         invoke: InvokeIdAndPriority,
         access: &Access,
         answer: &mut Answer<'_>,
     ) {
-        let kept = access
-            .conformance
-            .contains(Conformance::BLOCK_TRANSFER_WITH_ACTION)
-            .then(|| self.long.as_mut().get_mut(..excess));
-        match kept.flatten() {
-            Some(room) => {
+        match self.long.as_mut().get_mut(..excess) {
+            Some(room) if access.has::<D>(Conformance::BLOCK_TRANSFER_WITH_ACTION) => {
                 room.copy_from_slice(answer.body(NORMAL_HEADER, excess));
                 let long = LongResult { length: excess, number: 0, at: 0, next: 0, request: access.request };
                 self.action_result_block(long, invoke, answer);
             }
-            None => refuse(answer, invoke, ActionResult::OtherReason),
+            _ => refuse(answer, invoke, ActionResult::OtherReason),
         }
     }
 

@@ -189,7 +189,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if matches!(&self.state, State::Pending(pending) if now.since_ms(pending.since) >= HLS_TIMEOUT_MS) {
             self.end(device);
         }
-        self.establish(device);
+        if D::OFFER.pre_established {
+            self.establish(device);
+        }
         self.renew_keys(device);
         let placed = match *apdu.first()? {
             0x60 => self.open(apdu, device, random, out),

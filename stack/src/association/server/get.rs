@@ -299,8 +299,9 @@ fn write_piece<D: Device>(
                 Progress::More => Ok(next_part(at)),
             };
         }
-        Wanted::List(list) => list.len(),
-        Wanted::Names(list) => list.len(),
+        Wanted::List(list) if D::OFFER.has(Conformance::MULTIPLE_REFERENCES) => list.len(),
+        Wanted::Names(list) if D::OFFER.has_short_names() => list.len(),
+        _ => return Err(DataAccessResult::OtherReason),
     };
     let full = |_| DataAccessResult::OtherReason;
     if !at.counted {
@@ -309,9 +310,9 @@ fn write_piece<D: Device>(
     }
     let request = match wanted {
         Wanted::One(_) => None,
-        Wanted::List(list) => list.get(at.item).map(Ok),
+        Wanted::List(list) if D::OFFER.has(Conformance::MULTIPLE_REFERENCES) => list.get(at.item).map(Ok),
         Wanted::Names(list) if D::OFFER.has_short_names() => attribute_at(&list, at.item, access, device),
-        Wanted::Names(_) => None,
+        _ => None,
     };
     let Some(request) = request else { return Ok(None) };
     let item = at.item.saturating_add(1);

@@ -22,6 +22,8 @@ pub struct Offer {
     pub gmac: bool,
     /// Mechanism 7: high-level security with signatures.
     pub signatures: bool,
+    /// Associations that nobody proposes.
+    pub pre_established: bool,
     /// Passing APDUs on to devices behind this one.
     pub gateway: bool,
 }
@@ -34,6 +36,7 @@ impl Offer {
         secrets: true,
         gmac: true,
         signatures: true,
+        pre_established: true,
         gateway: true,
     };
 
@@ -49,6 +52,7 @@ impl Offer {
         secrets: false,
         gmac: true,
         signatures: false,
+        pre_established: false,
         gateway: false,
     };
 
