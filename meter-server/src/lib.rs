@@ -16,9 +16,11 @@
 )]
 
 pub mod access;
+pub mod alarms;
 pub mod counters;
 pub mod demand;
 pub mod device;
+pub mod events;
 pub mod journal;
 pub mod limiter;
 #[cfg(feature = "metering")]
@@ -27,7 +29,9 @@ pub mod moment;
 pub mod number;
 pub mod object;
 pub mod objects;
+pub mod push;
 pub mod register_monitor;
+pub mod schedule;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod table;

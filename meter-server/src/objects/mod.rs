@@ -13,13 +13,17 @@ mod clock;
 mod constant;
 mod disconnect_control;
 mod image_transfer;
+mod kept;
 mod limiter;
 mod profile_generic;
 mod profile_selection;
+mod push_setup;
 mod register_activation;
 mod register_monitor;
 mod sap_assignment;
+mod script_table;
 mod security_setup;
+mod single_action_schedule;
 mod special_days_table;
 mod values;
 
@@ -32,13 +36,17 @@ pub use disconnect_control::{DisconnectControl, Switch, SwitchEvent, SwitchState
 pub use dlms::cosem::disconnect_control::ControlState;
 pub use dlms::cosem::profile_generic::CaptureObject;
 pub use image_transfer::{IMAGE_IDENTIFIER_MAX, ImageReceiver, ImageState, ImageStorage, ImageTransfer, Work};
+pub use kept::{Kept, kept_value};
 pub use limiter::{Limiter, LimiterState};
 pub use profile_generic::{ProfileGeneric, RowRange, Rows};
+pub use push_setup::{PushSetup, PushState};
 pub use register_activation::{ActivationState, RegisterActivation};
 pub use register_monitor::{MonitorState, RegisterMonitor};
 pub use sap_assignment::{SapAssignment, SapState};
+pub use script_table::{ScriptState, ScriptTable, run_script};
 #[cfg(feature = "public-key")]
 pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
 pub use security_setup::{NewKeys, SecurityDescription, SecuritySetup, SecurityState};
+pub use single_action_schedule::SingleActionSchedule;
 pub use special_days_table::{SpecialDaysState, SpecialDaysTable};
 pub use values::{Captured, DataObject, Demand, DemandRegister, ExtendedRegister, Register, Value};
