@@ -169,7 +169,7 @@ fn lesson_38_an_answer_needs_room_for_one_row_however_long_the_profile_is() {
 fn an_answer_in_parts_goes_on_with_its_rows_while_new_ones_are_captured() {
     use dlms::association::server::{Cursor, Device};
     // An hour of simulated time for each millisecond: rows are captured between any two parts.
-    let config = dlms_meter_server::simulator::FleetConfig { speed: 1e6, ..stopped(3, NOW) };
+    let config = dlms_meter_server::simulator::FleetConfig { speed: 1e5, ..stopped(3, NOW) };
     let reader = Client::reader(&start(config));
     let attribute = support::attribute_of(7, LOAD_PROFILE, 2);
     let mut cursor = Cursor::default();
@@ -273,7 +273,7 @@ fn new_columns_are_captured_from_the_moment_they_are_set() {
     let config = dlms_meter_server::simulator::FleetConfig { speed: 1e6, ..stopped(3, NOW) };
     let management = Client::management(&start(config));
     management.invoke(7, LOAD_PROFILE, 1, Data::Integer(0)).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::thread::sleep(std::time::Duration::from_millis(200));
     let rows = management.rows(LOAD_PROFILE, None);
     assert!(rows.len() > 10 && rows.len() < 8_640, "{}", rows.len());
     assert!(rows.iter().all(|row| seconds(&row[0]) > NOW));

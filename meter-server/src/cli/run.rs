@@ -105,6 +105,10 @@ pub(crate) struct Run {
     )]
     lls_password: Option<String>,
 
+    /// Where meters push to whose push setup names no destination, as HOST:PORT. They push nothing without it.
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Pushes")]
+    push_to: Option<String>,
+
     /// What goes wrong, as `KIND[@STEP]:RATE`; may be repeated. KIND is close, reset, silence, delay=MILLISECONDS,
     /// garbage or truncate; STEP counts what the meter sends on a connection (each one without it); RATE is from 0 to 1.
     #[arg(long, value_name = "FAULT", help_heading = "Faults")]
@@ -203,6 +207,7 @@ impl Run {
             start: self.start.map(|start| Moment::from_millis(start.as_millisecond())),
             speed: self.speed,
             faults: self.fault,
+            push_to: self.push_to,
             limits: Limits {
                 connections_per_port: self.connections,
                 idle: Duration::from_secs(self.idle.max(1)),

@@ -165,6 +165,8 @@ pub struct FleetConfig {
     pub speed: f64,
     /// What goes wrong on the lines.
     pub faults: Vec<Fault>,
+    /// Where meters push to whose push setup names no destination, as `host:port`. They push nothing when `None`.
+    pub push_to: Option<String>,
     /// Bounds.
     pub limits: Limits,
     /// HDLC parameters.
@@ -189,6 +191,7 @@ impl Default for FleetConfig {
             start: None,
             speed: 1.0,
             faults: Vec::new(),
+            push_to: None,
             limits: Limits::default(),
             hdlc: HdlcConfig::default(),
         }

@@ -10,8 +10,8 @@ use dlms::association::server::{
     Access, AssociationConfig, AuditEvent, Cursor, Device, FailedAttempts, Member, Progress, SecurityConfig,
 };
 use dlms::axdr::{Data, Writer};
-use dlms::id::{ClientSap, ServerSap, ShortName, SystemTitle};
-use dlms::security::{Protection, SecurityError};
+use dlms::id::{ClassId, ClientSap, ServerSap, ShortName, SystemTitle};
+use dlms::security::{Protection, SecurityError, SecurityPolicy};
 use tracing::{debug, error, info};
 
 use super::driver::{Turn, Wake};
@@ -75,6 +75,28 @@ impl PhysicalDevice {
         let outgoing = meter.take_outgoing();
         let (before, next) = meter.looked_at();
         Some(Turn { before, next, outgoing })
+    }
+
+    /// A notification of a meter has arrived or not, as far as its carrier can tell.
+    pub(crate) fn push_finished(&mut self, index: usize, ticket: u32, arrived: bool) {
+        let now = self.timeline().now();
+        let Some(meter) = self.made_mut(index) else { return };
+        meter.advance(now);
+        meter.push_finished(ticket, arrived, now);
+        self.call_driver(index);
+    }
+
+    /// The keys with which a meter protects what it pushes.
+    pub(crate) fn push_keys(&self, server: ServerSap, setup: u8, protection: Protection) -> Option<SecurityConfig<'_>> {
+        let meter = self.meter(server)?;
+        let keys = meter.security();
+        meter.policy(setup)?;
+        Some(SecurityConfig {
+            setup,
+            suite: keys.suite(),
+            policy: SecurityPolicy::both(protection),
+            ..SecurityConfig::new(keys.encryption(), keys.authentication(), meter.identity().system_title)
+        })
     }
 
     /// Does something to a meter at this moment, everything having happened that happens by itself.
@@ -209,8 +231,16 @@ impl Device for PhysicalDevice {
         cursor: &mut Cursor,
         out: &mut Writer<'_>,
     ) -> Result<Progress, DataAccessResult> {
-        self.logical(access.server, |device| device.read(access, attribute, selection, cursor, out))
-            .unwrap_or(Err(DataAccessResult::ObjectUnavailable))
+        self.logical(access.server, |device| {
+            // A log is kept at hand while its rows are read, one after the other.
+            if let (ClassId(7), [_, _, 99, 98, e, _]) = (attribute.class, attribute.instance.0)
+                && let Some(kind) = LogKind::from_group_e(e)
+            {
+                device.state.open_log(kind, device.at);
+            }
+            device.read(access, attribute, selection, cursor, out)
+        })
+        .unwrap_or(Err(DataAccessResult::ObjectUnavailable))
     }
 
     fn write(

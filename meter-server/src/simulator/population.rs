@@ -46,6 +46,8 @@ pub(crate) struct Population {
     /// The operating system's time at the start.
     wall: Moment,
     state: Option<PathBuf>,
+    /// Where meters push to whose push setup names no destination.
+    push_to: Option<Arc<str>>,
 }
 
 impl Population {
@@ -70,7 +72,12 @@ impl Population {
                 fault_share: group.fault_share,
             }
         };
-        Self { groups: groups.into_iter().map(members).collect(), timeline, wall, state }
+        Self { groups: groups.into_iter().map(members).collect(), timeline, wall, state, push_to: None }
+    }
+
+    /// The same, pushing to `host:port` where a push setup names no destination.
+    pub(crate) fn pushing_to(self, push_to: Option<String>) -> Self {
+        Self { push_to: push_to.map(Arc::from), ..self }
     }
 
     /// How many meters there are.
@@ -133,7 +140,10 @@ impl Population {
             .map_err(|error| FleetError::State { serial: identity.serial.clone(), reason: error.to_string() })?;
         let seed = group.noise.stream(SEEDS).bits(i64::from(number));
         let model = Arc::clone(&group.model);
-        Ok(Meter::new(model, identity, Arc::clone(neighbours), seed, self.timeline.start(), security))
+        let start = self.timeline.start();
+        let mut meter = Meter::new(model, identity, Arc::clone(neighbours), seed, start, security);
+        meter.commission(self.push_to.clone(), start);
+        Ok(meter)
     }
 }
 

@@ -5,7 +5,6 @@ mod error;
 pub(crate) mod handle;
 pub(crate) mod open;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,11 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::config::{FleetConfig, Group, KeySource, SiteConfig};
 use super::device::PhysicalDevice;
-use super::driver::{self, Deliver, Devices, MeterPlace, WakeList};
-use super::meter::Notification;
+use super::driver::{self, Devices, WakeList};
 use super::net::Shared;
 use super::net::counts::{Counts, LineCounts};
 use super::net::descriptors::{Descriptors, descriptor_limit};
+use super::net::push::Sender;
 use super::population::Population;
 use super::timeline::{Timeline, wall_clock};
 
@@ -64,7 +63,7 @@ impl Fleet {
         }
         let wall = wall_clock();
         let timeline = Timeline::new(config.start.unwrap_or(wall), config.speed);
-        let population = Arc::new(Population::new(groups, timeline, wall, config.state));
+        let population = Arc::new(Population::new(groups, timeline, wall, config.state).pushing_to(config.push_to));
         check::titles(&population)?;
         check::samples(&population)?;
         let listening = sections.iter().map(|(numbers, site)| open::sockets(numbers, site)).sum();
@@ -91,7 +90,8 @@ impl Fleet {
         }
         guard.disarm();
         let devices: Arc<[DeviceHandle]> = devices.into();
-        driver::start(Arc::clone(&devices), wake, NoSender, timeline, shared.cancel.clone(), &shared.tasks);
+        let sender = Sender::new(Arc::clone(&devices), Arc::clone(&shared));
+        driver::start(Arc::clone(&devices), wake, sender, timeline, shared.cancel.clone(), &shared.tasks);
         shared.tasks.close();
         Ok(Self { devices, shared, population })
     }
@@ -143,13 +143,6 @@ impl Devices for Arc<[DeviceHandle]> {
             handle.with(act);
         }
     }
-}
-
-/// Sends nothing: no object of the meters pushes yet.
-struct NoSender;
-
-impl Deliver for NoSender {
-    fn deliver(&mut self, _: MeterPlace, _: VecDeque<Notification>) {}
 }
 
 /// Groups that are reached in the same way and follow each other, by the numbers of their meters.

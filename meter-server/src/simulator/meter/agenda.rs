@@ -5,6 +5,8 @@
 //! moments a meter takes no time at all.
 
 use super::Meter;
+use super::events::Logs;
+use crate::alarms::AlarmLayout;
 use crate::moment::Moment;
 
 /// Where a meter stands in time.
@@ -16,47 +18,74 @@ pub(crate) struct Agenda {
     scheduled: Option<Moment>,
     /// The driver has been told that this has changed.
     woken: bool,
+    /// When the seed lets something happen next.
+    seed: Option<Moment>,
+    /// When a schedule runs next; unknown since clock or schedules changed.
+    schedule: Schedule,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Schedule {
+    Known(Option<Moment>),
+    Unknown,
 }
 
 impl Agenda {
-    pub(crate) const fn new(now: Moment) -> Self {
-        Self { done: now, scheduled: None, woken: false }
+    pub(crate) fn new(now: Moment, logs: &Logs, layout: AlarmLayout) -> Self {
+        let seed = logs.seed().next_alarm(layout, now);
+        Self { done: now, scheduled: None, woken: false, seed, schedule: Schedule::Unknown }
     }
 }
 
 impl Meter {
-    /// Up to where everything due has been done: what is due next comes behind it.
-    #[expect(dead_code, reason = "asked by the parts that have something to do")]
-    pub(crate) const fn done_until(&self) -> Moment {
-        self.agenda.done
+    /// Clock or schedules have changed, so that something may be due at another moment.
+    pub(crate) const fn times_changed(&mut self) {
+        self.agenda.schedule = Schedule::Unknown;
+    }
+
+    fn schedule_due(&self) -> Option<Moment> {
+        match self.agenda.schedule {
+            Schedule::Known(due) => due,
+            Schedule::Unknown => self.next_schedule(self.agenda.done),
+        }
     }
 
     /// When the meter has something to do by itself next: the earliest moment of its parts. A part whose moment has
     /// passed already is due at once.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        let parts: [Option<Moment>; 0] = [];
+        let parts = [self.agenda.seed, self.schedule_due(), self.push_due()];
         parts.into_iter().flatten().min()
     }
 
     /// Lets everything happen that happens by itself until `now`, in order of time; returns whether anything did.
     pub(crate) fn advance(&mut self, now: Moment) -> bool {
         let mut any = false;
+        self.agenda.schedule = Schedule::Known(self.schedule_due());
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
             // What was late happens now, not in a past in which it was not there.
             let due = due.max(self.agenda.done);
-            self.run_due(due);
             self.agenda.done = due;
+            self.run_due(due);
             any = true;
-        }
-        for log in &mut self.logs {
-            log.advance(now);
         }
         self.agenda.done = self.agenda.done.max(now);
         any
     }
 
     /// Does what is due at this moment. Each part must have a later moment afterwards, or none.
-    fn run_due(&mut self, _due: Moment) {}
+    fn run_due(&mut self, due: Moment) {
+        if self.agenda.seed.is_some_and(|seed| seed <= due) {
+            for event in self.logs.seed().at(due) {
+                self.raise_alarms(due, event);
+            }
+            self.agenda.seed = self.logs.seed().next_alarm(self.model.alarms.layout, due);
+        }
+        if self.schedule_due().is_some_and(|schedule| schedule <= due) {
+            self.run_schedules(due);
+            self.agenda.schedule = Schedule::Known(self.next_schedule(due));
+        }
+        self.run_pushes(due);
+    }
 
     /// Whether the driver has to look at the meter before it would, of which it is to be told just once.
     pub(in crate::simulator) fn wants_driver(&mut self) -> bool {

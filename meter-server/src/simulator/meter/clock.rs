@@ -33,6 +33,15 @@ impl MeterClock {
         self.set_to.plus_millis(elapsed.saturating_add(drift))
     }
 
+    /// The first true moment at which it shows `shown` or more, unless it is set meanwhile.
+    pub(crate) fn when_shown(&self, shown: Moment) -> Moment {
+        let ahead = shown.as_millis().saturating_sub(self.set_to.as_millis());
+        let elapsed = (ahead as f64 / (1.0 + self.drift_ppm / 1e6)).round() as i64;
+        // Rounding may be off by a millisecond or two either way.
+        let guess = self.set_at.plus_millis(elapsed.saturating_sub(3));
+        (0..6).map(|later| guess.plus_millis(later)).find(|at| self.shown(*at) >= shown).unwrap_or(guess)
+    }
+
     /// Sets it.
     pub(crate) fn set(&mut self, at: Moment, shown: Moment) {
         if self.adjusted.len() >= ADJUSTMENTS_MAX {
@@ -45,5 +54,25 @@ impl MeterClock {
     /// Whether it was set after `from`, at `to` at the latest.
     pub(crate) fn was_adjusted(&self, from: Moment, to: Moment) -> bool {
         self.adjusted.iter().any(|at| from < *at && *at <= to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moment_at_which_a_time_is_shown_is_the_first_one() {
+        let settings = crate::simulator::Model::built_in().clock;
+        for drift_ppm in [-50.0, -1.3, 0.0, 2.0, 77.7] {
+            let set_at = Moment::from_millis(1_780_000_000_123);
+            let clock = MeterClock::new(settings.clone(), set_at, set_at.plus_millis(-777), drift_ppm);
+            for later in [0, 1, 999, 60_000, 86_400_000, 31_536_000_000] {
+                let shown = set_at.plus_millis(later);
+                let at = clock.when_shown(shown);
+                assert!(clock.shown(at) >= shown, "{drift_ppm} {later}");
+                assert!(clock.shown(at.plus_millis(-1)) < shown, "{drift_ppm} {later}");
+            }
+        }
     }
 }

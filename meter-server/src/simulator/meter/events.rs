@@ -1,66 +1,25 @@
 //! Event logs: what happened by itself, from the seed, and what clients caused.
+//!
+//! Of a log nothing is kept but what was recorded. What the seed lets happen is computed when somebody reads, so that a
+//! meter that nobody reads holds no entries.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 
+pub(crate) use crate::events::{LogKind, code};
+
+use super::Meter;
+use crate::alarms::AlarmLayout;
 use crate::moment::Moment;
 use crate::objects::RowRange;
 use crate::simulator::consumption::Noise;
 
 const DAY_MS: i64 = 86_400_000;
+/// Days that are looked into for the next event of the seed.
+const LOOK_AHEAD_DAYS: i64 = 400;
 
-/// Event codes of the standard, fraud and disconnector logs as IDIS meters number them.
-pub(crate) mod code {
-    pub(crate) const POWER_DOWN: u8 = 1;
-    pub(crate) const POWER_UP: u8 = 2;
-    pub(crate) const CLOCK_OLD_TIME: u8 = 4;
-    pub(crate) const CLOCK_NEW_TIME: u8 = 5;
-    pub(crate) const TERMINAL_COVER_REMOVED: u8 = 40;
-    pub(crate) const TERMINAL_COVER_CLOSED: u8 = 41;
-    pub(crate) const AUTHENTICATION_FAILURE: u8 = 46;
-    pub(crate) const PARAMETERS_CHANGED: u8 = 47;
-    pub(crate) const DECRYPTION_FAILURE: u8 = 49;
-    pub(crate) const REPLAY: u8 = 50;
-    pub(crate) const READY_FOR_RECONNECTION: u8 = 59;
-    pub(crate) const MANUAL_DISCONNECTION: u8 = 60;
-    pub(crate) const MANUAL_CONNECTION: u8 = 61;
-    pub(crate) const REMOTE_DISCONNECTION: u8 = 62;
-    pub(crate) const REMOTE_CONNECTION: u8 = 63;
-    pub(crate) const LOCAL_DISCONNECTION: u8 = 64;
-    pub(crate) const LOCAL_RECONNECTION: u8 = 69;
-    pub(crate) const PROFILE_CLEARED: u8 = 254;
-    pub(crate) const LOG_CLEARED: u8 = 255;
-}
-
-/// Which log an event goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum LogKind {
-    /// 0.0.99.98.0.255.
-    Standard,
-    /// 0.0.99.98.1.255.
-    Fraud,
-    /// 0.0.99.98.2.255.
-    Disconnector,
-}
-
-impl LogKind {
-    /// All logs.
-    pub(crate) const ALL: [Self; 3] = [Self::Standard, Self::Fraud, Self::Disconnector];
-
-    /// Value group E of the log and of its event object.
-    pub(crate) const fn group_e(self) -> u8 {
-        match self {
-            Self::Standard => 0,
-            Self::Fraud => 1,
-            Self::Disconnector => 2,
-        }
-    }
-
-    /// The log with this value group E.
-    pub(crate) fn from_group_e(e: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.group_e() == e)
-    }
-}
+/// Logs in which the seed enters what may be an alarm.
+const ALARMING: [LogKind; 3] = [LogKind::Standard, LogKind::PowerQuality, LogKind::Fraud];
 
 /// One entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,190 +28,251 @@ pub(crate) struct Event {
     pub(crate) code: u8,
 }
 
-/// A log of bounded length, the oldest entry first.
-///
-/// What happened by itself is a function of the seed: it is worked out when somebody looks at the log, and given up again
-/// when nobody does. What is kept is what clients caused.
+/// What happens by itself: a pure function of the seed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeedEvents {
+    noise: Noise,
+    /// Nothing happened before.
+    since: Moment,
+}
+
+impl SeedEvents {
+    /// A pair of events on some days, the second of which may be missing.
+    fn of_day(self, kind: LogKind, day: i64) -> [Option<Event>; 2] {
+        let noise = self.noise.stream(u64::from(kind.group_e()));
+        let chance = noise.unit(day);
+        let phase = (noise.stream(9).unit(day) * 3.0).min(2.0) as u8;
+        let (first, second, longest_s) = match kind {
+            LogKind::Standard if chance < 0.05 => (code::POWER_DOWN, Some(code::POWER_UP), 5_000.0),
+            LogKind::Standard if chance < 0.08 => (code::CLOCK_OLD_TIME, Some(code::CLOCK_NEW_TIME), 0.0),
+            LogKind::Fraud if chance < 0.01 => {
+                (code::TERMINAL_COVER_REMOVED, Some(code::TERMINAL_COVER_CLOSED), 5_000.0)
+            }
+            LogKind::Fraud if chance < 0.012 => (code::MAGNETIC_FIELD, Some(code::NO_MAGNETIC_FIELD), 600.0),
+            LogKind::PowerQuality if chance < 0.03 => {
+                (code::UNDERVOLTAGE_L1 + phase, Some(code::VOLTAGE_NORMAL_L1 + phase), 120.0)
+            }
+            LogKind::PowerQuality if chance < 0.05 => {
+                (code::OVERVOLTAGE_L1 + phase, Some(code::VOLTAGE_NORMAL_L1 + phase), 120.0)
+            }
+            LogKind::PowerQuality if chance < 0.055 => {
+                (code::MISSING_VOLTAGE_L1 + phase, Some(code::VOLTAGE_NORMAL_L1 + phase), 900.0)
+            }
+            LogKind::Communication if chance < 0.10 => (code::PDP_DESTROYED, Some(code::PDP_ESTABLISHED), 300.0),
+            LogKind::Communication if chance < 0.12 => (code::SIGNAL_LOW, None, 0.0),
+            _ => return [None; 2],
+        };
+        let start_s = (noise.stream(7).unit(day) * 80_000.0) as i64;
+        let length_s = if longest_s > 0.0 { 10 + (noise.stream(8).unit(day) * longest_s) as i64 } else { 0 };
+        let at = |seconds: i64| Moment::from_millis(day * DAY_MS + seconds * 1000);
+        let second = second.map(|code| Event { at: at(start_s + length_s), code });
+        [Some(Event { at: at(start_s), code: first }), second]
+    }
+
+    /// What happens after `from`, at `to` at the latest, in order.
+    fn between(self, kind: LogKind, from: Moment, to: Moment) -> impl DoubleEndedIterator<Item = Event> {
+        let from = from.max(self.since);
+        let days = from.as_millis().div_euclid(DAY_MS)..=to.as_millis().div_euclid(DAY_MS);
+        days.flat_map(move |day| self.of_day(kind, day).into_iter().flatten())
+            .filter(move |event| from < event.at && event.at <= to)
+    }
+
+    /// The first event after `from` that sets a bit of an alarm register.
+    pub(crate) fn next_alarm(self, layout: AlarmLayout, from: Moment) -> Option<Moment> {
+        let mut to = from.plus_millis(LOOK_AHEAD_DAYS * DAY_MS);
+        let mut first = None;
+        for kind in ALARMING {
+            let mut events = self.between(kind, from, to);
+            if let Some(event) = events.find(|event| layout.bit(event.code).is_some()) {
+                first = Some(event.at);
+                // What comes later in another log does not matter.
+                to = event.at;
+            }
+        }
+        first
+    }
+
+    /// The codes of all that may raise an alarm at this very moment.
+    pub(crate) fn at(self, at: Moment) -> Vec<u8> {
+        let before = at.plus_millis(-1);
+        ALARMING.iter().flat_map(|kind| self.between(*kind, before, at)).map(|event| event.code).collect()
+    }
+}
+
+/// The logs of one meter.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    seed: SeedEvents,
+    recorded: BTreeMap<LogKind, Recorded>,
+    /// The log that is being read.
+    open: Option<Box<EventLog>>,
+}
+
+/// What clients and faults have caused in one log.
+#[derive(Clone, Debug, Default)]
+struct Recorded {
+    /// When the log was emptied last, and how many entries it had had by then.
+    emptied: Option<(Moment, u64)>,
+    /// Entries that have dropped out of `entries` since.
+    dropped: u64,
+    entries: VecDeque<Event>,
+}
+
+/// A log of bounded length as it is at a moment, the oldest entry first.
 #[derive(Clone, Debug)]
 pub(crate) struct EventLog {
     kind: LogKind,
-    noise: Noise,
-    capacity: u32,
-    /// The seed's events begin here.
-    since: Moment,
-    /// Sequence number of the first entry after that.
+    entries: VecDeque<Event>,
+    /// Sequence number of the oldest entry.
     first: u64,
-    /// What clients caused since then: the last ones, and how many there were before them.
-    recorded: VecDeque<Event>,
-    recorded_before: u64,
-    /// Up to where things have happened.
-    now: Moment,
-    entries: RefCell<Option<Box<Entries>>>,
-}
-
-/// The entries of a log as far as they are worked out.
-#[derive(Clone, Debug)]
-struct Entries {
-    held: VecDeque<Event>,
-    /// Sequence number of the oldest one.
-    first: u64,
-    /// Up to where the seed's events are among them.
-    until: Moment,
+    /// Up to where events have been entered.
+    entered: Moment,
 }
 
 impl EventLog {
-    /// A log that holds `capacity` entries, with what happened since `since`.
-    pub(crate) fn new(kind: LogKind, noise: Noise, capacity: u32, since: Moment, now: Moment) -> Self {
-        let noise = noise.stream(u64::from(kind.group_e()));
-        // Events of a rate of at most one pair a day fill any log in twice its capacity of days, on the average of
-        // the rarest in some years; nothing older could still be in the log after ten.
-        let since = since.max(now.plus_millis(-3_650 * DAY_MS));
-        Self {
-            kind,
-            noise,
-            capacity,
-            since,
-            first: 1,
-            recorded: VecDeque::new(),
-            recorded_before: 0,
-            now: now.max(since),
-            entries: RefCell::new(None),
+    fn push(&mut self, event: Event, capacity: usize) {
+        self.entries.push_back(event);
+        while self.entries.len() > capacity {
+            self.entries.pop_front();
+            self.first += 1;
         }
-    }
-
-    /// Lets everything have happened until `now`.
-    pub(crate) fn advance(&mut self, now: Moment) {
-        self.now = self.now.max(now);
-    }
-
-    /// Gives up what can be worked out again.
-    pub(crate) fn rest(&mut self) {
-        *self.entries.get_mut() = None;
-        self.recorded.shrink_to_fit();
-    }
-
-    /// Looks at the entries, which are there then.
-    fn look<T>(&self, look: impl FnOnce(&Entries) -> T) -> T {
-        let mut entries = self.entries.borrow_mut();
-        let entries = entries.get_or_insert_with(|| Box::new(self.work_out()));
-        self.enter_until(entries, self.now);
-        look(entries)
-    }
-
-    /// All entries from the seed's and the clients' events.
-    fn work_out(&self) -> Entries {
-        let mut entries =
-            Entries { held: VecDeque::new(), first: self.first + self.recorded_before, until: self.since };
-        for event in &self.recorded {
-            self.enter_until(&mut entries, event.at);
-            entries.push(*event, self.capacity);
-        }
-        entries
-    }
-
-    /// Enters what the seed says has happened until a moment.
-    fn enter_until(&self, entries: &mut Entries, until: Moment) {
-        let from = entries.until;
-        if until <= from {
-            return;
-        }
-        for day in from.as_millis().div_euclid(DAY_MS)..=until.as_millis().div_euclid(DAY_MS) {
-            for event in self.of_day(day).into_iter().flatten() {
-                if from < event.at && event.at <= until {
-                    entries.push(event, self.capacity);
-                }
-            }
-        }
-        entries.until = until;
-    }
-
-    /// What the seed lets happen on a day: a pair of events on some days.
-    fn of_day(&self, day: i64) -> [Option<Event>; 2] {
-        let chance = self.noise.unit(day);
-        let (first, second) = match self.kind {
-            LogKind::Standard if chance < 0.05 => (code::POWER_DOWN, code::POWER_UP),
-            LogKind::Standard if chance < 0.08 => (code::CLOCK_OLD_TIME, code::CLOCK_NEW_TIME),
-            LogKind::Fraud if chance < 0.01 => (code::TERMINAL_COVER_REMOVED, code::TERMINAL_COVER_CLOSED),
-            _ => return [None; 2],
-        };
-        let start_s = (self.noise.stream(7).unit(day) * 80_000.0) as i64;
-        let length_s = match first {
-            code::CLOCK_OLD_TIME => 0,
-            _ => 10 + (self.noise.stream(8).unit(day) * 5_000.0) as i64,
-        };
-        let at = |seconds: i64| Moment::from_millis(day * DAY_MS + seconds * 1000);
-        [Some(Event { at: at(start_s), code: first }), Some(Event { at: at(start_s + length_s), code: second })]
-    }
-
-    /// Enters an event that happens now.
-    pub(crate) fn record(&mut self, at: Moment, code: u8) {
-        self.advance(at);
-        let event = Event { at, code };
-        if let Some(mut entries) = self.entries.get_mut().take() {
-            self.enter_until(&mut entries, self.now);
-            entries.push(event, self.capacity);
-            *self.entries.get_mut() = Some(entries);
-        }
-        self.recorded.push_back(event);
-        if self.recorded.len() > usize::try_from(self.capacity).unwrap_or(usize::MAX) {
-            self.recorded.pop_front();
-            self.recorded_before += 1;
-        }
-    }
-
-    /// Empties the log; its first new entry says so.
-    pub(crate) fn clear(&mut self, at: Moment) {
-        self.advance(at);
-        self.first = self.look(|entries| entries.first + entries.held.len() as u64);
-        self.since = self.now;
-        self.recorded.clear();
-        self.recorded_before = 0;
-        *self.entries.get_mut() = None;
-        self.record(at, code::LOG_CLEARED);
     }
 
     /// Entries held.
     pub(crate) fn range(&self) -> RowRange {
-        self.look(|entries| RowRange {
-            first: entries.first,
-            count: u32::try_from(entries.held.len()).unwrap_or(u32::MAX),
-        })
-    }
-
-    /// Entries that can be held.
-    pub(crate) const fn capacity(&self) -> u32 {
-        self.capacity
+        RowRange { first: self.first, count: u32::try_from(self.entries.len()).unwrap_or(u32::MAX) }
     }
 
     /// The entry with a sequence number.
     pub(crate) fn entry(&self, row: u64) -> Option<Event> {
-        self.look(|entries| {
-            let index = usize::try_from(row.checked_sub(entries.first)?).ok()?;
-            entries.held.get(index).copied()
-        })
-    }
-
-    /// The last entry at or before a moment.
-    pub(crate) fn last(&self, at: Moment) -> Option<Event> {
-        self.look(|entries| entries.held.iter().rev().find(|event| event.at <= at).copied())
-    }
-
-    /// Whether an event with this code happened after `from`, at `to` at the latest.
-    pub(crate) fn happened(&self, code: u8, from: Moment, to: Moment) -> bool {
-        self.look(|entries| {
-            let end = entries.held.partition_point(|event| event.at <= to);
-            entries.held.range(..end).rev().take_while(|event| event.at > from).any(|event| event.code == code)
-        })
+        let index = usize::try_from(row.checked_sub(self.first)?).ok()?;
+        self.entries.get(index).copied()
     }
 }
 
-impl Entries {
-    fn push(&mut self, event: Event, capacity: u32) {
-        self.held.push_back(event);
-        while self.held.len() > usize::try_from(capacity).unwrap_or(usize::MAX) {
-            self.held.pop_front();
-            self.first += 1;
+impl Logs {
+    /// Logs in which the seed's events are entered since `since`.
+    pub(crate) const fn new(noise: Noise, since: Moment) -> Self {
+        Self { seed: SeedEvents { noise, since }, recorded: BTreeMap::new(), open: None }
+    }
+
+    /// What happens by itself.
+    pub(crate) const fn seed(&self) -> SeedEvents {
+        self.seed
+    }
+
+    /// The log at this moment: the one that is open, or made for the occasion.
+    fn view(&self, kind: LogKind, at: Moment, capacity: u32) -> Cow<'_, EventLog> {
+        match &self.open {
+            Some(open) if open.kind == kind && open.entered == at => Cow::Borrowed(open),
+            _ => Cow::Owned(self.make(kind, at, capacity)),
         }
+    }
+
+    fn make(&self, kind: LogKind, at: Moment, capacity: u32) -> EventLog {
+        let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
+        let none = Recorded::default();
+        let recorded = self.recorded.get(&kind).unwrap_or(&none);
+        let (since, before) = recorded.emptied.unwrap_or((self.seed.since, 0));
+        let mut log = EventLog { kind, entries: VecDeque::new(), first: before + recorded.dropped + 1, entered: at };
+        let mut own = recorded.entries.iter().take_while(|event| event.at <= at).copied().peekable();
+        for event in self.seed.between(kind, since, at) {
+            while let Some(earlier) = own.next_if(|own| own.at < event.at) {
+                log.push(earlier, capacity);
+            }
+            log.push(event, capacity);
+        }
+        own.for_each(|event| log.push(event, capacity));
+        log
+    }
+
+    /// Keeps a log at hand while it is read.
+    fn open(&mut self, kind: LogKind, at: Moment, capacity: u32) {
+        let known = self.open.as_ref().is_some_and(|open| open.kind == kind && open.entered <= at);
+        match &mut self.open {
+            Some(open) if known => {
+                for event in self.seed.between(kind, open.entered, at) {
+                    open.push(event, usize::try_from(capacity).unwrap_or(usize::MAX));
+                }
+                open.entered = at;
+            }
+            _ => self.open = Some(Box::new(self.make(kind, at, capacity))),
+        }
+    }
+
+    /// Lets go of the log that was read.
+    pub(crate) fn close(&mut self) {
+        self.open = None;
+    }
+
+    fn record(&mut self, kind: LogKind, at: Moment, code: u8, capacity: u32) {
+        self.open = None;
+        let recorded = self.recorded.entry(kind).or_default();
+        let place = recorded.entries.partition_point(|event| event.at <= at);
+        recorded.entries.insert(place, Event { at, code });
+        while recorded.entries.len() > usize::try_from(capacity).unwrap_or(usize::MAX) {
+            recorded.entries.pop_front();
+            recorded.dropped += 1;
+        }
+    }
+
+    /// Empties a log; its first new entry says so.
+    fn clear(&mut self, kind: LogKind, at: Moment, capacity: u32) {
+        let RowRange { first, count } = self.make(kind, at, capacity).range();
+        let emptied = Some((at, first + u64::from(count) - 1));
+        self.recorded.insert(kind, Recorded { emptied, ..Recorded::default() });
+        self.record(kind, at, code::LOG_CLEARED, capacity);
+    }
+
+    /// Whether an event with this code happened after `from`, at `to` at the latest.
+    fn happened(&self, kind: LogKind, code: u8, from: Moment, to: Moment) -> bool {
+        let recorded = self.recorded.get(&kind).into_iter().flat_map(|recorded| recorded.entries.iter().copied());
+        let recorded = recorded.filter(|event| from < event.at && event.at <= to);
+        self.seed.between(kind, from, to).chain(recorded).any(|event| event.code == code)
+    }
+
+    /// The last entry of a log at or before a moment.
+    fn last(&self, kind: LogKind, at: Moment) -> Option<Event> {
+        let recorded = self.recorded.get(&kind);
+        let own = recorded.and_then(|recorded| recorded.entries.iter().rev().find(|event| event.at <= at)).copied();
+        let since = recorded.and_then(|recorded| recorded.emptied).map_or(self.seed.since, |(since, _)| since);
+        // What the seed lets happen before the last recorded entry does not matter.
+        let from = own.map_or(since, |own| own.at.max(since));
+        self.seed.between(kind, from, at).next_back().or(own)
+    }
+}
+
+impl Meter {
+    /// The log at this moment.
+    pub(crate) fn log(&self, kind: LogKind, at: Moment) -> Cow<'_, EventLog> {
+        self.logs.view(kind, at, self.model.log_capacity(kind))
+    }
+
+    /// Keeps a log at hand while it is read.
+    pub(in crate::simulator) fn open_log(&mut self, kind: LogKind, at: Moment) {
+        self.logs.open(kind, at, self.model.log_capacity(kind));
+    }
+
+    /// Empties a log; its first new entry says so.
+    pub(crate) fn clear_log(&mut self, kind: LogKind, at: Moment) {
+        self.logs.clear(kind, at, self.model.log_capacity(kind));
+    }
+
+    /// The last entry of a log at or before a moment.
+    pub(crate) fn last_event(&self, kind: LogKind, at: Moment) -> Option<Event> {
+        self.logs.last(kind, at)
+    }
+
+    /// Whether an event with this code was entered after `from`, at `to` at the latest.
+    pub(crate) fn event_happened(&self, kind: LogKind, code: u8, from: Moment, to: Moment) -> bool {
+        self.logs.happened(kind, code, from, to)
+    }
+
+    /// Enters an event in a log, and raises the alarm that it stands for.
+    pub(crate) fn record(&mut self, kind: LogKind, at: Moment, code: u8) {
+        let capacity = self.model.log_capacity(kind);
+        self.logs.record(kind, at, code, capacity);
+        self.raise_alarms(at, code);
     }
 }
 
@@ -262,73 +282,76 @@ mod tests {
 
     const NOW: Moment = Moment::from_seconds(1_780_000_000);
     const SINCE: Moment = Moment::from_seconds(1_700_000_000);
+    const STANDARD: LogKind = LogKind::Standard;
 
-    fn log(seed: u64, capacity: u32, now: Moment) -> EventLog {
-        EventLog::new(LogKind::Standard, Noise::new(seed), capacity, SINCE, now)
+    fn logs(seed: u64) -> Logs {
+        Logs::new(Noise::new(seed), SINCE)
     }
 
     #[test]
     fn the_past_is_the_same_however_it_was_reached() {
-        let at_once = log(4, 1_000, NOW);
-        let mut in_steps = log(4, 1_000, SINCE.plus_millis(5));
-        for step in 0..200 {
-            in_steps.advance(SINCE.plus_millis(step * 400_000_123));
-            in_steps.range();
+        for kind in [STANDARD, LogKind::PowerQuality, LogKind::Communication] {
+            let at_once = logs(4).make(kind, NOW, 1_000);
+            let mut in_steps = logs(4);
+            for step in 0..200 {
+                in_steps.open(kind, SINCE.plus_millis(step * 400_000_123), 1_000);
+            }
+            in_steps.open(kind, NOW, 1_000);
+            let log = in_steps.view(kind, NOW, 1_000);
+            assert!(matches!(log, Cow::Borrowed(_)));
+            assert!(log.entries.len() > 50);
+            assert_eq!((&log.entries, log.first), (&at_once.entries, at_once.first));
+            assert!(log.entries.iter().is_sorted_by_key(|event| event.at));
+            assert_ne!(log.entries, logs(5).make(kind, NOW, 1_000).entries);
         }
-        in_steps.advance(NOW);
-        let held = |log: &EventLog| log.look(|entries| entries.held.clone());
-        assert!(held(&at_once).len() > 50);
-        assert_eq!(held(&at_once), held(&in_steps));
-        assert!(held(&at_once).iter().is_sorted_by_key(|event| event.at));
-        assert_ne!(held(&at_once), held(&log(5, 1_000, NOW)));
     }
 
     #[test]
     fn sequence_numbers_stay_with_their_entries_when_old_ones_drop_out() {
-        let mut log = log(4, 10, NOW);
-        let newest = log.range().first + 9;
-        let kept = log.entry(newest).unwrap();
-        log.record(NOW.plus_millis(1), code::REPLAY);
-        assert_eq!(log.range().count, 10);
-        assert_eq!(log.entry(newest), Some(kept));
-        assert_eq!(log.entry(newest + 1).unwrap().code, code::REPLAY);
-        assert_eq!(log.entry(log.range().first - 1), None);
-        log.clear(NOW.plus_millis(2));
-        assert_eq!(log.range().count, 1);
-        assert_eq!(log.entry(newest), None);
-        assert_eq!(log.last(NOW.plus_millis(2)).unwrap().code, code::LOG_CLEARED);
+        let mut logs = logs(4);
+        let before = logs.make(STANDARD, NOW, 10);
+        let newest = before.range().first + 9;
+        let kept = before.entry(newest).unwrap();
+        for step in 1..=25 {
+            logs.record(STANDARD, NOW.plus_millis(step), code::REPLAY, 10);
+            let log = logs.make(STANDARD, NOW.plus_millis(step), 10);
+            assert_eq!(log.range().count, 10);
+            assert_eq!(log.range().first, before.range().first + u64::try_from(step).unwrap());
+            assert_eq!(log.entry(newest), (step < 10).then_some(kept), "a ring: ten new ones drop the old");
+            assert_eq!(log.entry(log.range().first + 9).unwrap().code, code::REPLAY);
+        }
+        assert!(logs.recorded[&STANDARD].entries.len() <= 10);
+        logs.clear(STANDARD, NOW.plus_millis(30), 10);
+        let log = logs.make(STANDARD, NOW.plus_millis(30), 10);
+        assert_eq!(log.range(), RowRange { first: newest + 26, count: 1 });
+        assert_eq!(logs.last(STANDARD, NOW.plus_millis(30)).unwrap().code, code::LOG_CLEARED);
+        let later = logs.make(STANDARD, NOW.plus_millis(300 * DAY_MS), 1_000);
+        assert!(later.range().count > 5);
+        assert_eq!(later.range().first, newest + 26);
+        assert_eq!(logs.last(STANDARD, NOW.plus_millis(300 * DAY_MS)), later.entries.back().copied());
     }
 
     #[test]
     fn happened_looks_at_the_interval_only() {
-        let mut log = log(4, 10, NOW);
-        log.record(NOW.plus_millis(1_000), code::POWER_DOWN);
-        assert!(log.happened(code::POWER_DOWN, NOW, NOW.plus_millis(1_000)));
-        assert!(!log.happened(code::POWER_DOWN, NOW.plus_millis(1_000), NOW.plus_millis(2_000)));
-        assert!(!log.happened(code::POWER_DOWN, NOW, NOW.plus_millis(999)));
+        let mut logs = logs(4);
+        logs.record(STANDARD, NOW.plus_millis(1_000), code::POWER_DOWN, 10);
+        assert!(logs.happened(STANDARD, code::POWER_DOWN, NOW, NOW.plus_millis(1_000)));
+        assert!(!logs.happened(STANDARD, code::POWER_DOWN, NOW.plus_millis(1_000), NOW.plus_millis(2_000)));
+        assert!(!logs.happened(STANDARD, code::POWER_DOWN, NOW, NOW.plus_millis(999)));
     }
 
     #[test]
-    fn a_log_that_rested_is_the_same_as_before() {
-        let all = |log: &EventLog| {
-            let range = log.range();
-            (range, (range.first..range.first + u64::from(range.count)).map(|row| log.entry(row)).collect::<Vec<_>>())
-        };
-        let mut log = log(4, 10, NOW);
-        for step in 0..30 {
-            let at = NOW.plus_millis(step * 5 * DAY_MS);
-            // Events of clients among the seed's, more than the log holds, and once it is cleared.
-            if step == 20 {
-                log.clear(at)
-            } else {
-                log.record(at, code::REPLAY)
-            }
-            let before = (step % 3 != 0).then(|| all(&log));
-            log.rest();
-            assert!(log.entries.get_mut().is_none());
-            assert!(before.is_none_or(|before| before == all(&log)), "{step}");
+    fn what_the_seed_lets_happen_next_is_what_the_logs_then_show() {
+        let seed = logs(4).seed();
+        let mut at = NOW;
+        for _ in 0..100 {
+            let next = seed.next_alarm(AlarmLayout::Idis, at).unwrap();
+            assert!(next > at);
+            let codes = seed.at(next);
+            assert!(codes.iter().any(|code| AlarmLayout::Idis.bit(*code).is_some()));
+            let kind = crate::events::event(codes[0]).unwrap().log;
+            assert_eq!(logs(4).last(kind, next).unwrap().code, *codes.last().unwrap());
+            at = next;
         }
-        let cleared = log.look(|entries| entries.held.iter().filter(|event| event.code == code::REPLAY).count());
-        assert!((1..10).contains(&cleared), "{cleared}");
     }
 }

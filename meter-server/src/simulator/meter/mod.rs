@@ -1,13 +1,18 @@
 //! The state of one simulated meter, and what its objects ask of it.
 
 mod agenda;
+mod alarms;
 pub(crate) mod clock;
 mod constants;
 pub(crate) mod events;
 pub(crate) mod fixed_rows;
+pub(crate) mod kept;
 pub(crate) mod number;
 mod outgoing;
+pub(crate) mod push;
+mod push_body;
 pub(crate) mod rows;
+mod schedules;
 pub(crate) mod security;
 pub(crate) mod values;
 
@@ -24,10 +29,12 @@ pub use self::outgoing::{Carrier, Notification};
 use self::agenda::Agenda;
 use self::clock::MeterClock;
 use self::constants::Written;
-use self::events::{EventLog, LogKind, code};
+use self::events::{LogKind, Logs, code};
 use self::outgoing::Outgoing;
+use self::push::Pushes;
 use self::rows::ProfileState;
 use self::security::{Security, Setup};
+use crate::alarms::Alarms;
 use crate::counters::Counters;
 use crate::moment::Moment;
 use crate::objects::{
@@ -68,7 +75,8 @@ pub struct Meter {
     consumption: Consumption,
     clock: MeterClock,
     switch: Switch,
-    logs: [EventLog; 3],
+    logs: Logs,
+    alarms: Alarms,
     /// Values that clients wrote, as A-XDR, by slot.
     stored: BTreeMap<usize, Box<[u8]>>,
     constants: Written,
@@ -78,6 +86,11 @@ pub struct Meter {
     associated: BTreeMap<ClientSap, u32>,
     agenda: Agenda,
     outgoing: Outgoing,
+    pushes: Pushes,
+    /// Attributes that clients or scripts wrote, as A-XDR, by slot and attribute.
+    kept: BTreeMap<(usize, i8), Box<[u8]>>,
+    /// Scripts that are running, each called by the one before.
+    script_depth: u8,
 }
 
 impl Meter {
@@ -96,9 +109,10 @@ impl Meter {
         let error_ms = (noise.signed(0) * model.clock_error_ms) as i64;
         let drift_ppm = noise.signed(1) * model.drift_ppm;
         let clock = MeterClock::new(model.clock.clone(), now, now.plus_millis(error_ms), drift_ppm);
-        let logs =
-            LogKind::ALL.map(|kind| EventLog::new(kind, noise.stream(2), model.log_capacity(kind), installed, now));
+        let logs = Logs::new(noise.stream(2), installed);
         Self {
+            alarms: Alarms::new(model.alarms.layout, model.alarms.filters),
+            agenda: Agenda::new(now, &logs, model.alarms.layout),
             switch: model.switch,
             model,
             identity,
@@ -112,8 +126,10 @@ impl Meter {
             security,
             secrets: BTreeMap::new(),
             associated: BTreeMap::new(),
-            agenda: Agenda::new(now),
             outgoing: Outgoing::default(),
+            pushes: Pushes::new(noise.stream(3)),
+            kept: BTreeMap::new(),
+            script_depth: 0,
         }
     }
 
@@ -130,23 +146,6 @@ impl Meter {
     /// The calendar that tells which rate energy is counted under.
     pub(crate) fn tariff(&self) -> &dyn Tariff {
         &tariff::USUAL
-    }
-
-    const fn log_index(kind: LogKind) -> usize {
-        kind.group_e() as usize
-    }
-
-    fn log(&self, kind: LogKind) -> &EventLog {
-        &self.logs[Self::log_index(kind)]
-    }
-
-    fn log_mut(&mut self, kind: LogKind) -> &mut EventLog {
-        &mut self.logs[Self::log_index(kind)]
-    }
-
-    /// Enters an event.
-    pub(crate) fn record(&mut self, kind: LogKind, at: Moment, code: u8) {
-        self.log_mut(kind).record(at, code);
     }
 
     fn setup(&self, number: u8) -> Option<&Setup> {
@@ -205,9 +204,7 @@ impl Meter {
     fn rest(&mut self) {
         self.associated = BTreeMap::new();
         self.consumption.rest();
-        for log in &mut self.logs {
-            log.rest();
-        }
+        self.logs.close();
     }
 
     /// The start of the month at a moment, by the meter's calendar.
@@ -224,6 +221,7 @@ impl ClockState for Meter {
     }
 
     fn settings_mut(&mut self) -> &mut ClockSettings {
+        self.times_changed();
         &mut self.clock.settings
     }
 
@@ -233,6 +231,7 @@ impl ClockState for Meter {
 
     fn set_shown(&mut self, at: Moment, shown: Moment) {
         self.clock.set(at, shown);
+        self.times_changed();
         self.record(LogKind::Standard, at, code::CLOCK_OLD_TIME);
         self.record(LogKind::Standard, at, code::CLOCK_NEW_TIME);
     }

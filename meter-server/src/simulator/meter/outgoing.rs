@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use dlms::id::{ClientSap, ServerSap};
+use dlms::security::Protection;
 
 use super::Meter;
 
-/// Notifications of one meter that wait to be taken. The driver takes them whenever it looks at the meter, so that they
-/// are this many only when the meter does as much at one moment.
+/// Notifications of one meter that wait to be taken. The driver takes them whenever it looks at the meter, and each push
+/// setup has one on its way at most, so that there are never more unless a model has more push setups.
 pub(crate) const OUTGOING_MAX: usize = 32;
 
 /// What carries a notification.
@@ -17,7 +18,7 @@ pub enum Carrier {
     Tcp,
     /// Wrapper on UDP.
     Udp,
-    /// HDLC UI frames, on TCP or on a serial line.
+    /// HDLC UI frames on TCP.
     Hdlc,
 }
 
@@ -26,16 +27,18 @@ pub enum Carrier {
 pub struct Notification {
     /// What carries it.
     pub carrier: Carrier,
-    /// Where to: `host:port`, or the device file of a serial line.
+    /// Where to: `host:port`.
     pub destination: String,
     /// SAP of the client that it is for.
     pub client: ClientSap,
     /// SAP of the logical device that it is from.
     pub server: ServerSap,
-    /// The APDU, protected.
+    /// The plain APDU, a DataNotification.
     pub apdu: Vec<u8>,
-    /// Whether the receiver is to confirm it.
-    pub confirmed: bool,
+    /// How it is to be protected, with the keys of the security setup `setup`.
+    pub protection: Protection,
+    /// Number of the security setup.
+    pub setup: u8,
     /// Number by which the meter is told what became of it.
     pub ticket: u32,
 }
@@ -45,15 +48,13 @@ pub struct Notification {
 pub(crate) struct Outgoing(VecDeque<Notification>);
 
 impl Meter {
-    /// Queues a notification; gives it back when too many wait.
-    #[expect(dead_code, reason = "called by the push setups")]
-    pub(crate) fn send(&mut self, notification: Notification) -> Result<(), Notification> {
-        let queue = &mut self.outgoing.0;
-        if queue.len() >= OUTGOING_MAX {
-            return Err(notification);
+    /// Queues a notification; whether there was room.
+    pub(crate) fn send(&mut self, notification: Notification) -> bool {
+        let room = self.outgoing.0.len() < OUTGOING_MAX;
+        if room {
+            self.outgoing.0.push_back(notification);
         }
-        queue.push_back(notification);
-        Ok(())
+        room
     }
 
     /// Whether any notification waits.

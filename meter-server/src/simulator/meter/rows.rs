@@ -226,15 +226,15 @@ impl Rows<Meter> for EventRows {
     }
 
     fn capacity(&self, meter: &Meter) -> u32 {
-        meter.log(self.kind).capacity()
+        meter.model.log_capacity(self.kind)
     }
 
-    fn range(&self, meter: &Meter, _: &Context<'_, Meter>) -> RowRange {
-        meter.log(self.kind).range()
+    fn range(&self, meter: &Meter, cx: &Context<'_, Meter>) -> RowRange {
+        meter.log(self.kind, cx.at).range()
     }
 
-    fn row_time(&self, meter: &Meter, _: &Context<'_, Meter>, row: u64) -> Moment {
-        meter.log(self.kind).entry(row).map_or(Moment::default(), |event| event.at)
+    fn row_time(&self, meter: &Meter, cx: &Context<'_, Meter>, row: u64) -> Moment {
+        meter.log(self.kind, cx.at).entry(row).map_or(Moment::default(), |event| event.at)
     }
 
     fn write_value(
@@ -246,7 +246,7 @@ impl Rows<Meter> for EventRows {
         out: &mut Writer<'_>,
     ) -> Result<(), DataAccessResult> {
         // An entry that was dropped between two blocks of an answer can no longer be told.
-        let event = meter.log(self.kind).entry(row).ok_or(DataAccessResult::DataBlockUnavailable)?;
+        let event = meter.log(self.kind, cx.at).entry(row).ok_or(DataAccessResult::DataBlockUnavailable)?;
         let [_, _, c, d, e, _] = column.instance.0;
         if column.class_id.0 == 1 && (c, d, e) == (96, 11, self.kind.group_e()) {
             return Ok(out.unsigned(event.code)?);
@@ -255,7 +255,7 @@ impl Rows<Meter> for EventRows {
     }
 
     fn reset(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
-        meter.log_mut(self.kind).clear(cx.at);
+        meter.clear_log(self.kind, cx.at);
         Ok(())
     }
 }

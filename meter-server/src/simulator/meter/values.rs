@@ -8,6 +8,7 @@ use dlms::time::{ClockStatus, DateTime};
 use super::Meter;
 use super::events::{LogKind, code};
 use super::number::NumberFormat;
+use crate::alarms::AlarmValue;
 use crate::moment::Moment;
 use crate::object::Context;
 use crate::objects::{Captured, ClockState, Demand, Value};
@@ -114,6 +115,7 @@ pub(crate) enum Source {
     BillingCount {
         format: NumberFormat,
     },
+    Alarm(AlarmValue),
     LocalTime,
     LocalDate,
     InvocationCounter {
@@ -178,9 +180,10 @@ impl Value<Meter> for Source {
             }
             Self::ProfileStatus { period_seconds } => out.unsigned(meter.profile_status(cx.at, *period_seconds)),
             Self::LastEvent(kind) => {
-                let code = meter.log(*kind).last(cx.at).map_or(0, |event| event.code);
+                let code = meter.last_event(*kind, cx.at).map_or(0, |event| event.code);
                 out.unsigned(code)
             }
+            Self::Alarm(value) => out.double_long_unsigned(meter.alarms.get(*value)),
             Self::LocalTime => out.octets(&meter.local_time(cx.at).time().to_bytes()),
             Self::LocalDate => out.octets(&meter.local_time(cx.at).date().to_bytes()),
             Self::InvocationCounter { setup } => {
@@ -192,6 +195,11 @@ impl Value<Meter> for Source {
     }
 
     fn set(&self, meter: &mut Meter, cx: &Context<'_, Meter>, value: Data<'_>) -> Result<(), DataAccessResult> {
+        if let Self::Alarm(alarm) = self {
+            let Data::DoubleLongUnsigned(written) = value else { return Err(DataAccessResult::TypeUnmatched) };
+            meter.set_alarm(*alarm, written, cx.at);
+            return Ok(());
+        }
         let Self::Stored { slot, initial } = self else { return Err(DataAccessResult::ReadWriteDenied) };
         if initial.first() != Some(&value.tag()) {
             return Err(DataAccessResult::TypeUnmatched);
@@ -212,9 +220,9 @@ impl Meter {
     fn profile_status(&self, at: Moment, period_seconds: u32) -> u8 {
         let from = at.plus_millis(-1000 * i64::from(period_seconds));
         let (_, daylight) = self.clock.settings.deviation(at);
-        let standard = self.log(LogKind::Standard);
-        let adjusted = self.clock.was_adjusted(from, at) || standard.happened(code::CLOCK_NEW_TIME, from, at);
-        let power_down = standard.happened(code::POWER_DOWN, from, at);
+        let happened = |code| self.event_happened(LogKind::Standard, code, from, at);
+        let adjusted = self.clock.was_adjusted(from, at) || happened(code::CLOCK_NEW_TIME);
+        let power_down = happened(code::POWER_DOWN);
         u8::from(daylight) << 3 | u8::from(adjusted) << 5 | u8::from(power_down) << 7
     }
 

@@ -12,6 +12,7 @@ use dlms::security::{Protection, SecurityPolicy, Suite};
 use dlms::time::{ClockStatus, Date, DateTime, Time};
 use toml::Spanned;
 
+use super::classes::{action, alarms};
 use super::error::Places;
 use super::objects::Builder;
 use super::public_keys::InitialKeys;
@@ -69,6 +70,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     for (base, index) in &built.names {
         bases[*index] = Some(*base);
     }
+    let idle_schedules = action::idle_schedules(&built);
     let model = Model {
         name: file.name,
         about: file.about.trim().to_owned(),
@@ -85,6 +87,10 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         associations,
         switch: built.switch.or(Switch::new(0)).ok_or_else(|| no_place("control mode 0 is unknown"))?,
         logs: built.logs,
+        alarms: alarms::compile(&places, &file.alarms)?,
+        idle_schedules,
+        schedules: built.schedules,
+        pushes: built.pushes,
         objects: built.objects,
         access_of: built.access_of,
         access,

@@ -23,6 +23,7 @@ use dlms::id::{ClassId, ClientSap, ShortName};
 use dlms::obis::ObisCode;
 use dlms::security::{SecurityPolicy, Suite};
 
+pub(crate) use self::classes::alarms::ModelAlarms;
 pub use self::error::{ModelError, ModelPlace};
 pub use self::library::{BuiltInModel, MODELS};
 pub(crate) use self::public_keys::InitialKeys;
@@ -32,9 +33,11 @@ use self::rights::RightsList;
 use super::consumption::Installation;
 use super::meter::Meter;
 use super::meter::events::LogKind;
+use super::meter::kept::KeptSlot;
+use super::meter::push::ModelPush;
 use crate::access::Rights;
 use crate::object::Object;
-use crate::objects::{ClockSettings, Switch};
+use crate::objects::{ClockSettings, SingleActionSchedule, Switch};
 use crate::table::{ObjectTable, member};
 
 /// The file of a small meter with short names.
@@ -86,6 +89,11 @@ pub struct Model {
     pub(crate) associations: Vec<ModelAssociation>,
     pub(crate) switch: Switch,
     logs: BTreeMap<u8, u32>,
+    pub(crate) alarms: ModelAlarms,
+    pub(crate) schedules: Vec<SingleActionSchedule<KeptSlot>>,
+    pub(crate) pushes: Vec<ModelPush>,
+    /// Schedules that only push, to nowhere: while a meter is as the model says, they change nothing.
+    pub(crate) idle_schedules: Vec<bool>,
     objects: Vec<SharedObject>,
     /// Access rights of each object: number of the set in `access`.
     access_of: Vec<usize>,

@@ -10,19 +10,22 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::{constant, fixed_rows};
+use super::classes::{action, constant, fixed_rows};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
+use crate::alarms::AlarmValue;
 use crate::object::Object;
 use crate::objects::{
     Association, AssociationOf, AssociationSn, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl,
-    ExtendedRegister, ProfileGeneric, Register, SapAssignment, SecuritySetup, Switch,
+    ExtendedRegister, ProfileGeneric, Register, SapAssignment, SecuritySetup, SingleActionSchedule, Switch,
 };
 use crate::simulator::consumption::{Quantity, RATES};
 use crate::simulator::meter::Meter;
 use crate::simulator::meter::events::LogKind;
+use crate::simulator::meter::kept::KeptSlot;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
+use crate::simulator::meter::push::ModelPush;
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
 use crate::simulator::meter::values::{AverageDemand, Instantaneous, LastDemand, MaximumDemand, Source};
 
@@ -45,6 +48,12 @@ pub(super) struct Built {
     pub(super) names: BTreeMap<ShortName, usize>,
     pub(super) logs: BTreeMap<u8, u32>,
     pub(super) switch: Option<Switch>,
+    /// Objects of class 9.
+    pub(super) scripts: Vec<(ObisCode, KeptSlot)>,
+    /// Objects of class 22.
+    pub(super) schedules: Vec<SingleActionSchedule<KeptSlot>>,
+    /// Objects of class 40.
+    pub(super) pushes: Vec<ModelPush>,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
     /// Attributes without a value, which no right may make readable: number of the object, attribute and its name.
@@ -153,7 +162,11 @@ impl<'a> Builder<'a> {
     fn object(&mut self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<SharedObject, Problem> {
         check_keys(file)?;
         if let Some(attributes) = &file.attributes {
-            return constant::build(self.places.0, file, attributes, instance, &mut self.built);
+            let source = self.places.0;
+            return match file.class {
+                9 | 22 | 40 => action::build(source, file, attributes, (instance, slot), &mut self.built),
+                _ => constant::build(source, file, attributes, instance, &mut self.built),
+            };
         }
         Ok(match file.class {
             1 => Box::new(DataObject { instance, value: self.source(file, instance, slot)? }),
@@ -266,6 +279,10 @@ impl<'a> Builder<'a> {
             ValueName::ProfileStatus => Source::ProfileStatus { period_seconds: period(file)? },
             ValueName::LastEvent => {
                 Source::LastEvent(LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?)
+            }
+            ValueName::Alarm => {
+                let value = AlarmValue::from_groups(instance.0[3], e).filter(|_| c == 97);
+                Source::Alarm(value.ok_or_else(|| here("the code names no alarm or error register"))?)
             }
             ValueName::LocalTime => Source::LocalTime,
             ValueName::LocalDate => Source::LocalDate,
@@ -381,12 +398,13 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("columns", file.columns.is_some(), &[7]),
         ("entries", file.entries.is_some(), if file.rows == Some(RowsName::Fixed) { &[7] } else { &[] }),
         ("control-mode", file.control_mode.is_some(), &[70]),
+        ("push-setup", file.push_setup.is_some(), &[40]),
     ];
     for (key, present, classes) in given {
         if present && !classes.contains(&file.class) {
             return Err(here(&format!("`{key}` has no meaning in class {}", file.class)));
         }
-        if present && key != "version" && file.attributes.is_some() {
+        if present && !["version", "push-setup"].contains(&key) && file.attributes.is_some() {
             return Err(here(&format!("`{key}` has no meaning beside [object.attributes]")));
         }
     }

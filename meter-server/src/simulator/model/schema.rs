@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
+use super::classes::action::PushSetupFile;
+use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
 use super::pattern::ObisPattern;
 use super::rights::RightsList;
@@ -37,6 +39,8 @@ pub(super) struct ModelFile {
     pub(super) identity: Identity,
     pub(super) clock: ClockFile,
     pub(super) installation: InstallationFile,
+    #[serde(default)]
+    pub(super) alarms: AlarmsFile,
     #[serde(rename = "security-setup", default)]
     pub(super) security_setups: Vec<Spanned<SetupFile>>,
     #[serde(rename = "public-key")]
@@ -265,6 +269,8 @@ pub(super) struct ObjectFile {
     pub(super) control_mode: Option<u8>,
     /// Attributes of an object that does nothing by itself, of any class.
     pub(super) attributes: Option<AttributesFile>,
+    /// What is not an attribute of a push setup (class 40).
+    pub(super) push_setup: Option<PushSetupFile>,
     /// Methods of such an object that are taken note of, with no effect, instead of being refused.
     pub(super) accepts: Option<Vec<Spanned<String>>>,
 }
@@ -305,6 +311,8 @@ pub(super) enum ValueName {
     BillingDate,
     /// How often billing values were captured.
     BillingCount,
+    /// The error register 0.b.97.97.0, or alarm register, filter or descriptor 1 or 2 (0.b.97.98.e).
+    Alarm,
     LocalTime,
     LocalDate,
     InvocationCounter,

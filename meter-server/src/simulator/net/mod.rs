@@ -7,6 +7,7 @@ pub(super) mod descriptors;
 pub(super) mod dial;
 pub(super) mod find;
 mod line;
+pub(super) mod push;
 mod room;
 pub(super) mod serial;
 pub(super) mod tcp;

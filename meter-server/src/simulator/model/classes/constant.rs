@@ -30,10 +30,13 @@ pub(in crate::simulator::model) enum AttributeFile {
     Text(String),
 }
 
+/// Attributes as A-XDR.
+pub(super) type Values = Vec<(AttributeId, Box<[u8]>)>;
+
 /// The attributes of one object, and the methods that are taken note of.
 #[derive(Debug)]
 struct Fixed {
-    attributes: Vec<(AttributeId, Box<[u8]>)>,
+    attributes: Values,
     accepted: Vec<MethodId>,
 }
 
@@ -55,6 +58,25 @@ pub(in crate::simulator::model) fn build(
     instance: ObisCode,
     built: &mut Built,
 ) -> Result<SharedObject, Problem> {
+    let (class, attributes) = read(source, file, attributes, &[], built)?;
+    let mut accepted = Vec::new();
+    for name in file.accepts.iter().flatten() {
+        let info = member(class.methods().map(|info| (info.id.0, info.name, info)), name.get_ref());
+        let info = info.ok_or_else(|| Problem::At(name.span(), unknown(class, "method", name.get_ref())))?;
+        accepted.push(info.id);
+    }
+    Ok(Box::new(Constant { instance, class, attributes: Fixed { attributes, accepted } }))
+}
+
+/// Class and attributes of an object, of which those in `computed` are not given; secrets without a value are noted as
+/// unreadable.
+pub(super) fn read(
+    source: &str,
+    file: &ObjectFile,
+    attributes: &AttributesFile,
+    computed: &[i8],
+    built: &mut Built,
+) -> Result<(ClassVersion, Values), Problem> {
     if [12, 15, 17, 64].contains(&file.class) {
         return Err(here(&format!("class {} follows from the associations and is not made of attributes", file.class)));
     }
@@ -65,7 +87,7 @@ pub(in crate::simulator::model) fn build(
         let newest = described.version;
         return Err(here(&format!("class {} ({}) has versions from 0 to {newest}", described.id, described.name)));
     };
-    let mut values: Vec<(AttributeId, Box<[u8]>)> = Vec::new();
+    let mut values = Values::new();
     // What is wrong first in the file is told first.
     let mut attributes: Vec<_> = attributes.iter().collect();
     attributes.sort_by_key(|(name, _)| name.span().start);
@@ -77,20 +99,15 @@ pub(in crate::simulator::model) fn build(
         }
         values.push((info.id, octets(source, info, value)?));
     }
-    for info in class.attributes().filter(|info| values.iter().all(|(id, _)| *id != info.id)) {
+    let given = |info: &AttributeInfo| values.iter().any(|(id, _)| *id == info.id) || computed.contains(&info.id.0);
+    for info in class.attributes().filter(|info| !given(info)) {
         if info.nature != Nature::Secret {
             let (id, name, expected) = (info.id, info.name, info.data_type);
             return Err(here(&format!("attribute {id} (`{name}`, {expected}) of class {} is missing", described.id)));
         }
         built.unreadable.push((built.objects.len(), info.id, info.name));
     }
-    let mut accepted = Vec::new();
-    for name in file.accepts.iter().flatten() {
-        let info = member(class.methods().map(|info| (info.id.0, info.name, info)), name.get_ref());
-        let info = info.ok_or_else(|| Problem::At(name.span(), unknown(class, "method", name.get_ref())))?;
-        accepted.push(info.id);
-    }
-    Ok(Box::new(Constant { instance, class, attributes: Fixed { attributes: values, accepted } }))
+    Ok((class, values))
 }
 
 /// The member with a name or number.

@@ -1,4 +1,6 @@
 //! What single classes have in a model file, and the objects made of it.
 
+pub(super) mod action;
+pub(super) mod alarms;
 pub(super) mod constant;
 pub(super) mod fixed_rows;
