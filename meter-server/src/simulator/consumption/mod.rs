@@ -6,11 +6,13 @@
 //! of an hour belongs to is up to the meter's calendar: see [`tariff`].
 
 mod curve;
+mod customer;
 mod flow;
 mod grid;
 mod noise;
 mod quantity;
 mod shape;
+mod solar;
 pub(crate) mod tariff;
 
 use std::cell::RefCell;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 
 use curve::{Curve, Place, risen, slope};
 pub(crate) use curve::{DAY, QUARTER, RATES};
+pub(crate) use customer::{Customer, CustomerKind};
 use flow::{BANDS, Flow, band};
 pub(crate) use grid::{Grid, Phase};
 pub(crate) use noise::Noise;
@@ -38,12 +41,16 @@ pub(crate) struct Installation {
     pub(crate) import_daily_wh: f64,
     /// Consumption over day and year where there is generation: hours of generation import nothing.
     pub(crate) import_beside_generation: Arc<Shape>,
-    /// Generation over day and year.
+    /// Watt-hours imported on an average day where there is generation.
+    pub(crate) import_beside_generation_daily_wh: f64,
+    /// Generation over day and year, less what is used at once.
     pub(crate) export: Arc<Shape>,
     /// Watt-hours exported on an average day.
     pub(crate) export_daily_wh: f64,
     /// Part of the meters that have generation, from 0 to 1.
     pub(crate) generation_share: f64,
+    /// How meters differ from the average.
+    pub(crate) spread: Spread,
     /// Moment of installation, when all registers were zero: milliseconds since 1970-01-01 UTC.
     pub(crate) installed_ms: i64,
     /// Milliseconds from UTC to local standard time.
@@ -57,6 +64,32 @@ pub(crate) struct Installation {
     /// Phase angles.
     pub(crate) tangents: Tangents,
 }
+
+/// How the consumption of single meters differs from the average.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Spread {
+    /// Evenly, from half to one and a half times the average.
+    Even,
+    /// Logarithms have about this standard deviation: some have several times the average.
+    Logarithmic(f64),
+}
+
+impl Spread {
+    /// The factor of one meter, of a mean of 1 over all.
+    fn factor(self, individual: Noise, index: i64) -> f64 {
+        match self {
+            Self::Even => 0.5 + individual.unit(index),
+            Self::Logarithmic(deviation) => {
+                // The sum of three even numbers is as good as normal, and has no far ends.
+                let normal: f64 = (0..3).map(|part| individual.stream(50).signed(index * 3 + part)).sum();
+                (deviation * normal - deviation * deviation / 2.0).exp()
+            }
+        }
+    }
+}
+
+/// The weather is the same for all meters.
+const WEATHER: Noise = Noise::new(0x5EA5_0115);
 
 /// A time during which nothing flowed, because the main switch was open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +146,18 @@ impl Consumption {
         let noise = Noise::new(seed);
         let individual = noise.stream(1);
         let generates = individual.unit(0) < installation.generation_share;
-        let import_shape = if generates { &installation.import_beside_generation } else { &installation.import };
-        let import_daily = installation.import_daily_wh * (0.5 + individual.unit(1));
-        let export_daily = if generates { installation.export_daily_wh * (0.5 + individual.unit(2)) } else { 0.0 };
+        let (import_shape, import_daily) = if generates {
+            (&installation.import_beside_generation, installation.import_beside_generation_daily_wh)
+        } else {
+            (&installation.import, installation.import_daily_wh)
+        };
+        let import_daily = import_daily * installation.spread.factor(individual, 1);
+        let export_daily =
+            if generates { installation.export_daily_wh * Spread::Even.factor(individual, 2) } else { 0.0 };
         let (load, generation) = (noise.stream(2), noise.stream(3));
         Self {
             import: Curve::new(Arc::clone(import_shape), import_daily, load, load),
-            export: Curve::new(Arc::clone(&installation.export), export_daily, generation, generation),
+            export: Curve::new(Arc::clone(&installation.export), export_daily, WEATHER, generation),
             tangents: installation.tangents,
             grid: Grid::new(installation.voltage, installation.frequency, installation.single_phase, noise.stream(4)),
             standard_offset_ms: installation.standard_offset_ms,

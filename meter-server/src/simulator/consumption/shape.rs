@@ -43,6 +43,11 @@ impl Shape {
     /// Tabulates `weight` (of a kind of day, a part of the year from 0 to 1, a quarter of the day), which is not
     /// negative; a shape of nothing but zeros flows nowhere.
     pub(crate) fn new(irregularity: Irregularity, weight: impl Fn(usize, f64, usize) -> f64) -> Self {
+        Self::with_mean(irregularity, weight).0
+    }
+
+    /// The same, with the sum of weights of an average day.
+    pub(crate) fn with_mean(irregularity: Irregularity, weight: impl Fn(usize, f64, usize) -> f64) -> (Self, f64) {
         let mut grown = vec![[0.0; QUARTERS]; DAY_KINDS * (STEPS + 1)];
         for kind in 0..DAY_KINDS {
             let table = &mut grown[kind * (STEPS + 1)..(kind + 1) * (STEPS + 1)];
@@ -60,12 +65,13 @@ impl Shape {
         for value in grown.iter_mut().flatten() {
             *value = (*value * factor / QUANTUM).round() * QUANTUM;
         }
-        Self {
+        let shape = Self {
             grown,
             weeks: factors(irregularity.weeks),
             days: factors(irregularity.days),
             quarters: factors(irregularity.quarters),
-        }
+        };
+        (shape, week / 7.0 / STEPS as f64)
     }
 
     /// The shape of a day given by hours, with a swing over the year.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use dlms::acse::Mechanism;
 use dlms::apdu::Conformance;
@@ -17,12 +16,11 @@ use super::error::Places;
 use super::objects::Builder;
 use super::public_keys::InitialKeys;
 use super::schema::{
-    AssociationFile, ChangeRule, ClockFile, Day, InstallationFile, LoadFile, MechanismFile, ModelFile, NamedDay,
-    PolicyFile, ReferencingFile, SetupFile,
+    AssociationFile, ChangeRule, ClockFile, Day, MechanismFile, ModelFile, NamedDay, PolicyFile, ReferencingFile,
+    SetupFile,
 };
 use super::{Model, ModelAssociation, ModelError, ModelSetup};
 use crate::objects::{ClockSettings, Switch};
-use crate::simulator::consumption::{Installation, Irregularity, Shape, Tangents};
 use crate::simulator::meter::rows::check_column;
 use crate::table::ObjectTable;
 
@@ -30,8 +28,6 @@ use crate::table::ObjectTable;
 const MAX_PDU: core::ops::RangeInclusive<u16> = 128..=16_384;
 /// Seconds of capture period that `adjust_to_measuring_period` goes by.
 const MEASURING_PERIOD_SECONDS: u32 = 900;
-/// How far quarters of an hour stray from the weight of their hour.
-const QUARTERS_IRREGULARITY: f64 = 0.4;
 
 /// Reads and checks a model file.
 pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
@@ -48,7 +44,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     let manufacturer = ascii(&file.identity.manufacturer, "the manufacturer")?;
     let device_type = ascii(&file.identity.device_type, "the device type")?;
     let clock = clock(&places, &file.clock)?;
-    let installation = installation(&places, &file.installation, clock.time_zone_min)?;
+    let installation = file.installation.compile(&places, clock.time_zone_min)?;
     let setups = setups(&places, &file.security_setups)?;
     let suite = setups.first().map_or(Suite::Suite0, |setup| setup.suite);
     let initial_keys = match &file.public_key {
@@ -163,64 +159,6 @@ fn change_rule(rule: ChangeRule) -> Option<DateTime> {
     }
     let date = Date::from_bytes(&[0xFF, 0xFF, rule.month, day, weekday]);
     Some(DateTime::new(date, Time::new(rule.hour, 0, 0)?, None, ClockStatus::UNSPECIFIED))
-}
-
-fn installation(places: &Places<'_>, file: &InstallationFile, time_zone_min: i16) -> Result<Installation, ModelError> {
-    let generation_share = *file.generation_share.get_ref();
-    if !(0.0..=1.0).contains(&generation_share) {
-        return Err(places.error(file.generation_share.span(), "the share of meters with generation is from 0 to 1"));
-    }
-    if !(file.voltage > 0.0 && file.frequency > 0.0) {
-        return Err(places.error(file.generation_share.span(), "voltage and frequency are above 0"));
-    }
-    let import = load(places, &file.import)?;
-    let export = load(places, &file.export)?;
-    // Hours of generation import nothing.
-    let mut beside_hours = *file.import.hours.get_ref();
-    for (hour, generated) in beside_hours.iter_mut().zip(file.export.hours.get_ref()) {
-        if *generated > 0.0 {
-            *hour = 0.0;
-        }
-    }
-    let beside = shape(&file.import, &beside_hours);
-    Ok(Installation {
-        import: Arc::new(import),
-        import_daily_wh: *file.import.wh_per_day.get_ref(),
-        import_beside_generation: Arc::new(beside),
-        export: Arc::new(export),
-        export_daily_wh: *file.export.wh_per_day.get_ref(),
-        generation_share,
-        installed_ms: file.installed.0.as_millisecond(),
-        standard_offset_ms: -60_000 * i64::from(time_zone_min),
-        voltage: file.voltage,
-        frequency: file.frequency,
-        single_phase: file.single_phase,
-        tangents: Tangents::default(),
-    })
-}
-
-/// A shape with a swing over the year.
-fn shape(file: &LoadFile, hours: &[f64; 24]) -> Shape {
-    let days = *file.irregularity.get_ref();
-    let irregularity = Irregularity { weeks: 0.1, days, quarters: QUARTERS_IRREGULARITY };
-    Shape::from_hours(file.season, file.season_peak, irregularity, hours)
-}
-
-/// Checks a load: season and irregularity together leave something of each day.
-fn load(places: &Places<'_>, file: &LoadFile) -> Result<Shape, ModelError> {
-    let (irregularity, hours) = (*file.irregularity.get_ref(), *file.hours.get_ref());
-    if !(file.season >= 0.0 && irregularity >= 0.0 && file.season + irregularity < 1.0) {
-        let message = "season and irregularity are not negative and below 1 together, so that registers never fall";
-        return Err(places.error(file.irregularity.span(), message));
-    }
-    let daily = *file.wh_per_day.get_ref();
-    if !(0.0..=1e7).contains(&daily) {
-        return Err(places.error(file.wh_per_day.span(), "the energy of a day is from 0 to 10 MWh"));
-    }
-    if !hours.iter().all(|weight| (0.0..=1e6).contains(weight)) {
-        return Err(places.error(file.hours.span(), "the weight of an hour is from 0 to a million"));
-    }
-    Ok(shape(file, &hours))
 }
 
 fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<ModelSetup>, ModelError> {

@@ -3,6 +3,7 @@
 mod classes;
 mod compile;
 mod error;
+mod installation;
 mod library;
 mod notation;
 mod objects;

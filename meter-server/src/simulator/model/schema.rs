@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::classes::action::PushSetupFile;
 use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
+use super::installation::InstallationFile;
 use super::pattern::ObisPattern;
 use super::rights::RightsList;
 
@@ -106,35 +107,6 @@ pub(super) enum Day {
 pub(super) enum NamedDay {
     Last,
     SecondLast,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct InstallationFile {
-    pub(super) installed: Parsed<jiff::Timestamp>,
-    pub(super) voltage: f64,
-    pub(super) frequency: f64,
-    /// Whether there is one phase only: all of the load is on L1 then.
-    #[serde(default)]
-    pub(super) single_phase: bool,
-    /// Part of the meters that have generation.
-    pub(super) generation_share: Spanned<f64>,
-    pub(super) import: LoadFile,
-    pub(super) export: LoadFile,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct LoadFile {
-    pub(super) wh_per_day: Spanned<f64>,
-    /// Swing over the year, from 0 to 1.
-    pub(super) season: f64,
-    /// Day of the year with the highest value.
-    pub(super) season_peak: f64,
-    /// How far a day strays from the average, from 0 to 1.
-    pub(super) irregularity: Spanned<f64>,
-    /// Weight of each hour.
-    pub(super) hours: Spanned<[f64; 24]>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -66,13 +66,42 @@ fn misplaced_base_names_are_told() {
 }
 
 #[test]
+fn an_installation_has_a_kind_or_hours() {
+    let error = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        Model::from_toml(&text.replacen(from, to, 1)).expect_err(to).to_string()
+    };
+    let cases = [
+        (SHORT_NAME_MODEL, "irregularity = 0.5", "irregularity = 0.8", "below 1 together"),
+        (SHORT_NAME_MODEL, "generation-share = 0.6", "generation-share = 0.6\nlatitude = 20.0", "kind of customer"),
+        (SHORT_NAME_MODEL, "generation-share = 0.6", "generation-share = 0.6\nkind = \"household\"", "without import"),
+        (DEFAULT_MODEL, "kind = \"household\"\n", "", "belongs to a kind of customer"),
+        (
+            DEFAULT_MODEL,
+            "kind = \"household\"\nkwh-per-year = 3800.0\ngeneration-peak-kw = 8.0\n",
+            "",
+            "has a kind, or",
+        ),
+    ];
+    for (text, from, to, expected) in cases {
+        let error = error(text, from, to);
+        assert!(error.contains(expected), "{to}: {error}");
+    }
+    for kind in ["commercial", "industrial"] {
+        Model::from_toml(&DEFAULT_MODEL.replacen("\"household\"", &format!("\"{kind}\""), 1)).unwrap();
+    }
+}
+
+#[test]
 fn mistakes_are_told_with_their_line() {
     let cases = [
         ("daylight-deviation = 60", "daylight-deviatoin = 60", "unknown field `daylight-deviatoin`"),
         ("time-zone = -60", "time-zone = -900", "at most 840 minutes"),
         ("device-type = \"3PH\"", "device-type = \"3-PH\"", "three capitals or digits"),
         ("generation-share = 0.6", "generation-share = 1.6", "from 0 to 1"),
-        ("irregularity = 0.5", "irregularity = 0.8", "below 1 together"),
+        ("kind = \"household\"", "kind = \"castle\"", "unknown variant `castle`"),
+        ("kwh-per-year = 3800.0", "kwh-per-year = -1.0", "is from 0 to 3600000"),
+        ("generation-peak-kw = 8.0", "latitude = 90.0", "is from -66 to 66"),
         ("policy = \"authenticated-encrypted\"", "policy = \"strong\"", "unknown variant `strong`"),
         ("\"get\", \"selective-access\"", "\"fetch\", \"selective-access\"", "`fetch` is not a conformance bit"),
         ("m1,m2,m3,m4,m5,m6:Xae", "m1,m2,m3:Rae", "is not made of R and W"),
