@@ -92,13 +92,15 @@ impl InstallationFile {
         if !(self.voltage > 0.0 && self.frequency > 0.0) {
             return Err(here("voltage and frequency are above 0"));
         }
+        let of_kind = [&self.kwh_per_year, &self.generation_peak_kw, &self.latitude];
+        if self.kind.is_none()
+            && let Some(given) = of_kind.into_iter().flatten().next()
+        {
+            return Err(places.error(given.span(), "this belongs to a kind of customer, which is not given"));
+        }
         let (customer, spread, tangents) = match (&self.kind, &self.import, &self.export) {
             (Some(kind), None, None) => self.customer(places, *kind.get_ref())?,
             (None, Some(import), Some(export)) => {
-                let of_kind = [&self.kwh_per_year, &self.generation_peak_kw, &self.latitude];
-                if let Some(given) = of_kind.into_iter().flatten().next() {
-                    return Err(places.error(given.span(), "this belongs to a kind of customer, which is not given"));
-                }
                 (by_hours(places, import, export)?, Spread::Even, Tangents::default())
             }
             (Some(kind), _, _) => {
