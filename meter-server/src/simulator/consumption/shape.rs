@@ -53,8 +53,9 @@ impl Shape {
             let table = &mut grown[kind * (STEPS + 1)..(kind + 1) * (STEPS + 1)];
             for step in 0..STEPS {
                 let of_year = (step as f64 + 0.5) / STEPS as f64;
-                for quarter in 0..QUARTERS {
-                    table[step + 1][quarter] = table[step][quarter] + weight(kind, of_year, quarter).max(0.0);
+                let before = table[step];
+                for (quarter, (grown, before)) in table[step + 1].iter_mut().zip(before).enumerate() {
+                    *grown = before + weight(kind, of_year, quarter).max(0.0);
                 }
             }
         }
