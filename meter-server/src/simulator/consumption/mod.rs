@@ -116,14 +116,12 @@ pub(crate) struct Maximum {
 const DAYS_WALKED: i64 = 10;
 
 /// What was worked out last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Remembered {
-    /// The flow that was asked for last: the columns of a profile's row ask for the same moment.
+    /// The flow that was asked for last: the columns of a profile's row ask for the same moment, and the next row is
+    /// not far from it.
     at_ms: i64,
     flow: Flow,
-    /// The flow, interruptions left out, from the start of the day of installation to the start of `day`.
-    day: i64,
-    before: Flow,
 }
 
 /// Everything measured by one simulated meter.
@@ -223,40 +221,32 @@ impl Consumption {
         }
     }
 
-    /// What flows from the start of the day of installation to the start of `day`, from what is remembered if it is
-    /// of a day near by.
-    fn before(&self, day: i64, tariff: &dyn Tariff) -> Flow {
-        let (import, export) = (&self.import, &self.export);
-        if let Some(known) = self.remembered.borrow().as_deref()
-            && (day - known.day).abs() <= DAYS_WALKED
-        {
-            let mut flow = known.before;
-            flow.add_days(import, export, known.day, day, tariff);
-            let mut back = Flow::default();
-            back.add_days(import, export, day, known.day, tariff);
-            flow.subtract(&back);
-            return flow;
-        }
-        let mut flow = Flow::default();
-        flow.add_days(import, export, self.place(self.installed_ms).day, day, tariff);
+    /// What flows from one moment to a later one.
+    fn flowed(&self, from_ms: i64, to_ms: i64, tariff: &dyn Tariff) -> Flow {
+        let mut flow = self.between(from_ms, to_ms, tariff);
+        self.interrupt(&mut flow, from_ms, to_ms, tariff);
         flow
     }
 
     /// Milliwatt-hours since installation.
     fn flow(&self, at_ms: i64, tariff: &dyn Tariff) -> Flow {
         let at_ms = at_ms.max(self.installed_ms);
-        if let Some(known) = self.remembered.borrow().as_deref()
-            && known.at_ms == at_ms
-        {
-            return known.flow;
-        }
-        let place = self.place(at_ms);
-        let before = self.before(place.day, tariff);
-        let mut flow = before;
-        flow.add(&self.head(place, tariff));
-        flow.subtract(&self.head(self.place(self.installed_ms), tariff));
-        self.interrupt(&mut flow, self.installed_ms, at_ms, tariff);
-        let now = Remembered { at_ms, flow, day: place.day, before };
+        let near = |known: &Remembered| (at_ms - known.at_ms).abs() <= DAYS_WALKED * DAY * 1000;
+        let known = self.remembered.borrow().as_deref().filter(|known| near(known)).copied();
+        let flow = match known {
+            Some(known) if known.at_ms == at_ms => return known.flow,
+            Some(known) => {
+                let mut flow = known.flow;
+                if known.at_ms < at_ms {
+                    flow.add(&self.flowed(known.at_ms, at_ms, tariff));
+                } else {
+                    flow.subtract(&self.flowed(at_ms, known.at_ms, tariff));
+                }
+                flow
+            }
+            None => self.flowed(self.installed_ms, at_ms, tariff),
+        };
+        let now = Remembered { at_ms, flow };
         match &mut *self.remembered.borrow_mut() {
             Some(known) => **known = now,
             nothing => *nothing = Some(Box::new(now)),
@@ -383,8 +373,7 @@ impl Consumption {
         if from_ms >= to_ms {
             return 0;
         }
-        let mut flow = self.between(from_ms, to_ms, &SINGLE);
-        self.interrupt(&mut flow, from_ms, to_ms, &SINGLE);
+        let flow = self.flowed(from_ms, to_ms, &SINGLE);
         let watts = |sums: [i64; BANDS]| sums.map(|sum| sum as f64 * 0.004);
         quantity.of(&Active { import: watts(flow.import[0]), export: watts(flow.export[0]) }, &self.tangents)
     }
