@@ -1,12 +1,15 @@
 """A client built on the PyPI package gurux-dlms."""
 
+import os
 import socket
+from types import SimpleNamespace
 
 from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
 from gurux_dlms.GXDLMSAccessItem import GXDLMSAccessItem
-from gurux_dlms.enums import AccessServiceCommandType, Authentication, Conformance, InterfaceType, ObjectType, RequestTypes, Security
+from gurux_dlms.enums import AccessServiceCommandType, Authentication, Conformance, DataType, InterfaceType, ObjectType, RequestTypes, Security
 from gurux_dlms.enums.AccessMode import AccessMode
-from gurux_dlms.objects.enums import GlobalKeyType
+from gurux_dlms.ecdsa import GXPrivateKey, GXPublicKey
+from gurux_dlms.objects.enums import CertificateEntity, CertificateType, GlobalKeyType, SecuritySuite
 from gurux_dlms.objects import GXDLMSProfileGeneric, GXDLMSSecuritySetup
 from gurux_dlms.secure import GXDLMSSecureClient
 
@@ -20,6 +23,7 @@ MECHANISMS = {
     "sha1": Authentication.HIGH_SHA1,
     "gmac": Authentication.HIGH_GMAC,
     "sha256": Authentication.HIGH_SHA256,
+    "ecdsa": Authentication.HIGH_ECDSA,
 }
 
 
@@ -63,6 +67,17 @@ class GuruxPeer:
             client.ciphering.dedicatedKey = session.dedicated_key or None
         elif session.client_title:
             client.ciphering.systemTitle = session.client_title
+        if session.suite:
+            client.ciphering.securitySuite = SecuritySuite(session.suite)
+        if session.signing_key:
+            own = GXPrivateKey.fromRawBytes(session.signing_key)
+            # The point is uncompressed.
+            others = GXPublicKey.fromRawBytes(b"\x04" + session.verifying_key) if session.verifying_key else None
+            client.ciphering.signingKeyPair = (others, own)
+        if session.mechanism == "ecdsa":
+            # Its own challenges are too short for this mechanism.
+            client.settings.useCustomChallenge = True
+            client.settings.setCtoSChallenge(os.urandom(32))
         self.client = client
 
     def open(self):
@@ -132,6 +147,50 @@ class GuruxPeer:
         setup = GXDLMSSecuritySetup("0.0.43.0.0.255")
         keys = [(GlobalKeyType.UNICAST_ENCRYPTION, key)]
         self._exchange(setup.globalKeyTransfer(self.client, master, keys))
+        self.use_key(key)
+
+    def _setup(self):
+        setup = GXDLMSSecuritySetup("0.0.43.0.0.255")
+        setup.version = 1
+        return setup
+
+    def setup_generate(self, kind):
+        """A new key pair of the meter for certificates of this kind."""
+        self._exchange(self._setup().generateKeyPair(self.client, CertificateType(kind)))
+
+    def setup_request(self, kind) -> bytes:
+        """The request for a certificate of the pair."""
+        return bytes(self._exchange(self._setup().generateCertificate(self.client, CertificateType(kind))).value)
+
+    def setup_import(self, certificate: bytes):
+        # Its own parser fails on a keyUsage that is critical, as the profile of DLMS has it.
+        self._exchange(self._setup().importCertificate(self.client, SimpleNamespace(encoded=certificate)))
+
+    def _named(self, method, entity, kind, title):
+        return method(self.client, CertificateEntity(entity), CertificateType(kind), title)
+
+    def setup_export(self, entity, kind, title) -> bytes:
+        return bytes(self._exchange(self._named(self._setup().exportCertificateByEntity, entity, kind, title)).value)
+
+    def setup_remove(self, entity, kind, title):
+        self._exchange(self._named(self._setup().removeCertificateByEntity, entity, kind, title))
+
+    def setup_agree(self, kind, offer: bytes) -> bytes:
+        """Offers a signed point; what the meter offers. Its own method for that ends in an error of its own."""
+        parameter = bytes([1, 1, 2, 2, 0x16, kind, 9, 0x81, len(offer)]) + offer
+        reply = self._exchange(self.client.method(self._setup(), 3, parameter, DataType.ARRAY))
+        return bytes(reply.value[0][1])
+
+    def refuses(self, action) -> bool:
+        """Whether the meter refuses what an action asks for."""
+        try:
+            action()
+        except Refused:
+            return True
+        return False
+
+    def use_key(self, key: bytes):
+        """Goes on with another unicast key."""
         self.client.ciphering.blockCipherKey = key
         self.client.ciphering.invocationCounter = 0
 

@@ -8,6 +8,7 @@ The plan is an object with the fields of `Session`, with octets in hex, and
     requests   what to read: class, obis, attribute, and optionally range (two UTC times) or entries (two numbers);
                or access, a list of such, to be read in one ACCESS request
     transfer_key  optional: master key and new unicast key, to be transferred before the requests are made
+    commission  optional: what `commissioning.commission` is to do before that (gurux-dlms only)
     typed      true: also have the implementation's own object model read all it is granted (gurux-dlms only)
 
 The report is an object with `values`, one for each request, in order, each with `value` or `refused`; with `typed`,
@@ -22,7 +23,7 @@ from datetime import datetime
 
 from session import Attribute, Refused, Session
 
-OCTETS = ("password", "encryption_key", "authentication_key", "client_title", "dedicated_key")
+OCTETS = ("password", "encryption_key", "authentication_key", "client_title", "dedicated_key", "signing_key", "verifying_key")
 
 
 def session_of(plan: dict) -> Session:
@@ -89,6 +90,10 @@ def main() -> int:
         peer.open()
         if "transfer_key" in plan:
             peer.transfer_key(*(bytes.fromhex(key) for key in plan["transfer_key"]))
+        if "commission" in plan:
+            from commissioning import commission
+
+            report["commissioned"] = commission(peer, plan["commission"])
         for request in plan["requests"]:
             report["values"].append(answer(peer, request))
         if plan.get("typed"):

@@ -17,12 +17,15 @@ class Session:
     link: str  # "wrapper", "udp" (the wrapper in datagrams) or "hdlc"
     client: int  # client SAP
     server: int = 1  # server SAP
-    mechanism: str = "none"  # "none", "lls", "hls2", "md5", "sha1", "gmac" or "sha256"
+    mechanism: str = "none"  # "none", "lls", "hls2", "md5", "sha1", "gmac", "sha256" or "ecdsa"
     password: bytes = b""
     encryption_key: bytes = b""
     authentication_key: bytes = b""
     client_title: bytes = b""
     dedicated_key: bytes = b""
+    suite: int = 0  # security suite
+    signing_key: bytes = b""  # the client's private key
+    verifying_key: bytes = b""  # the meter's public key, as X and Y
     general: bool = True  # propose general protection
     invocation_counter: int = 1
     max_pdu: int = 1024

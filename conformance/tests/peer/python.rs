@@ -23,6 +23,14 @@ impl Python {
         self.folder.path()
     }
 
+    /// What a script beside the clients prints.
+    pub(crate) fn script(&self, name: &str, arguments: &[&std::ffi::OsStr]) -> String {
+        let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers")).join(name);
+        let output = Command::new(&self.program).arg(script).args(arguments).output().expect("Python starts");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     /// Has a client do what a plan says; its report, or what it said instead of one.
     pub(crate) fn try_report(&self, plan: &Value) -> Result<Value, String> {
         let (plan_path, report_path) = (self.folder().join("plan.json"), self.folder().join("report.json"));

@@ -9,6 +9,7 @@ mod client;
 mod cosem;
 mod general;
 mod hdlc;
+mod line;
 mod mbus;
 mod mode_e;
 mod p1;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "stations", longest: 512, run: stations::run },
     Target { name: "client", longest: 1024, run: client::run },
     Target { name: "server", longest: 1024, run: server::run },
+    Target { name: "line", longest: 512, run: line::run },
     Target { name: "blocks", longest: 512, run: blocks::run },
     Target { name: "meter", longest: 1024, run: server::run_meter },
 ];
