@@ -14,7 +14,7 @@ use dlms::Instant;
 use dlms::association::server::Connection;
 use dlms::security::general::TransactionMemory;
 use dlms::security::public_key::Curve;
-use dlms::security::{Curves, KeyEncryptionKey, PrivateKey, PublicKey, RustCrypto, Suite};
+use dlms::security::{Curves, KeyEncryptionKey, PrivateKey, Protection, PublicKey, RustCrypto, Suite};
 use dlms::wrapper::server::Wrapper;
 use dlms_meter_server::simulator::DEFAULT_MODEL;
 use serde_json::{Value, json};
@@ -68,6 +68,8 @@ impl Keyed {
             client_signature: self.public(CLIENT_KEY),
             client_agreement: self.public(CLIENT_KEY),
             transactions: TransactionMemory::new(0),
+            next_transaction: None,
+            push_policy: Protection::NONE,
         };
         Meter { rows: 60, row_octets: 30, keys: Some(Box::new(keys)), max_pdu: 1_024, ..Meter::default() }
     }

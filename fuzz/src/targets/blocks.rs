@@ -9,7 +9,7 @@ use dlms::association::client::{Config, General, GeneralBlocks};
 use dlms::axdr::{Data, Value};
 use dlms::security::general::{KeyChoice, TransactionMemory};
 use dlms::security::public_key::{Curve, Curves};
-use dlms::security::{KeyEncryptionKey, PrivateKey, RustCrypto, Suite};
+use dlms::security::{KeyEncryptionKey, PrivateKey, Protection, RustCrypto, Suite};
 
 use super::pair::{
     ECHO, GAK, GUEK, Happened, Meter, MeterKeys, PASSWORD, PROFILE, Pair, REGISTER, TEXT, management, own, reader,
@@ -115,6 +115,8 @@ fn meter_keys() -> Box<MeterKeys> {
         client_signature: public(),
         client_agreement: public(),
         transactions: TransactionMemory::new(0),
+        next_transaction: None,
+        push_policy: Protection::NONE,
     })
 }
 
