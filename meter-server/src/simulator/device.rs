@@ -69,7 +69,7 @@ impl PhysicalDevice {
 
     /// Lets a meter do what is due by now, for the driver of the fleet. `None` when there is no such meter.
     pub(crate) fn run_due(&mut self, index: usize) -> Option<Turn> {
-        let now = self.timeline().now();
+        let now = self.population.now();
         let meter = self.made_mut(index)?;
         meter.advance(now);
         let outgoing = meter.take_outgoing();
@@ -101,7 +101,7 @@ impl PhysicalDevice {
 
     /// Does something to a meter at this moment, everything having happened that happens by itself.
     pub(crate) fn act<T>(&mut self, server: ServerSap, act: impl FnOnce(&mut Meter, Moment) -> T) -> Option<T> {
-        let at = self.timeline().now();
+        let at = self.population.now();
         let index = self.index(server)?;
         let meter = self.made_mut(index)?;
         meter.advance(at);

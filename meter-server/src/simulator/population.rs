@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use dlms::id::{ServerSap, SystemTitle};
 
@@ -43,6 +44,8 @@ pub(crate) struct Population {
     /// In the order of their numbers, without gaps.
     groups: Vec<Members>,
     timeline: Timeline,
+    /// How far the simulated time was moved forward by hand.
+    ahead_ms: AtomicI64,
     /// The operating system's time at the start.
     wall: Moment,
     state: Option<PathBuf>,
@@ -72,7 +75,14 @@ impl Population {
                 fault_share: group.fault_share,
             }
         };
-        Self { groups: groups.into_iter().map(members).collect(), timeline, wall, state, push_to: None }
+        Self {
+            groups: groups.into_iter().map(members).collect(),
+            timeline,
+            ahead_ms: AtomicI64::new(0),
+            wall,
+            state,
+            push_to: None,
+        }
     }
 
     /// The same, pushing to `host:port` where a push setup names no destination.
@@ -83,6 +93,17 @@ impl Population {
     /// How many meters there are.
     pub(crate) fn len(&self) -> u32 {
         self.groups.last().map_or(0, |group| group.numbers.end)
+    }
+
+    /// The simulated moment.
+    pub(crate) fn now(&self) -> Moment {
+        self.timeline.now().plus_millis(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Makes this moment now, if it lies ahead.
+    pub(crate) fn jump(&self, moment: Moment) {
+        let left_ms = moment.as_millis().saturating_sub(self.now().as_millis());
+        self.ahead_ms.fetch_add(left_ms.max(0), Ordering::Relaxed);
     }
 
     /// The simulated time.

@@ -83,6 +83,9 @@ pub(crate) struct Dialogue<L: Link, T> {
     start: Instant,
 }
 
+/// A management client over TCP.
+pub(crate) type Management = Dialogue<Wrapper<Vec<u8>>, TcpStream>;
+
 /// Octets in and out, a datagram being octets too.
 pub(crate) trait Octets {
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
@@ -247,8 +250,25 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         })
     }
 
+    /// A number.
+    pub(crate) fn number(&mut self, class: u16, instance: &str, attribute: i8) -> i64 {
+        super::number(&self.get(class, instance, attribute))
+    }
+
     pub(crate) fn get(&mut self, class: u16, instance: &str, attribute: i8) -> Value {
         self.get_blocks(class, instance, attribute, None).unwrap().0.unwrap()
+    }
+
+    /// A value made by `write`, set.
+    pub(crate) fn set_written(
+        &mut self,
+        class: u16,
+        instance: &str,
+        attribute: i8,
+        write: impl FnOnce(&mut dlms::axdr::Writer<'_>) -> Result<(), dlms::axdr::BufferFull>,
+    ) -> DataAccessResult {
+        let octets = super::encoded(write);
+        self.set(class, instance, attribute, Data::from_slice(&octets).unwrap()).unwrap()
     }
 
     pub(crate) fn set(

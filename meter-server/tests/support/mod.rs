@@ -52,9 +52,35 @@ impl Server {
         self.fleet.devices()[device].ports()
     }
 
+    /// A meter behind TCP whose time stands still at a local time of winter or summer, as `2026-03-16T05:50:00+01:00`.
+    pub(crate) fn standing_at(time: &str) -> Self {
+        Self::standing(FleetConfig::default(), time)
+    }
+
+    /// The same with other settings.
+    pub(crate) fn standing(config: FleetConfig, time: &str) -> Self {
+        let tcp = Some("127.0.0.1:0".parse().unwrap());
+        Self::start(FleetConfig { tcp, start: Some(moment(time)), speed: 0.0, ..config })
+    }
+
+    /// Lets the meters' time go on to this moment.
+    pub(crate) fn jump(&self, time: &str) {
+        self.fleet.jump(moment(time));
+    }
+
+    /// The management client, associated, with ciphering.
+    pub(crate) fn management(&self) -> client::Management {
+        client::tcp(self.ports(0).tcp.unwrap(), client::management(), 1).associate().unwrap()
+    }
+
     pub(crate) fn shutdown(self) {
         self.runtime.block_on(self.fleet.shutdown());
     }
+}
+
+/// A moment from text.
+pub(crate) fn moment(text: &str) -> Moment {
+    Moment::from_seconds(text.parse::<dlms::time::DateTime>().unwrap().to_unix_seconds().unwrap())
 }
 
 /// One client of a device, as the association above would ask for it.
@@ -185,6 +211,14 @@ impl Client {
 
 pub(crate) fn attribute_of(class: u16, instance: &str, attribute: i8) -> AttributeDescriptor {
     AttributeDescriptor::new(ClassId(class), instance.parse().unwrap(), AttributeId(attribute))
+}
+
+/// A value as octets.
+pub(crate) fn encoded(write: impl FnOnce(&mut Writer<'_>) -> Result<(), dlms::axdr::BufferFull>) -> Vec<u8> {
+    let mut buffer = [0; 2_048];
+    let mut out = Writer::new(&mut buffer);
+    write(&mut out).unwrap();
+    out.written().to_vec()
 }
 
 /// The elements of an array or structure.

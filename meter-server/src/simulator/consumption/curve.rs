@@ -150,23 +150,31 @@ impl Curve {
         std::array::from_fn(|quarter| self.in_week(&group, quarter, week))
     }
 
-    /// Milliwatt-hours of each quarter of the day, of the days from `from` to before `to` that are the same day of the
-    /// week as `from`.
-    pub(crate) fn same_weekdays(&self, from: i64, to: i64) -> [i64; QUARTERS] {
-        if self.daily_mwh <= 0.0 {
-            return [0; QUARTERS];
-        }
-        // The last day is as many weeks behind the first as fit.
-        let end = from + (to - from + 6).div_euclid(7) * 7;
-        let ((first, first_week), (last, last_week)) = (self.place(from), self.place(end));
-        std::array::from_fn(|quarter| {
-            if self.shape.is_empty(first.kind, quarter) {
+    /// Whether nothing is ever counted.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.daily_mwh <= 0.0
+    }
+
+    /// Milliwatt-hours of a quarter of the day on all days before `day` that are the same day of the week, from an
+    /// origin of its own.
+    pub(crate) fn before(&self, day: i64) -> impl Fn(usize) -> i64 {
+        let (group, week) = self.place(day);
+        move |quarter| {
+            if self.is_nothing() || self.shape.is_empty(group.kind, quarter) {
                 return 0;
             }
-            let (before, _) = self.counts(&first, quarter, first_week, first_week);
-            let (until, _) = self.counts(&last, quarter, last_week, last_week);
-            until - before
-        })
+            self.counts(&group, quarter, week, week).0
+        }
+    }
+
+    /// Milliwatt-hours of each quarter of the day, of the days from `from` to before `to` that are the same day of the
+    /// week as `from`.
+    #[cfg(test)]
+    pub(crate) fn same_weekdays(&self, from: i64, to: i64) -> [i64; QUARTERS] {
+        // The last day is as many weeks behind the first as fit.
+        let end = from + (to - from + 6).div_euclid(7) * 7;
+        let (before, until) = (self.before(from), self.before(end));
+        std::array::from_fn(|quarter| until(quarter) - before(quarter))
     }
 }
 

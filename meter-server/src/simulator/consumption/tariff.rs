@@ -7,8 +7,8 @@
 //! force the profile of a day is the calendar's, shifted by the deviation, and the two days on which it changes are
 //! spans of their own. So is a special day, and the day on which a passive calendar became the active one.
 //!
-//! A span whose rates repeat from week to week costs about as much as two weeks of days, however long it is; a
-//! shorter one costs its days. A read walks the spans from the installation on only when the meter was not asked about
+//! Whatever repeats from week to week costs about as much as two weeks of days, however long it is; where one span
+//! follows another, only the quarters whose rate changes cost anything. A read walks the spans from the installation on only when the meter was not asked about
 //! a day near by before; after that it walks the days in between. What was said about the past is remembered: call
 //! [`Consumption::forget`](super::Consumption::forget) whenever `span` would now say something else about a day that
 //! has begun.

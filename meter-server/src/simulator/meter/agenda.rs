@@ -53,7 +53,7 @@ impl Meter {
     /// When the meter has something to do by itself next: the earliest moment of its parts. A part whose moment has
     /// passed already is due at once.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        let parts = [self.agenda.seed, self.schedule_due(), self.push_due()];
+        let parts = [self.agenda.seed, self.tariffs.next_due(), self.schedule_due(), self.push_due()];
         parts.into_iter().flatten().min()
     }
 
@@ -80,6 +80,8 @@ impl Meter {
             }
             self.agenda.seed = self.logs.seed().next_alarm(self.model.alarms.layout, due);
         }
+        // Tariffs before schedules of the same moment, which may bill them.
+        self.run_tariffs(due);
         if self.schedule_due().is_some_and(|schedule| schedule <= due) {
             self.run_schedules(due);
             self.agenda.schedule = Schedule::Known(self.next_schedule(due));

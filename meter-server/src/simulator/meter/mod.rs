@@ -14,6 +14,7 @@ mod push_body;
 pub(crate) mod rows;
 mod schedules;
 pub(crate) mod security;
+pub(crate) mod tariff;
 pub(crate) mod values;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use self::outgoing::Outgoing;
 use self::push::Pushes;
 use self::rows::ProfileState;
 use self::security::{Security, Setup};
+use self::tariff::Tariffs;
 use crate::alarms::Alarms;
 use crate::counters::Counters;
 use crate::moment::Moment;
@@ -41,7 +43,6 @@ use crate::objects::{
     AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PublicKeys, SapState,
     SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
-use crate::simulator::consumption::tariff::{self, Tariff};
 use crate::simulator::consumption::{Consumption, Noise};
 use crate::simulator::model::Model;
 use crate::simulator::state::State;
@@ -91,6 +92,7 @@ pub struct Meter {
     kept: BTreeMap<(usize, i8), Box<[u8]>>,
     /// Scripts that are running, each called by the one before.
     script_depth: u8,
+    tariffs: Tariffs,
 }
 
 impl Meter {
@@ -130,6 +132,7 @@ impl Meter {
             pushes: Pushes::new(noise.stream(3)),
             kept: BTreeMap::new(),
             script_depth: 0,
+            tariffs: Tariffs::default(),
         }
     }
 
@@ -141,11 +144,6 @@ impl Meter {
     /// The model it was made from.
     pub(crate) const fn model(&self) -> &Arc<Model> {
         &self.model
-    }
-
-    /// The calendar that tells which rate energy is counted under.
-    pub(crate) fn tariff(&self) -> &dyn Tariff {
-        &tariff::USUAL
     }
 
     fn setup(&self, number: u8) -> Option<&Setup> {

@@ -105,7 +105,10 @@ pub(crate) enum Source {
     },
     LogicalDeviceName,
     SerialNumber,
-    ActiveTariff,
+    /// Number of the register activation that it follows.
+    ActiveTariff {
+        activation: usize,
+    },
     /// Seconds of a capture period, over which status bits are gathered.
     ProfileStatus {
         period_seconds: u32,
@@ -174,8 +177,9 @@ impl Value<Meter> for Source {
             Self::Stored { slot, initial } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
             Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),
             Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()),
-            Self::ActiveTariff => {
-                let name = [b'0' + meter.consumption.rate(cx.at.as_millis(), meter.tariff())];
+            Self::ActiveTariff { activation } => {
+                let by_curve = || meter.consumption.rate(cx.at.as_millis(), meter.tariff());
+                let name = [b'0' + meter.active_rate(*activation, cx.at).unwrap_or_else(by_curve)];
                 out.octets(&name)
             }
             Self::ProfileStatus { period_seconds } => out.unsigned(meter.profile_status(cx.at, *period_seconds)),

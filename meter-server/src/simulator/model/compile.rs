@@ -82,6 +82,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         initial_keys,
         associations,
         switch: built.switch.or(Switch::new(0)).ok_or_else(|| no_place("control mode 0 is unknown"))?,
+        tariffs: built.tariffs,
         logs: built.logs,
         alarms: alarms::compile(&places, &file.alarms)?,
         idle_schedules,

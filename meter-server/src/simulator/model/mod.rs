@@ -36,6 +36,7 @@ use super::meter::Meter;
 use super::meter::events::LogKind;
 use super::meter::kept::KeptSlot;
 use super::meter::push::ModelPush;
+use super::meter::tariff::ModelTariffs;
 use crate::access::Rights;
 use crate::object::Object;
 use crate::objects::{ClockSettings, SingleActionSchedule, Switch};
@@ -89,6 +90,7 @@ pub struct Model {
     pub(crate) initial_keys: InitialKeys,
     pub(crate) associations: Vec<ModelAssociation>,
     pub(crate) switch: Switch,
+    pub(crate) tariffs: ModelTariffs,
     logs: BTreeMap<u8, u32>,
     pub(crate) alarms: ModelAlarms,
     pub(crate) schedules: Vec<SingleActionSchedule<KeptSlot>>,

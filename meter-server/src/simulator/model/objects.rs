@@ -10,7 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::{action, constant, fixed_rows};
+use super::classes::{action, constant, fixed_rows, tariff};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -27,6 +27,7 @@ use crate::simulator::meter::kept::KeptSlot;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
 use crate::simulator::meter::push::ModelPush;
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
+use crate::simulator::meter::tariff::ModelTariffs;
 use crate::simulator::meter::values::{AverageDemand, Instantaneous, LastDemand, MaximumDemand, Source};
 
 /// Objects of a model.
@@ -54,6 +55,7 @@ pub(super) struct Built {
     pub(super) schedules: Vec<SingleActionSchedule<KeptSlot>>,
     /// Objects of class 40.
     pub(super) pushes: Vec<ModelPush>,
+    pub(super) tariffs: ModelTariffs,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
     /// Attributes without a value, which no right may make readable: number of the object, attribute and its name.
@@ -197,8 +199,14 @@ impl<'a> Builder<'a> {
                 }
                 Box::new(DemandRegister { instance, demand: AverageDemand { quantity, format }, scaler_unit })
             }
+            6 => {
+                let activation = file.register_activation.as_ref();
+                let activation = activation.ok_or_else(|| here("class 6 needs [object.register-activation]"))?;
+                tariff::activation(activation, instance, &mut self.built)?
+            }
             7 => self.profile(file, instance, slot)?,
             8 => Box::new(Clock { instance }),
+            11 => tariff::special_days(file.special_day.as_deref().unwrap_or_default(), instance, &mut self.built)?,
             12 => {
                 let version = file.version.unwrap_or(4);
                 if version > 4 {
@@ -208,6 +216,11 @@ impl<'a> Builder<'a> {
             }
             15 => Box::new(Association { instance, of: self.association_of(file)? }),
             17 => Box::new(SapAssignment { instance }),
+            20 => {
+                let calendar = file.activity_calendar.as_ref();
+                let calendar = calendar.ok_or_else(|| here("class 20 needs [object.activity-calendar]"))?;
+                tariff::calendar(calendar, instance, &mut self.built)?
+            }
             64 => {
                 let number = instance.0[4];
                 let Some(setup) = self.setups.iter().find(|setup| setup.number == number) else {
@@ -275,7 +288,7 @@ impl<'a> Builder<'a> {
             ValueName::BillingCount => Source::BillingCount { format: format()? },
             ValueName::LogicalDeviceName => Source::LogicalDeviceName,
             ValueName::SerialNumber => Source::SerialNumber,
-            ValueName::ActiveTariff => Source::ActiveTariff,
+            ValueName::ActiveTariff => Source::ActiveTariff { activation: e.into() },
             ValueName::ProfileStatus => Source::ProfileStatus { period_seconds: period(file)? },
             ValueName::LastEvent => {
                 Source::LastEvent(LogKind::from_group_e(e).ok_or_else(|| here("value group E names no event log"))?)
@@ -399,6 +412,9 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("entries", file.entries.is_some(), if file.rows == Some(RowsName::Fixed) { &[7] } else { &[] }),
         ("control-mode", file.control_mode.is_some(), &[70]),
         ("push-setup", file.push_setup.is_some(), &[40]),
+        ("activity-calendar", file.activity_calendar.is_some(), &[20]),
+        ("special-day", file.special_day.is_some(), &[11]),
+        ("register-activation", file.register_activation.is_some(), &[6]),
     ];
     for (key, present, classes) in given {
         if present && !classes.contains(&file.class) {

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::classes::action::PushSetupFile;
 use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
+use super::classes::tariff::{ActivationFile, CalendarFile, SpecialDayFile};
 use super::installation::InstallationFile;
 use super::pattern::ObisPattern;
 use super::rights::RightsList;
@@ -239,6 +240,9 @@ pub(super) struct ObjectFile {
     pub(super) entries: Option<Vec<Spanned<String>>>,
     /// Control mode (class 70).
     pub(super) control_mode: Option<u8>,
+    pub(super) activity_calendar: Option<CalendarFile>,
+    pub(super) special_day: Option<Vec<SpecialDayFile>>,
+    pub(super) register_activation: Option<ActivationFile>,
     /// Attributes of an object that does nothing by itself, of any class.
     pub(super) attributes: Option<AttributesFile>,
     /// What is not an attribute of a push setup (class 40).

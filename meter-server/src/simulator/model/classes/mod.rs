@@ -4,3 +4,4 @@ pub(super) mod action;
 pub(super) mod alarms;
 pub(super) mod constant;
 pub(super) mod fixed_rows;
+pub(super) mod tariff;

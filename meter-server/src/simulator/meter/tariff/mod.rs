@@ -1,0 +1,318 @@
+//! The tariffs of a simulated meter: calendars, special days, and the registers that masks switch.
+//!
+//! Nothing is kept of a meter whose tariffs are as its model says. Which rate counts is a function of time even then when
+//! a client has changed something: changes are kept as what they did to the rates of days.
+
+mod rates;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use dlms::apdu::{ActionResult, DataAccessResult};
+use dlms::obis::ObisCode;
+use dlms::time::{ClockStatus, DateTime};
+
+pub(crate) use self::rates::{Plan, RateTable};
+use super::Meter;
+use super::events::{LogKind, code};
+use crate::moment::Moment;
+use crate::objects::{ActivationState, CalendarState, SpecialDaysState};
+use crate::simulator::consumption::tariff::{self, Tariff};
+use crate::tariff::{Calendar, Name, RegisterActivation, SpecialDays};
+
+/// What a model says about tariffs.
+#[derive(Debug)]
+pub(crate) struct ModelTariffs {
+    pub(crate) active: Calendar,
+    pub(crate) passive: Calendar,
+    pub(crate) special: SpecialDays,
+    pub(crate) activations: BTreeMap<ObisCode, ModelActivation>,
+    /// The rates of all days, worked out when they are asked for first.
+    pub(crate) rates: OnceLock<RateTable>,
+}
+
+/// What a model says about one register activation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelActivation {
+    pub(crate) activation: RegisterActivation,
+    /// The mask that each script of the tariff script table puts in force.
+    pub(crate) scripts: BTreeMap<u16, Name>,
+}
+
+impl Default for ModelTariffs {
+    fn default() -> Self {
+        Self {
+            active: Calendar::EMPTY,
+            passive: Calendar::EMPTY,
+            special: SpecialDays::NONE,
+            activations: BTreeMap::new(),
+            rates: OnceLock::new(),
+        }
+    }
+}
+
+impl ModelTariffs {
+    /// The rate, from 0, that a script puts in force: of the first register activation, which is that of energy.
+    pub(crate) fn rate_of(&self, script: u16) -> u8 {
+        let first = self.activations.values().next();
+        first.and_then(|model| Some(rate_of_mask(&model.activation, model.scripts.get(&script)?))).unwrap_or(0)
+    }
+}
+
+/// The rate, from 0, of a mask: value group E of the registers that count under it.
+fn rate_of_mask(activation: &RegisterActivation, name: &[u8]) -> u8 {
+    let rates = activation.active(name).map(|register| register.logical_name.0[4]);
+    rates.filter(|rate| *rate > 0).min().map_or(0, |rate| rate - 1)
+}
+
+/// The tariffs of one meter.
+#[derive(Debug, Default)]
+pub(crate) struct Tariffs {
+    changed: Option<Box<Changed>>,
+}
+
+/// What clients changed.
+#[derive(Debug)]
+struct Changed {
+    active: Calendar,
+    passive: Calendar,
+    special: SpecialDays,
+    activation_time: DateTime,
+    /// The same as a moment.
+    activate_at: Option<Moment>,
+    /// Whether the passive calendar was written since it was activated last.
+    programmed: bool,
+    activations: BTreeMap<ObisCode, RegisterActivation>,
+    /// Masks that were put in force by hand, until when.
+    masks: BTreeMap<ObisCode, (Moment, Name)>,
+    /// The rates of all days; as the model has them while nothing changed about the past or the future.
+    rates: Option<RateTable>,
+}
+
+impl Tariffs {
+    /// When a passive calendar becomes the active one.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.changed.as_ref()?.activate_at
+    }
+}
+
+impl Meter {
+    /// The calendar that tells which rate energy is counted under.
+    pub(crate) fn tariff(&self) -> &dyn Tariff {
+        if let Some(rates) = self.tariffs.changed.as_ref().and_then(|changed| changed.rates.as_ref()) {
+            return rates;
+        }
+        if self.model.tariffs.active.seasons.is_empty() { &tariff::USUAL } else { self.rates_of_model() }
+    }
+
+    fn rates_of_model(&self) -> &RateTable {
+        let tariffs = &self.model.tariffs;
+        tariffs.rates.get_or_init(|| {
+            let rate_of = |script| tariffs.rate_of(script);
+            let (calendar, special, clock) = (&tariffs.active, &tariffs.special, &self.model.clock);
+            let first = Moment::from_millis(self.model.installation.installed_ms);
+            RateTable::new(day_of(first) - 1, &Plan { calendar, special, clock, rate_of: &rate_of })
+        })
+    }
+
+    fn changed_tariffs(&mut self) -> &mut Changed {
+        let model = &self.model.tariffs;
+        self.tariffs.changed.get_or_insert_with(|| {
+            Box::new(Changed {
+                active: model.active.clone(),
+                passive: model.passive.clone(),
+                special: model.special.clone(),
+                activation_time: DateTime::UNSPECIFIED,
+                activate_at: None,
+                programmed: false,
+                activations: BTreeMap::new(),
+                masks: BTreeMap::new(),
+                rates: None,
+            })
+        })
+    }
+
+    /// The mask that a script puts in force in a register activation.
+    fn mask_of_script(&self, instance: ObisCode, script: u16) -> Option<&Name> {
+        self.model.tariffs.activations.get(&instance)?.scripts.get(&script)
+    }
+
+    /// The rate, from 0, that a script puts in force.
+    fn rate_of_script(&self, script: u16) -> u8 {
+        let Some(instance) = self.model.tariffs.activations.keys().next() else { return 0 };
+        let name = self.mask_of_script(*instance, script);
+        name.map_or(0, |name| rate_of_mask(self.activation(*instance), name))
+    }
+
+    /// The rate in force, from 1, by a register activation; `None` where the model has none.
+    pub(crate) fn active_rate(&self, number: usize, at: Moment) -> Option<u8> {
+        let instance = *self.model.tariffs.activations.keys().nth(number)?;
+        Some(rate_of_mask(self.activation(instance), &self.active_mask(instance, at)) + 1)
+    }
+
+    /// Seconds of local time at a moment.
+    fn local_seconds(&self, at: Moment) -> i64 {
+        self.stamp(at).to_local_seconds().unwrap_or(0)
+    }
+
+    /// The script of the calendar in force at a moment.
+    fn active_script(&self, at: Moment) -> Option<u16> {
+        let active = self.active_calendar().active(self.special_days(), self.local_seconds(at))?;
+        Some(active.action.script_selector)
+    }
+
+    /// When the calendar switches next.
+    fn next_switch(&self, at: Moment) -> Moment {
+        let next = self.active_calendar().next(self.special_days(), self.local_seconds(at));
+        let stamp =
+            next.map(|next| DateTime::from_unix_seconds(next.at, 0, ClockStatus::UNSPECIFIED).with_deviation(None));
+        let moment = stamp.and_then(|stamp| self.clock.settings.utc(stamp)).filter(|moment| *moment > at);
+        moment.unwrap_or(Moment::from_millis(i64::MAX))
+    }
+
+    /// Lets the rates follow the calendar as it is now, from this moment on.
+    fn follow_calendar(&mut self, at: Moment) {
+        let plan_rates = {
+            let rate_of = |script| self.rate_of_script(script);
+            let (calendar, special) = (self.active_calendar(), self.special_days());
+            RateTable::new(day_of(at) - 1, &Plan { calendar, special, clock: &self.model.clock, rate_of: &rate_of })
+        };
+        let quarter = RateTable::quarter_from(at, &self.model.clock);
+        self.change_rates(|rates| rates.go_on_with(quarter, &plan_rates));
+        self.changed_tariffs().masks.clear();
+    }
+
+    fn change_rates(&mut self, change: impl FnOnce(&mut RateTable)) {
+        let own = self.tariffs.changed.as_mut().and_then(|changed| changed.rates.take());
+        let mut rates = own.unwrap_or_else(|| self.rates_of_model().clone());
+        change(&mut rates);
+        self.changed_tariffs().rates = Some(rates);
+        self.consumption.forget();
+    }
+
+    /// Puts the passive calendar in force when its time has come.
+    pub(crate) fn run_tariffs(&mut self, at: Moment) {
+        let due = self.tariffs.changed.as_mut().filter(|changed| changed.activate_at.is_some_and(|due| due <= at));
+        if let Some(changed) = due {
+            changed.activate_at = None;
+            // A calendar that is not complete stays passive: there is nobody to tell.
+            let _ = self.activate_calendar(at);
+        }
+    }
+}
+
+/// The day by UTC, which is within a day of the one by any local time.
+const fn day_of(at: Moment) -> i64 {
+    at.as_seconds().div_euclid(86_400)
+}
+
+impl CalendarState for Meter {
+    fn active_calendar(&self) -> &Calendar {
+        self.tariffs.changed.as_ref().map_or(&self.model.tariffs.active, |changed| &changed.active)
+    }
+
+    fn passive_calendar(&self) -> &Calendar {
+        self.tariffs.changed.as_ref().map_or(&self.model.tariffs.passive, |changed| &changed.passive)
+    }
+
+    fn passive_calendar_mut(&mut self, at: Moment) -> &mut Calendar {
+        // One event for all attributes of a calendar.
+        if !std::mem::replace(&mut self.changed_tariffs().programmed, true) {
+            self.record(LogKind::Standard, at, code::PASSIVE_TARIFF_PROGRAMMED);
+        }
+        &mut self.changed_tariffs().passive
+    }
+
+    fn activation_time(&self) -> DateTime {
+        self.tariffs.changed.as_ref().map_or(DateTime::UNSPECIFIED, |changed| changed.activation_time)
+    }
+
+    fn set_activation_time(&mut self, time: DateTime, at: Moment) -> Result<(), DataAccessResult> {
+        let moment = self.clock.settings.utc(time);
+        // A time in the past: the calendar is to be in force already.
+        if moment.is_some_and(|moment| moment <= at) && self.passive_calendar().check().is_err() {
+            return Err(DataAccessResult::OtherReason);
+        }
+        let changed = self.changed_tariffs();
+        (changed.activation_time, changed.activate_at) = (time, moment);
+        self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
+        Ok(())
+    }
+
+    fn activate_calendar(&mut self, at: Moment) -> Result<(), ActionResult> {
+        self.passive_calendar().check().map_err(|_| ActionResult::OtherReason)?;
+        let changed = self.changed_tariffs();
+        changed.active = changed.passive.clone();
+        changed.programmed = false;
+        self.follow_calendar(at);
+        self.record(LogKind::Standard, at, code::TARIFF_ACTIVATED);
+        Ok(())
+    }
+}
+
+impl SpecialDaysState for Meter {
+    fn special_days(&self) -> &SpecialDays {
+        self.tariffs.changed.as_ref().map_or(&self.model.tariffs.special, |changed| &changed.special)
+    }
+
+    fn set_special_days(&mut self, days: SpecialDays, at: Moment) {
+        self.changed_tariffs().special = days;
+        self.follow_calendar(at);
+        self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
+    }
+}
+
+/// What an object has that the model does not know of; there is none.
+static NO_ACTIVATION: RegisterActivation =
+    RegisterActivation { registers: heapless::Vec::new(), masks: heapless::Vec::new() };
+
+impl ActivationState for Meter {
+    fn activation(&self, instance: ObisCode) -> &RegisterActivation {
+        let own = self.tariffs.changed.as_ref().and_then(|changed| changed.activations.get(&instance));
+        let model = || self.model.tariffs.activations.get(&instance).map(|model| &model.activation);
+        own.or_else(model).unwrap_or(&NO_ACTIVATION)
+    }
+
+    fn set_activation(
+        &mut self,
+        instance: ObisCode,
+        to: RegisterActivation,
+        at: Moment,
+    ) -> Result<(), DataAccessResult> {
+        self.changed_tariffs().activations.insert(instance, to);
+        self.follow_calendar(at);
+        self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
+        Ok(())
+    }
+
+    fn active_mask(&self, instance: ObisCode, at: Moment) -> Name {
+        let by_hand = self.tariffs.changed.as_ref().and_then(|changed| changed.masks.get(&instance));
+        if let Some((_, name)) = by_hand.filter(|(until, _)| at < *until) {
+            return name.clone();
+        }
+        let by_calendar = self.active_script(at).and_then(|script| self.mask_of_script(instance, script));
+        let first = || self.activation(instance).masks.first().map(|mask| &mask.name);
+        by_calendar.or_else(first).cloned().unwrap_or_default()
+    }
+
+    fn set_active_mask(&mut self, instance: ObisCode, name: &[u8], at: Moment) -> Result<(), DataAccessResult> {
+        let activation = self.activation(instance);
+        let mask = activation.mask(name).ok_or(DataAccessResult::OtherReason)?;
+        let (name, rate) = (mask.name.clone(), rate_of_mask(activation, name));
+        let until = self.next_switch(at);
+        // Energy follows the first of the objects.
+        if self.model.tariffs.activations.keys().next() == Some(&instance) {
+            let clock = &self.model.clock;
+            let from = RateTable::quarter_from(at, clock);
+            // Without a calendar a mask stays for as long as the table goes: thirty days are told ahead at a time.
+            let to = RateTable::quarter_from(until.min(at.plus_millis(30 * 86_400_000)), clock);
+            if !self.tariffs.changed.as_ref().and_then(|changed| changed.rates.as_ref()).is_none_or(RateTable::has_room)
+            {
+                return Err(DataAccessResult::TemporaryFailure);
+            }
+            self.change_rates(|rates| rates.put_between(from, to, rate));
+        }
+        self.changed_tariffs().masks.insert(instance, (until, name));
+        Ok(())
+    }
+}
