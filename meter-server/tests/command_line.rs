@@ -145,3 +145,59 @@ fn a_wrong_model_file_is_refused_with_place_line_and_expectation() {
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("is not a built-in model: idis-three-phase, "));
     assert_eq!(output(&["model", "check"]).status.code(), Some(2));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_shipment_is_for_its_owner_only_and_follows_from_the_seeds() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("seed"), "5a".repeat(32)).unwrap();
+    fs::write(
+        path("fleet.toml"),
+        "meters = 40\naddressing = \"logical-devices\"\ntcp = \"127.0.0.1:0\"\n\
+         [[group]]\nname = \"a\"\nmodel = \"idis-three-phase\"\nshare = 3\n\
+         [[group]]\nname = \"b\"\nmodel = \"minimal-public\"\nshare = 1\n",
+    )
+    .unwrap();
+    // One that others could read before.
+    fs::write(path("shipment"), "").unwrap();
+    let shipment = |seed: &[&str]| {
+        let arguments = ["fleet", "--file", &path("fleet.toml"), "--shipment", &path("shipment"), "--shipment-only"];
+        let output = output(&[&arguments, seed].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(fs::metadata(path("shipment")).unwrap().permissions().mode() & 0o777, 0o600);
+        let text = fs::read_to_string(path("shipment")).unwrap();
+        // Ports are the system's choice.
+        text.lines()
+            .map(|line| line.split("\"links\"").map(|part| part.split(']').next_back().unwrap().to_owned()).collect())
+            .collect::<Vec<Vec<_>>>()
+    };
+    let first = shipment(&["--master-seed", &path("seed")]);
+    assert_eq!(first.len(), 41);
+    assert_eq!(first, shipment(&["--master-seed", &path("seed")]));
+    assert_ne!(first, shipment(&[]), "a random seed");
+    assert_ne!(first, shipment(&["--shared-keys"]));
+}
+
+#[test]
+fn a_fleet_says_what_it_is_and_keeps_to_the_descriptors() {
+    let arguments =
+        ["fleet", "--meters", "5000", "--by", "logical-devices", "--tcp", "127.0.0.1:0", "--descriptors", "500"];
+    let mut running = Running(binary().args(arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut until = |start: &str| lines.find(|line| line.starts_with(start)).unwrap();
+    until("5000 meters: ");
+    let address = until("tcp ").trim_start_matches("tcp ").parse().unwrap();
+    assert_eq!(until("serial numbers "), "serial numbers 10000001 to 10005000");
+    assert_eq!(until("descriptors: "), "descriptors: 500; connections that fit: 435");
+    until("running after ");
+    tcp(address, public(), 0).associate().unwrap();
+    let refused =
+        output(&["fleet", "--meters", "600", "--by", "ports", "--udp", "127.0.0.1:0", "--descriptors", "500"]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.contains("600 listening sockets and 64 more do not fit into the 500 descriptors"), "{message}");
+    let refused = output(&["fleet", "--meters", "20000", "--by", "logical-devices"]);
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.contains("20000 meters: from 1 to 16000 are possible"), "{message}");
+}

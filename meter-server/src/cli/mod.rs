@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fleet;
 mod model;
 mod run;
 mod signals;
@@ -21,6 +22,11 @@ enum Command {
     /// Prints one line for each physical device: where it listens, its serial number and its system title. Without any
     /// port it listens on TCP 127.0.0.1:4059.
     Run(Box<run::Run>),
+    /// Runs a fleet of up to a million meters until interrupted (ctrl-c).
+    ///
+    /// Meters have a loopback address each behind one socket for each protocol, unless told otherwise, and keys of their
+    /// own. Prints what the fleet consists of and how many connections fit into the descriptors of the process.
+    Fleet(Box<fleet::FleetCommand>),
     /// Lists and explains the models that are part of the program.
     Models,
     /// Shows or checks model files.
@@ -35,6 +41,7 @@ impl Cli {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(run) => run.execute(),
+            Command::Fleet(fleet) => fleet.execute(),
             Command::Models => model::list(),
             Command::Model { command } => command.execute(),
         }

@@ -20,11 +20,13 @@ mod device;
 mod driver;
 mod fault;
 mod fleet;
+mod fleet_file;
 mod keys;
 mod meter;
 mod model;
 mod net;
 mod population;
+mod shipment;
 mod state;
 mod timeline;
 
@@ -32,6 +34,7 @@ pub use config::{Addressing, DialConfig, FleetConfig, Group, HdlcConfig, KeySour
 pub use device::PhysicalDevice;
 pub use fault::{Fault, FaultKind, ParseFaultError};
 pub use fleet::{DeviceHandle, Fleet, FleetError, Ports};
+pub use fleet_file::{FleetFileError, read_fleet_file};
 pub use keys::{Keys, MasterSeed, MasterSeedError};
 pub use meter::{Carrier, Meter, MeterIdentity, Notification};
 pub use model::{BuiltInModel, DEFAULT_MODEL, MODELS, Model, ModelError, ModelPlace, SHORT_NAME_MODEL};

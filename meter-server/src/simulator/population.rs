@@ -13,6 +13,7 @@ use super::config::{Group, KeySource};
 use super::consumption::Noise;
 use super::fault::Fault;
 use super::fleet::FleetError;
+use super::keys::Keys;
 use super::meter::security::Security;
 use super::meter::{Meter, MeterIdentity};
 use super::model::Model;
@@ -155,7 +156,7 @@ impl Population {
         let limit = self.len();
         let group = self.group(number).ok_or(FleetError::Meters { count: number, limit })?;
         let identity = group.identity(number, server);
-        let keys = group.keys.of_meter(group.model.suite, identity.system_title);
+        let keys = group.keys(identity.system_title);
         let security = Security::open(keys, &group.model, self.state.as_deref(), &identity, self.wall);
         let security = security
             .map_err(|error| FleetError::State { serial: identity.serial.clone(), reason: error.to_string() })?;
@@ -169,6 +170,11 @@ impl Population {
 }
 
 impl Members {
+    /// The keys with which the meter with this title begins.
+    pub(crate) fn keys(&self, title: SystemTitle) -> Arc<Keys> {
+        self.keys.of_meter(self.model.suite, title)
+    }
+
     /// The first and the last system title.
     pub(crate) fn titles(&self) -> (SystemTitle, SystemTitle) {
         let (first, counted_from) = self.title;

@@ -44,6 +44,10 @@ impl Server {
         Self::try_start(config).unwrap()
     }
 
+    pub(crate) const fn from_parts(runtime: tokio::runtime::Runtime, fleet: Fleet) -> Self {
+        Self { runtime, fleet }
+    }
+
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.fleet
     }

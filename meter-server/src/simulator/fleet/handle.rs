@@ -53,7 +53,7 @@ impl Site {
 /// One physical device of a fleet.
 #[derive(Clone, Debug)]
 pub struct DeviceHandle {
-    pub(super) site: Arc<Site>,
+    pub(in crate::simulator) site: Arc<Site>,
     identities: OnceLock<Arc<[MeterIdentity]>>,
     ports: Ports,
 }

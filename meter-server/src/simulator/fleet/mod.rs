@@ -103,6 +103,11 @@ impl Fleet {
         &self.devices
     }
 
+    /// Who its meters are.
+    pub(crate) fn population(&self) -> &Population {
+        &self.population
+    }
+
     /// The simulated time.
     #[must_use]
     pub fn timeline(&self) -> &Timeline {

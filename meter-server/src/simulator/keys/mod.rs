@@ -93,6 +93,22 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// As [`Keys::demonstration`] for meters of a suite: where keys are longer, they go on counting up.
+    ///
+    /// # Panics
+    /// Never: the keys have the length of the suite.
+    #[must_use]
+    pub fn demonstration_of(suite: Suite) -> Self {
+        let length = suite.key_length();
+        let counted = |first: u8| (first..=u8::MAX).take(length).collect::<Vec<_>>();
+        let (encryption, authentication) = (Self::DEMONSTRATION_ENCRYPTION[0], Self::DEMONSTRATION_AUTHENTICATION[0]);
+        Self::of_suite(suite, &counted(encryption), &counted(authentication), Self::DEMONSTRATION_PASSWORD)
+            .and_then(|keys| keys.with_master(&counted(Self::DEMONSTRATION_MASTER[0])))
+            .unwrap_or_else(|error| unreachable!("the keys have the right length: {error}"))
+    }
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys").finish_non_exhaustive()

@@ -1,0 +1,172 @@
+//! What a head-end has to know of the meters of a fleet: the shipment file. `docs/shipment.md` describes it.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use dlms::acse::Mechanism;
+use dlms::association::Referencing;
+use dlms::security::Suite;
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use super::fleet::Fleet;
+use super::fleet::handle::{DeviceHandle, Ports};
+use super::keys::Keys;
+use super::meter::MeterIdentity;
+use super::model::ModelAssociation;
+use super::population::Members;
+
+/// Octets of a line: it must not grow, as its old place would keep keys.
+const LINE_OCTETS: usize = 8_192;
+
+#[derive(Serialize)]
+struct Head {
+    format: &'static str,
+    version: u8,
+    meters: u32,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    serial_number: &'a str,
+    logical_device_name: &'a str,
+    system_title: String,
+    group: &'a str,
+    model: &'a str,
+    server: u16,
+    links: Vec<Link>,
+    security_suite: u8,
+    clients: Vec<Client<'a>>,
+    keys: LineKeys<'a>,
+}
+
+#[derive(Serialize)]
+struct Link {
+    link: &'static str,
+    address: String,
+}
+
+#[derive(Serialize)]
+struct Client<'a> {
+    name: &'a str,
+    client: u16,
+    referencing: &'static str,
+    authentication: &'static str,
+    ciphered: bool,
+    max_pdu: u16,
+}
+
+#[derive(Serialize)]
+struct LineKeys<'a> {
+    guek: Secret<'a>,
+    gak: Secret<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kek: Option<Secret<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gbek: Option<Secret<'a>>,
+    password: Secret<'a>,
+}
+
+/// Octets that are written as hexadecimal digits.
+struct Secret<'a>(&'a [u8]);
+
+impl Serialize for Secret<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let digits = Zeroizing::new(hex::encode(self.0));
+        serializer.serialize_str(&digits)
+    }
+}
+
+impl Fleet {
+    /// Writes what a head-end has to know of all meters, **their keys among it**, one line of JSON for each.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn write_shipment(&self, out: &mut impl Write) -> io::Result<()> {
+        let meters = self.population().len();
+        serde_json::to_writer(&mut *out, &Head { format: "dlms-shipment", version: 1, meters })?;
+        out.write_all(b"\n")?;
+        for device in self.devices() {
+            // Not by `DeviceHandle::meters`, which remembers them.
+            for (index, number) in device.site.numbers.clone().enumerate() {
+                let population = self.population();
+                let identity = population.identity(number, super::device::sap(index));
+                let (Some(identity), Some(group)) = (identity, population.group(number)) else { continue };
+                write_meter(out, device, &identity, group)?;
+            }
+        }
+        out.flush()
+    }
+}
+
+fn write_meter(
+    out: &mut impl Write,
+    device: &DeviceHandle,
+    identity: &MeterIdentity,
+    group: &Members,
+) -> io::Result<()> {
+    let keys = group.keys(identity.system_title);
+    let line = Line {
+        serial_number: &identity.serial,
+        logical_device_name: &identity.logical_device_name,
+        system_title: identity.system_title.to_string(),
+        group: &group.name,
+        model: group.model.name(),
+        server: identity.server.0,
+        links: links(device.ports()),
+        security_suite: match group.model.suite {
+            Suite::Suite0 => 0,
+            Suite::Suite1 => 1,
+            Suite::Suite2 => 2,
+        },
+        clients: group.model.associations.iter().map(client).collect(),
+        keys: line_keys(&keys),
+    };
+    let mut room = Zeroizing::new(Vec::with_capacity(LINE_OCTETS));
+    serde_json::to_writer(&mut *room, &line)?;
+    room.push(b'\n');
+    out.write_all(&room)
+}
+
+fn links(ports: &Ports) -> Vec<Link> {
+    let link = |(link, address): (&'static str, Option<SocketAddr>)| {
+        address.map(|address| Link { link, address: address.to_string() })
+    };
+    let sockets = [("wrapper-tcp", ports.tcp), ("hdlc-tcp", ports.hdlc_tcp), ("wrapper-udp", ports.udp)];
+    let serial = ports.serial.as_ref().map(|path| Link { link: "hdlc-serial", address: path.display().to_string() });
+    sockets.into_iter().filter_map(link).chain(serial).collect()
+}
+
+fn client(association: &ModelAssociation) -> Client<'_> {
+    Client {
+        name: &association.name,
+        client: association.client.0,
+        referencing: match association.referencing {
+            Referencing::LogicalName => "logical-name",
+            Referencing::ShortName => "short-name",
+        },
+        authentication: match association.mechanism {
+            Mechanism::Lowest => "none",
+            Mechanism::Lls => "lls",
+            Mechanism::Hls2 => "hls2",
+            Mechanism::Md5 => "hls-md5",
+            Mechanism::Sha1 => "hls-sha1",
+            Mechanism::Gmac => "hls-gmac",
+            Mechanism::Sha256 => "hls-sha256",
+            Mechanism::Ecdsa => "hls-ecdsa",
+            _ => "other",
+        },
+        ciphered: association.security_setup.is_some(),
+        max_pdu: association.max_pdu,
+    }
+}
+
+fn line_keys(keys: &Keys) -> LineKeys<'_> {
+    LineKeys {
+        guek: Secret(keys.encryption.as_bytes()),
+        gak: Secret(keys.authentication.as_bytes()),
+        kek: keys.master.as_ref().map(|key| Secret(key.as_bytes())),
+        gbek: keys.broadcast.as_ref().map(|key| Secret(key.as_bytes())),
+        password: Secret(keys.password.as_bytes()),
+    }
+}
