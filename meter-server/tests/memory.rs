@@ -5,7 +5,7 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
 
-use dlms::association::server::{AuditEvent, Device, FailedAttempts};
+use dlms::association::server::{AuditEvent, Device, FailedAttempts, Source};
 use dlms::axdr::Data;
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms_meter_server::simulator::{Addressing, Fleet, FleetConfig, KeySource, MasterSeed};
@@ -48,7 +48,12 @@ fn visit(fleet: &Fleet, device: usize) {
     let client = Client { device: fleet.devices()[device].clone(), ..Client::management(fleet) };
     let (sap, server) = (ClientSap(1), ServerSap(1));
     client.device.with(|device| {
-        device.set_failed_attempts(ClientSap(17), server, FailedAttempts { count: 1, ..FailedAttempts::NONE });
+        device.set_failed_attempts(
+            ClientSap(17),
+            server,
+            Source(1),
+            FailedAttempts { count: 1, ..FailedAttempts::NONE },
+        );
         device.audit(AuditEvent::AuthenticationFailed { client: ClientSap(17), server });
         device.audit(AuditEvent::Associated { client: sap, server });
         device.accept_counter(server, 0, SystemTitle(*b"TSTCLNT1"), 7);

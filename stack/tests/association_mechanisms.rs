@@ -10,6 +10,7 @@ use dlms::acse::{
 use dlms::apdu::{ActionResult, AttributeRequest};
 use dlms::association::Secret;
 use dlms::association::client::{Config, ConnectionError, PreEstablished, ProtocolError, RequestError, UsageError};
+use dlms::association::server::Source;
 use dlms::axdr::Value;
 use dlms::id::{ClientSap, ServerSap};
 use dlms::security::{InvocationCounter, KeyId, KeySet, SecurityError, Suite, is_protected};
@@ -327,6 +328,11 @@ fn an_aarq_on_an_open_association_takes_its_place() {
     assert!(!pair.server.is_open());
 }
 
+/// Failures of a client on the line that everybody is on.
+fn failures(meter: &Meter, client: ClientSap) -> u32 {
+    meter.attempts.get(&client).map_or(0, |attempts| attempts.get(Source(0)).count)
+}
+
 #[test]
 fn from_the_third_failure_on_a_client_is_locked_out_until_it_has_waited() {
     let mut pair = Pair::new(reader(b"87654321"), Meter::default());
@@ -347,15 +353,23 @@ fn from_the_third_failure_on_a_client_is_locked_out_until_it_has_waited() {
     for _ in 0..5 {
         assert_eq!(rejected(&mut right), Association::RejectedTransient);
     }
-    assert_eq!(right.meter.attempts[&READER].count, 3);
-    // Nor does it help to come over another line, or as somebody else; others are not locked out.
+    assert_eq!(failures(&right.meter, READER), 3);
+    // Others are not locked out, nor is the client on another line: who guesses on this one does not keep it out.
+    let mut elsewhere = Pair::new(reader(PASSWORD), std::mem::take(&mut right.meter));
+    elsewhere.server.set_source(Source(1));
+    elsewhere.now = right.now;
+    elsewhere.client.associate(elsewhere.now).unwrap();
+    assert_eq!(elsewhere.drive(), [Happened::Associated]);
+    right.meter = std::mem::take(&mut elsewhere.meter);
+    assert_eq!(failures(&right.meter, READER), 3);
+    assert_eq!(rejected(&mut right), Association::RejectedTransient);
     let mut public = Pair::associated(Config::public(ServerSap::MANAGEMENT), std::mem::take(&mut right.meter));
     assert_eq!(read(&mut public), [REGISTER_VALUE]);
     right.meter = std::mem::take(&mut public.meter);
-    right.now = right.meter.attempts[&READER].last.after_ms(10_000);
+    right.now = right.meter.attempts[&READER].get(Source(0)).last.after_ms(10_000);
     right.client.associate(right.now).unwrap();
     assert_eq!(right.drive(), [Happened::Associated]);
-    assert_eq!(right.meter.attempts[&READER].count, 0);
+    assert_eq!(failures(&right.meter, READER), 0);
 }
 
 #[test]
@@ -382,11 +396,11 @@ fn failures_of_pass_3_lock_out_as_well_and_pending_associations_give_no_more_att
     pair.meter = std::mem::take(&mut waiting.meter);
     pair.client.associate(pair.now).unwrap();
     assert_eq!(pair.drive(), [Happened::Closed(ConnectionError::HlsRefused)]);
-    assert_eq!(pair.meter.attempts[&hls_client(3)].count, 3);
+    assert_eq!(failures(&pair.meter, hls_client(3)), 3);
     waiting.meter = std::mem::take(&mut pair.meter);
     let answer = ask(&mut waiting, &hex!("C301C1000F0000280000FF0101 09 10 00000000000000000000000000000000"));
     assert_eq!(answer, hex!("C701C10300"));
-    assert_eq!(waiting.meter.attempts[&hls_client(3)].count, 3);
+    assert_eq!(failures(&waiting.meter, hls_client(3)), 3);
     assert_eq!(ActionResult::ReadWriteDenied.code(), 3);
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MemberDescriptor, MethodDescriptor, Selection};
 use dlms::association::server::{
-    Access, AssociationConfig, AuditEvent, Cursor, Device, FailedAttempts, Member, Progress, SecurityConfig,
+    Access, AssociationConfig, AuditEvent, Cursor, Device, FailedAttempts, Member, Progress, SecurityConfig, Source,
 };
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClassId, ClientSap, ServerSap, ShortName, SystemTitle};
@@ -311,13 +311,13 @@ impl Device for PhysicalDevice {
         }
     }
 
-    fn failed_attempts(&self, client: ClientSap, server: ServerSap) -> FailedAttempts {
-        self.meter(server).map_or(FailedAttempts::NONE, |meter| meter.security().failed_attempts(client))
+    fn failed_attempts(&self, client: ClientSap, server: ServerSap, source: Source) -> FailedAttempts {
+        self.meter(server).map_or(FailedAttempts::NONE, |meter| meter.security().failed_attempts(client, source))
     }
 
-    fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, attempts: FailedAttempts) {
+    fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, source: Source, attempts: FailedAttempts) {
         if let Some(meter) = self.meter_mut(server) {
-            meter.security_mut().set_failed_attempts(client, attempts);
+            meter.security_mut().set_failed_attempts(client, source, attempts);
         }
     }
 

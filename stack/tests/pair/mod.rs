@@ -8,8 +8,8 @@ use dlms::acse::Mechanism;
 use dlms::apdu::*;
 use dlms::association::client::{self, Config, Event, Security};
 use dlms::association::server::{
-    Access, Association, AssociationConfig, AuditEvent, Cursor, Device, FailedAttempts, Member, PreEstablished,
-    Progress, Routed, Routing, SecurityConfig,
+    Access, Association, AssociationConfig, Attempts, AuditEvent, Cursor, Device, FailedAttempts, Member,
+    PreEstablished, Progress, Routed, Routing, SecurityConfig, Source,
 };
 use dlms::association::{Referencing, Secret};
 use dlms::axdr::{Data, Value, Writer};
@@ -77,7 +77,7 @@ pub struct Meter {
     pub response_policy: Option<Protection>,
     /// Demanded of the response that carries the register.
     pub register_response: Protection,
-    pub attempts: BTreeMap<ClientSap, FailedAttempts>,
+    pub attempts: BTreeMap<ClientSap, Attempts<4>>,
     pub broadcast_floors: BTreeMap<SystemTitle, u32>,
     /// Whether the last request came under the broadcast key.
     pub broadcast: bool,
@@ -357,12 +357,16 @@ impl Device for Meter {
         }
     }
 
-    fn failed_attempts(&self, client: ClientSap, _: ServerSap) -> FailedAttempts {
-        self.attempts.get(&client).copied().unwrap_or_default()
+    fn failed_attempts(&self, client: ClientSap, _: ServerSap, source: Source) -> FailedAttempts {
+        self.attempts.get(&client).map_or(FailedAttempts::NONE, |attempts| attempts.get(source))
     }
 
-    fn set_failed_attempts(&mut self, client: ClientSap, _: ServerSap, attempts: FailedAttempts) {
-        self.attempts.insert(client, attempts);
+    fn set_failed_attempts(&mut self, client: ClientSap, _: ServerSap, source: Source, attempts: FailedAttempts) {
+        let all = self.attempts.entry(client).or_default();
+        all.set(source, attempts);
+        if !all.is_failing() {
+            self.attempts.remove(&client);
+        }
     }
 
     fn response_protection(&self, _: &Access, member: Member) -> Protection {

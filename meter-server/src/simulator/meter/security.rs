@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dlms::apdu::ActionResult;
-use dlms::association::server::FailedAttempts;
+use dlms::association::server::{Attempts, FailedAttempts, Source};
 use dlms::id::{ClientSap, SystemTitle};
 use dlms::security::certificate::CertificateError;
 use dlms::security::{
@@ -30,6 +30,8 @@ const EPOCH_SECONDS: i64 = 1_767_225_600;
 const PER_SECOND: i64 = 16;
 /// Octets of the longest record.
 const RECORD_OCTETS: usize = 4_096;
+/// Sources whose failed attempts are told apart, for each client.
+const SOURCES: usize = 8;
 
 /// What a meter kept cannot be used.
 #[derive(Debug, Error)]
@@ -65,7 +67,17 @@ struct Record {
     unicast_generation: u32,
     broadcast_generation: u32,
     keys: BTreeMap<WrappedFor, String>,
-    failed_attempts: BTreeMap<u16, u32>,
+    /// Client, source and failures.
+    #[serde(default)]
+    failures: Vec<(u16, u64, u32)>,
+}
+
+/// What is kept of a client's failures: not where it succeeded.
+fn failures<'a>(
+    (client, attempts): (&'a ClientSap, &'a Attempts<SOURCES>),
+) -> impl Iterator<Item = (u16, u64, u32)> + 'a {
+    let failing = attempts.iter().filter(|(_, attempts)| attempts.count > 0);
+    failing.map(|(source, attempts)| (client.0, source.0, attempts.count))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,7 +112,7 @@ pub(crate) struct Security {
     pub(super) setups: Vec<Setup>,
     counters: Counters<State>,
     broadcast_counters: Counters<State>,
-    failed: BTreeMap<ClientSap, FailedAttempts>,
+    failed: BTreeMap<ClientSap, Attempts<SOURCES>>,
     journal: Journal<State>,
 }
 
@@ -150,10 +162,11 @@ impl Security {
         };
         // Time without power does not count: a lockout begins anew with the simulator.
         let last = dlms::Instant::from_millis(0);
-        let failed = record
-            .failed_attempts
-            .iter()
-            .map(|(client, count)| (ClientSap(*client), FailedAttempts { count: *count, last }));
+        let mut failed = BTreeMap::<_, Attempts<SOURCES>>::new();
+        for (client, source, count) in &record.failures {
+            let attempts = FailedAttempts { count: *count, last };
+            failed.entry(ClientSap(*client)).or_default().set(Source(*source), attempts);
+        }
         Ok(Self {
             master: own.master.as_ref().and_then(|key| as_master(suite, key)),
             suite,
@@ -168,7 +181,7 @@ impl Security {
             setups: setups.collect(),
             counters: counters("counters", record.unicast_generation)?,
             broadcast_counters: counters("broadcast-counters", record.broadcast_generation)?,
-            failed: failed.collect(),
+            failed,
             fleet,
             journal,
         })
@@ -247,15 +260,22 @@ impl Security {
         self.generation
     }
 
-    pub(crate) fn failed_attempts(&self, client: ClientSap) -> FailedAttempts {
-        self.failed.get(&client).copied().unwrap_or_default()
+    pub(crate) fn failed_attempts(&self, client: ClientSap, source: Source) -> FailedAttempts {
+        self.failed.get(&client).map_or(FailedAttempts::NONE, |attempts| attempts.get(source))
     }
 
-    pub(crate) fn set_failed_attempts(&mut self, client: ClientSap, attempts: FailedAttempts) {
-        if attempts.count == 0 {
+    pub(crate) fn set_failed_attempts(&mut self, client: ClientSap, source: Source, attempts: FailedAttempts) {
+        if attempts == FailedAttempts::NONE && !self.failed.contains_key(&client) {
+            return;
+        }
+        let all = self.failed.entry(client).or_default();
+        let before = all.get(source);
+        all.set(source, attempts);
+        if !all.is_failing() {
             self.failed.remove(&client);
-        } else {
-            self.failed.insert(client, attempts);
+        }
+        if before == attempts {
+            return;
         }
         let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
         self.keep(unicast, broadcast);
@@ -319,7 +339,7 @@ impl Security {
             unicast_generation,
             broadcast_generation,
             keys: BTreeMap::new(),
-            failed_attempts: self.failed.iter().map(|(client, attempts)| (client.0, attempts.count)).collect(),
+            failures: self.failed.iter().flat_map(failures).collect(),
         };
         for purpose in [WrappedFor::Unicast, WrappedFor::Broadcast, WrappedFor::Authentication, WrappedFor::Master] {
             let coming = self.coming.as_ref().and_then(|keys| key(keys, purpose));

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, MutexGuard};
 use std::time::Instant;
 
-use dlms::association::server::{Connection, ServerLink};
+use dlms::association::server::{Connection, ServerLink, Source};
 use dlms::hdlc::server::{Config, Session, Station};
 use dlms::hdlc::{Address, FRAME_MAX, Parameters};
 use dlms::id::{ClientSap, ServerSap};
@@ -103,23 +103,25 @@ impl Port {
         usize::from(largest) + CIPHERING_OCTETS
     }
 
-    fn line<L: ServerLink>(&self, link: L) -> Line<L> {
-        Connection::new(
+    fn line<L: ServerLink>(&self, link: L, source: Source) -> Line<L> {
+        let mut line = Connection::new(
             link,
             || Room::new(self.shared.limits.response_octets.max(LONG_REQUEST_OCTETS)),
             Room::new(self.shared.limits.response_octets),
-        )
+        );
+        line.set_source(source);
+        line
     }
 
     /// A line with the wrapper.
-    fn wrapper_line(&self) -> Line<wrapper::server::Wrapper<Room>> {
+    fn wrapper_line(&self, source: Source) -> Line<wrapper::server::Wrapper<Room>> {
         let read_timeout_ms = u32::try_from(self.shared.limits.read.as_millis()).unwrap_or(u32::MAX);
         let transmit = Room::new(self.shared.limits.response_octets + wrapper::Header::LENGTH);
-        self.line(wrapper::server::Wrapper::new(Room::new(self.request_octets()), transmit, read_timeout_ms))
+        self.line(wrapper::server::Wrapper::new(Room::new(self.request_octets()), transmit, read_timeout_ms), source)
     }
 
     /// A line with HDLC.
-    fn hdlc_line(&self, full_duplex: bool) -> Line<HdlcStation> {
+    fn hdlc_line(&self, full_duplex: bool, source: Source) -> Line<HdlcStation> {
         let config = Config {
             parameters: Parameters::symmetric(self.shared.hdlc.information, self.shared.hdlc.window),
             inactivity_timeout_ms: u32::try_from(self.shared.limits.idle.as_millis()).unwrap_or(u32::MAX),
@@ -135,7 +137,7 @@ impl Port {
             numbers: self.site.numbers.clone(),
             physical: self.shared.hdlc.physical_address,
         };
-        self.line(Station::new(Room::new(FRAME_MAX), INTER_OCTET_MS, sessions, addresses))
+        self.line(Station::new(Room::new(FRAME_MAX), INTER_OCTET_MS, sessions, addresses), source)
     }
 }
 

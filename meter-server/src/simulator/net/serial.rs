@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dlms::association::server::Source;
 use dlms::hdlc::server::Session;
 use dlms::mode_e::server::{Config, Event, SignOn};
 use dlms::mode_e::{Baud, DeviceAddress, INITIAL_BAUD};
@@ -15,6 +16,8 @@ use super::{HdlcStation, Port, ticks};
 use crate::simulator::FleetError;
 use crate::simulator::config::SerialConfig;
 
+/// Whoever is on the line. Several lines of one meter count as one.
+const SOURCE: Source = Source(1);
 /// How long to wait before a port that failed is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 /// Pause before each message of a sign-on. The standard has 200 to 1500 ms; at a pseudo-terminal, where characters take no
@@ -63,7 +66,7 @@ async fn run(port: Port, config: SerialConfig, stream: SerialStream) {
 /// One link over the port, from the sign-on to its end where there is one.
 async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream) -> LineEnd {
     if !config.mode_e {
-        return line::run(port, port.hdlc_line(false), stream, port.fault_plan(Way::Serial)).await;
+        return line::run(port, port.hdlc_line(false, SOURCE), stream, port.fault_plan(Way::Serial)).await;
     }
     let signed_on = tokio::select! {
         () = port.shared.cancel.cancelled() => return LineEnd::Shutdown,
@@ -79,7 +82,7 @@ async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream) -> 
         opened |= open;
         opened && !open
     };
-    line::run_until(port, port.hdlc_line(false), stream, port.fault_plan(Way::Serial), done).await
+    line::run_until(port, port.hdlc_line(false, SOURCE), stream, port.fault_plan(Way::Serial), done).await
 }
 
 /// Waits for a sign-on that selects HDLC; returns the rate, which is set.

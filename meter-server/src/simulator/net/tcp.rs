@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dlms::association::server::Source;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -121,10 +122,14 @@ pub(super) async fn serve(port: &Port, mut stream: TcpStream, way: Way) -> LineE
     if let Err(error) = stream.set_nodelay(true) {
         return LineEnd::Io(error);
     }
+    let source = match stream.peer_addr() {
+        Ok(peer) => Source::of_address(peer.ip()),
+        Err(error) => return LineEnd::Io(error),
+    };
     let faults = port.fault_plan(way);
     let end = match way {
-        Way::HdlcTcp => line::run(port, port.hdlc_line(true), &mut stream, faults).await,
-        _ => line::run(port, port.wrapper_line(), &mut stream, faults).await,
+        Way::HdlcTcp => line::run(port, port.hdlc_line(true, source), &mut stream, faults).await,
+        _ => line::run(port, port.wrapper_line(source), &mut stream, faults).await,
     };
     let closed = match end {
         LineEnd::Fault(FaultKind::Reset) => stream.set_zero_linger(),

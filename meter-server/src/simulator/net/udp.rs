@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use dlms::association::server::Source;
 use dlms::wrapper::{Header, decode_datagram, server::Wrapper};
 use tracing::{debug, warn};
 
@@ -193,7 +194,8 @@ impl Server {
         }
         let mut peer = self.peers.take((arrival.from, arrival.to)).unwrap_or_else(|| {
             let port = Port::new(&self.shared, site);
-            Peer { line: port.wrapper_line(), faults: port.fault_plan(Way::Udp), silent: false, heard: now, port }
+            let source = Source::of_address(arrival.from.ip());
+            Peer { line: port.wrapper_line(source), faults: port.fault_plan(Way::Udp), silent: false, heard: now, port }
         });
         peer.heard = now;
         Some(peer)

@@ -7,6 +7,7 @@ use super::device::{Access, AuditEvent, Device};
 use super::dispatch::{expects_no_answer, has_own_blocks, is_unconfirmed_access};
 use super::general::{Exchange, Room};
 use super::guard::Guard;
+use super::lockout::Source;
 use super::transfer::{Transfer, Transfers};
 use crate::Instant;
 use crate::apdu::{Conformance, DataNotificationConfirm, ExceptionResponse, LongInvokeIdAndPriority, tag};
@@ -54,6 +55,8 @@ pub struct Association<C: Crypto, B> {
     /// A notification that the client confirmed.
     pub(super) confirmation: Option<(LongInvokeIdAndPriority, Protection)>,
     pub(super) guard: Guard,
+    /// Where the client's octets come from.
+    pub(super) source: Source,
     /// The time of the last call.
     pub(super) now: Instant,
 }
@@ -120,7 +123,13 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let transfers = Transfers { transfer: Transfer::None, long: storage, response: Protection::NONE };
         let now = Instant::from_millis(0);
         let (state, guard) = (State::Idle, Guard::NEW);
-        Self { client, server, state, transfers, exchange: None, confirmation: None, guard, now }
+        let source = Source(0);
+        Self { client, server, state, transfers, exchange: None, confirmation: None, guard, source, now }
+    }
+
+    /// Says where the client's octets come from, which failed authentications are counted for.
+    pub const fn set_source(&mut self, source: Source) {
+        self.source = source;
     }
 
     /// Gives a closed association to another pair.

@@ -2,6 +2,7 @@
 
 use super::association::Association;
 use super::device::Device;
+use super::lockout::Source;
 use super::outbox::Queue;
 use crate::Instant;
 use crate::apdu::{Conformance, tag};
@@ -156,6 +157,13 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize> Connection<L, C, B, N
 }
 
 impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<L, C, B, N, Q> {
+    /// Says where the octets of this line come from: a number for each line of the meter, or the address of a peer
+    /// ([`Source::of_address`]). Failed authentications are counted for each source, so that who guesses on one line does
+    /// not lock out a client on another. Without it all lines are one source.
+    pub fn set_source(&mut self, source: Source) {
+        self.associations.iter_mut().for_each(|association| association.set_source(source));
+    }
+
     /// The link, for what only it knows of: HDLC addresses of clients that are to be notified without a link.
     pub const fn link_mut(&mut self) -> &mut L {
         &mut self.link

@@ -1,6 +1,6 @@
 //! What the server asks of the application behind it.
 
-use super::lockout::FailedAttempts;
+use super::lockout::{FailedAttempts, Source};
 use super::member::Member;
 use super::offer::Offer;
 use super::route::{Routed, Routing};
@@ -127,16 +127,18 @@ pub trait Device {
         let _ = server;
     }
 
-    /// How often `client` has failed to authenticate since it last succeeded. Without this and
-    /// [`set_failed_attempts`](Self::set_failed_attempts) nobody is ever locked out.
-    fn failed_attempts(&self, client: ClientSap, server: ServerSap) -> FailedAttempts {
-        let _ = (client, server);
+    /// How often `client` has failed to authenticate from `source` since it last succeeded:
+    /// [`Attempts`](super::Attempts) counts it. Without this and [`set_failed_attempts`](Self::set_failed_attempts)
+    /// nobody is ever locked out.
+    fn failed_attempts(&self, client: ClientSap, server: ServerSap, source: Source) -> FailedAttempts {
+        let _ = (client, server, source);
         FailedAttempts::NONE
     }
 
-    /// Keeps what [`failed_attempts`](Self::failed_attempts) is to give back, over all lines of the meter.
-    fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, attempts: FailedAttempts) {
-        let _ = (client, server, attempts);
+    /// Keeps what [`failed_attempts`](Self::failed_attempts) is to give back, over all lines of the meter. Also called
+    /// with [`FailedAttempts::NONE`] after a success.
+    fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, source: Source, attempts: FailedAttempts) {
+        let _ = (client, server, source, attempts);
     }
 
     /// Protection that the client's access rights demand of a response which carries this attribute or the result of

@@ -260,6 +260,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             exchange: None,
             confirmation: None,
             guard: core::mem::replace(&mut self.guard, Guard::NEW),
+            source: self.source,
             now: self.now,
         };
         let placed = inner.answer(room, apdu, device, random, out);

@@ -1,7 +1,44 @@
 //! Back-off after failed authentications.
+//!
+//! Passwords are guessed, so failures must slow down whoever fails; but whoever fails on purpose must not keep out the
+//! client that knows the password. Failures are therefore counted for each client and each [`Source`], as far as the
+//! meter can tell sources apart, and nobody is locked out for good. [`Attempts`] bounds what an attacker with many
+//! sources gets: all of them together have as many guesses as there are places in it.
+
+use core::net::IpAddr;
 
 use crate::Instant;
 use crate::acse::Mechanism;
+
+/// Where a client's octets come from: as much of it as the meter can tell, and a peer cannot choose.
+///
+/// A line of its own, such as an optical port, is one source; behind a TCP port each address is one. A UDP peer can
+/// forge its address, though it gets no answer then: it may lock out the address that it forged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(pub u64);
+
+impl Source {
+    /// A peer with an IP address. Of version 6 the network counts alone (64 bits): its hosts choose the rest.
+    #[must_use]
+    pub const fn of_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::of_v4(address.to_bits()),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => Self::of_v4(address.to_bits()),
+                None => {
+                    let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                    Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+                }
+            },
+        }
+    }
+
+    /// Apart from the numbers of lines below, and from networks of version 6, none of which begins like this.
+    const fn of_v4(bits: u32) -> Self {
+        let [a, b, c, d] = bits.to_be_bytes();
+        Self(u64::from_be_bytes([0, 0, 0, 1, a, b, c, d]))
+    }
+}
 
 /// Failures in a row that have no consequence: a mistyped password, twice.
 const FREE_FAILURES: u32 = 2;
@@ -10,7 +47,7 @@ const FIRST_BACK_OFF_MS: u64 = 10_000;
 /// The longest back-off, in milliseconds: a client is never locked out for good.
 const BACK_OFF_MAX_MS: u64 = 15 * 60_000;
 
-/// Failed authentications of one client in a row, and when the last one was.
+/// Failed authentications of one client from one source in a row, and when the last one was.
 ///
 /// From the third on the client is locked out for ten seconds, then for twice as long with each further failure, for at
 /// most a quarter of an hour. A success ends it. The protocol has no rule for this; the figures are this server's own.
@@ -62,9 +99,168 @@ impl FailedAttempts {
     }
 }
 
+/// Failed attempts of one client, for each of the `N` sources that failed last.
+///
+/// ```text
+/// get(source) ─▶ the source's own count; with none, and no place left, that of the place it would take
+/// ```
+///
+/// A source for which there is no place inherits the count of the place whose back-off ends first, and waits for that: a
+/// thousand sources have no more guesses than `N` of them. A source that has succeeded while others failed is remembered,
+/// and keeps its place as long as there is any other to be had.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempts<const N: usize> {
+    entries: [Option<Entry>; N],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    source: Source,
+    attempts: FailedAttempts,
+}
+
+impl<const N: usize> Default for Attempts<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Attempts<N> {
+    /// Nobody has failed yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: [None; N] }
+    }
+
+    /// What counts for this source.
+    #[must_use]
+    pub fn get(&self, source: Source) -> FailedAttempts {
+        let entry = self.place(source).and_then(|place| self.entries.get(place)).copied().flatten();
+        entry.map_or(FailedAttempts::NONE, |entry| entry.attempts)
+    }
+
+    /// Keeps what counts for this source from now on.
+    pub fn set(&mut self, source: Source, attempts: FailedAttempts) {
+        let known = self.entries.iter().flatten().any(|entry| entry.source == source);
+        // Who has never failed is remembered only beside others who have.
+        if attempts == FailedAttempts::NONE && !known && !self.is_failing() {
+            return;
+        }
+        if let Some(entry) = self.place(source).and_then(|place| self.entries.get_mut(place)) {
+            *entry = Some(Entry { source, attempts });
+        }
+        if !self.is_failing() {
+            *self = Self::new();
+        }
+    }
+
+    /// Sources and their failures, to be kept across restarts.
+    pub fn iter(&self) -> impl Iterator<Item = (Source, FailedAttempts)> + '_ {
+        self.entries.iter().flatten().map(|entry| (entry.source, entry.attempts))
+    }
+
+    /// Whether any source has failed since it last succeeded.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.iter().any(|(_, attempts)| attempts != FailedAttempts::NONE)
+    }
+
+    /// The place of a source: its own, a free one, or the one that is to be had first.
+    fn place(&self, source: Source) -> Option<usize> {
+        let own = |entry: &Option<Entry>| entry.is_some_and(|entry| entry.source == source);
+        let places = || self.entries.iter().enumerate();
+        self.entries.iter().position(own).or_else(|| self.entries.iter().position(Option::is_none)).or_else(|| {
+            let failing = places().filter_map(|(place, entry)| Some((place, entry.as_ref()?.attempts)));
+            let first = failing
+                .filter(|(_, attempts)| *attempts != FailedAttempts::NONE)
+                .min_by_key(|(_, attempts)| attempts.last.after_ms(attempts.back_off_ms()));
+            first.map(|(place, _)| place).or(N.checked_sub(1))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn source(number: u64) -> Source {
+        Source(number)
+    }
+
+    #[test]
+    fn one_source_that_fails_locks_out_no_other() {
+        let mut attempts = Attempts::<4>::new();
+        let now = Instant::from_millis(5_000);
+        for _ in 0..50 {
+            attempts.set(source(1), attempts.get(source(1)).another(now));
+        }
+        assert!(attempts.get(source(1)).is_locked_out(now.after_ms(BACK_OFF_MAX_MS - 1)));
+        assert_eq!(attempts.get(source(2)), FailedAttempts::NONE);
+        // A success from there is remembered while the other fails, and forgotten with it.
+        attempts.set(source(2), FailedAttempts::NONE);
+        assert_eq!(attempts.iter().count(), 2);
+        attempts.set(source(1), FailedAttempts::NONE);
+        assert_eq!(attempts.iter().count(), 0);
+        attempts.set(source(3), FailedAttempts::NONE);
+        assert_eq!(attempts.iter().count(), 0);
+    }
+
+    /// However many sources guess, in a day they have few guesses; a source that has succeeded goes on, and a new one gets
+    /// its turn within the longest back-off.
+    #[test]
+    fn many_sources_guess_no_faster_than_there_are_places() {
+        let mut attempts = Attempts::<8>::new();
+        let mut now = Instant::from_millis(0);
+        attempts.set(source(900), FailedAttempts::NONE.another(now));
+        attempts.set(source(1_000), FailedAttempts::NONE);
+        let (mut guesses, mut waited, mut longest) = (0_u32, 0, 0);
+        const DAY_MS: u64 = 24 * 3_600_000;
+        while now < Instant::from_millis(DAY_MS) {
+            // Every ten seconds another fifty sources try.
+            let mut any = false;
+            for number in 0..50 {
+                let found = attempts.get(source(2_000 + now.as_millis() + number));
+                if !found.is_locked_out(now) {
+                    attempts.set(source(2_000 + now.as_millis() + number), found.another(now));
+                    guesses += 1;
+                    any = true;
+                }
+            }
+            waited = if any { 0 } else { waited + 10_000 };
+            longest = longest.max(waited);
+            assert!(!attempts.get(source(1_000)).is_locked_out(now));
+            now = now.after_ms(10_000);
+        }
+        assert!(guesses < 8 * (24 * 4 + 20), "{guesses} guesses");
+        assert!(longest <= BACK_OFF_MAX_MS, "{longest} ms");
+    }
+
+    #[test]
+    fn a_table_of_no_places_and_one_of_successes_alone() {
+        let mut none = Attempts::<0>::new();
+        none.set(source(1), FailedAttempts::NONE.another(Instant::from_millis(1)));
+        assert_eq!(none.get(source(1)), FailedAttempts::NONE);
+        let mut one = Attempts::<1>::new();
+        let failed = FailedAttempts::NONE.another(Instant::from_millis(1));
+        one.set(source(1), failed);
+        // The next source takes the place, and its count.
+        assert_eq!(one.get(source(2)), failed);
+        one.set(source(2), failed.another(Instant::from_millis(2)));
+        assert_eq!(
+            one.iter().map(|(source, attempts)| (source.0, attempts.count)).collect::<std::vec::Vec<_>>(),
+            [(2, 2)]
+        );
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one_source() {
+        let of = |text: &str| Source::of_address(text.parse().unwrap());
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_ne!(of("0.0.0.7"), Source(7));
+    }
 
     #[test]
     fn the_back_off_doubles_from_the_third_failure_and_is_capped() {

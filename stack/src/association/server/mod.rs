@@ -30,7 +30,7 @@ pub use association::Association;
 pub use connection::{Connection, ServerLink, ServerLinkEvent};
 pub use device::{Access, AssociationConfig, AuditEvent, Cursor, Device, PreEstablished, Progress, SecurityConfig};
 pub use guard::{AUDIT_WINDOW_MS, AUDITED_FAILURES_MAX, REFUSALS_MAX};
-pub use lockout::FailedAttempts;
+pub use lockout::{Attempts, FailedAttempts, Source};
 pub use member::Member;
 pub use notify::NotifyError;
 pub use offer::Offer;

@@ -158,8 +158,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if !FailedAttempts::count_with(mechanism) {
             return;
         }
-        let attempts = device.failed_attempts(client, server).another(self.now);
-        device.set_failed_attempts(client, server, attempts);
+        let attempts = device.failed_attempts(client, server, self.source).another(self.now);
+        device.set_failed_attempts(client, server, self.source, attempts);
         if attempts.is_locked_out(self.now) {
             let event = AuditEvent::LockedOut { client, server, failures: attempts.count };
             self.guard.report(device, self.now, event);
@@ -170,8 +170,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     fn note_success<D: Device>(&mut self, mechanism: Mechanism, device: &mut D) {
         let (client, server) = (self.client, self.server);
         self.guard.restart();
-        if mechanism != Mechanism::Lowest && device.failed_attempts(client, server) != FailedAttempts::NONE {
-            device.set_failed_attempts(client, server, FailedAttempts::NONE);
+        if FailedAttempts::count_with(mechanism) {
+            device.set_failed_attempts(client, server, self.source, FailedAttempts::NONE);
         }
         device.audit(AuditEvent::Associated { client, server });
     }
@@ -197,7 +197,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let own_title = config.own_title();
         check_names(aarq, &config, own_title)?;
         let locked_out = FailedAttempts::count_with(mechanism)
-            && device.failed_attempts(self.client, self.server).is_locked_out(self.now);
+            && device.failed_attempts(self.client, self.server, self.source).is_locked_out(self.now);
         if locked_out {
             return Err(Refusal::locked_out());
         }
@@ -381,7 +381,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         random: &mut dyn Random,
         mut answer: Answer<'_>,
     ) -> Option<Range<usize>> {
-        let (client, server, now) = (self.client, self.server, self.now);
+        let (client, server, source, now) = (self.client, self.server, self.source, self.now);
         let State::Pending(pending) = &mut self.state else { return None };
         let referencing = pending.session.access.referencing;
         // Without short names the compiler sees that there is only one carrier.
@@ -396,7 +396,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let mechanism = pending.session.access.mechanism;
         // Associations that were opened before the lockout began give no further attempts.
         let locked_out =
-            FailedAttempts::count_with(mechanism) && device.failed_attempts(client, server).is_locked_out(now);
+            FailedAttempts::count_with(mechanism) && device.failed_attempts(client, server, source).is_locked_out(now);
         let proved = if locked_out {
             Err(SecurityError::Authentication)
         } else if D::OFFER.gmac && mechanism == Mechanism::Gmac {
