@@ -115,7 +115,7 @@ fn parse(slot: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// CRC-32 of IEEE 802.3, bit by bit: a few hundred octets now and then.
-fn crc32(octets: &[u8]) -> u32 {
+pub(crate) fn crc32(octets: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for octet in octets {
         crc ^= u32::from(*octet);

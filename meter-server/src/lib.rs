@@ -21,6 +21,8 @@ pub mod counters;
 pub mod demand;
 pub mod device;
 pub mod events;
+#[cfg(feature = "flash")]
+pub mod flash;
 pub mod journal;
 pub mod limiter;
 #[cfg(feature = "metering")]
