@@ -2,6 +2,7 @@
 
 mod fleet;
 mod model;
+mod p1;
 mod run;
 mod signals;
 

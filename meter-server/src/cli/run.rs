@@ -55,6 +55,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().idle.as_secs(), help_heading = "Ports")]
     idle: u64,
 
+    #[command(flatten)]
+    p1: super::p1::Options,
+
     /// How many meters.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Meters")]
     meters: u32,
@@ -139,12 +142,17 @@ impl Run {
             .with_ansi(io::stderr().is_terminal())
             .init();
         let format = self.format;
+        let p1 = self.p1.config()?;
         let config = self.config()?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async {
             let interrupted = signals::interrupted()?;
             let fleet = Fleet::start(config).await?;
-            print(&fleet, format)?;
+            let ports = match &p1 {
+                Some(config) => fleet.open_p1(config).await?,
+                None => Vec::new(),
+            };
+            print(&fleet, &ports, format)?;
             interrupted.await;
             fleet.shutdown().await;
             Ok(())
@@ -195,7 +203,7 @@ impl Run {
             hdlc_tcp: self.hdlc_tcp,
             udp: self.udp,
             serial: {
-                let ports = self.serial.iter().map(|text| serial(text));
+                let ports = self.serial.iter().map(|text| serial("--serial", text, SerialConfig::DEFAULT_BAUD));
                 let ports = ports.map(|port| port.map(|port| SerialConfig { mode_e: self.mode_e, ..port }));
                 ports.collect::<anyhow::Result<_>>()?
             },
@@ -223,13 +231,13 @@ impl Run {
 }
 
 /// `PATH` or `PATH:BAUD`.
-fn serial(text: &str) -> anyhow::Result<SerialConfig> {
+pub(super) fn serial(option: &str, text: &str, baud: u32) -> anyhow::Result<SerialConfig> {
     let (path, baud) = match text.rsplit_once(':') {
         Some((path, baud)) => match baud.parse() {
             Ok(baud) => (path, baud),
-            Err(_) => bail!("--serial {text}: `{baud}` is not a number of bits per second"),
+            Err(_) => bail!("{option} {text}: `{baud}` is not a number of bits per second"),
         },
-        None => (text, SerialConfig::DEFAULT_BAUD),
+        None => (text, baud),
     };
     Ok(SerialConfig { path: PathBuf::from(path), baud, mode_e: false })
 }
@@ -245,6 +253,8 @@ struct Line<'a> {
     udp: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<&'a PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p1: Option<SocketAddr>,
     meters: Vec<LineMeter<'a>>,
 }
 
@@ -270,6 +280,7 @@ impl<'a> Line<'a> {
             hdlc_tcp: ports.hdlc_tcp,
             udp: ports.udp,
             serial: ports.serial.as_ref(),
+            p1: None,
             meters: device.meters().iter().map(meter).collect(),
         }
     }
@@ -277,7 +288,7 @@ impl<'a> Line<'a> {
     /// `tcp=127.0.0.1:4059 meter=10000001 title=53494D…`.
     fn text(&self) -> String {
         let mut words = Vec::new();
-        let ports = [("tcp", self.tcp), ("hdlc-tcp", self.hdlc_tcp), ("udp", self.udp)];
+        let ports = [("tcp", self.tcp), ("hdlc-tcp", self.hdlc_tcp), ("udp", self.udp), ("p1", self.p1)];
         words.extend(ports.iter().filter_map(|(name, port)| port.map(|port| format!("{name}={port}"))));
         words.extend(self.serial.map(|path| format!("serial={}", path.display())));
         if let [first, rest @ ..] = self.meters.as_slice() {
@@ -293,10 +304,10 @@ impl<'a> Line<'a> {
     }
 }
 
-fn print(fleet: &Fleet, format: Format) -> anyhow::Result<()> {
+fn print(fleet: &Fleet, p1: &[SocketAddr], format: Format) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    for device in fleet.devices() {
-        let line = Line::new(device);
+    for (number, device) in fleet.devices().iter().enumerate() {
+        let line = Line { p1: p1.get(number).copied(), ..Line::new(device) };
         match format {
             Format::Text => writeln!(out, "{}", line.text())?,
             Format::Json => writeln!(out, "{}", serde_json::to_string(&line)?)?,
@@ -311,6 +322,7 @@ mod tests {
 
     #[test]
     fn serial_ports_have_a_speed() {
+        let serial = |text| serial("--serial", text, 9_600);
         assert_eq!(serial("/dev/ttyUSB0").unwrap().baud, 9_600);
         let fast = SerialConfig { path: "/dev/ttyUSB0".into(), baud: 115_200, mode_e: false };
         assert_eq!(serial("/dev/ttyUSB0:115200").unwrap(), fast);

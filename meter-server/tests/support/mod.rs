@@ -52,6 +52,10 @@ impl Server {
         &self.fleet
     }
 
+    pub(crate) const fn runtime(&self) -> &tokio::runtime::Runtime {
+        &self.runtime
+    }
+
     pub(crate) fn ports(&self, device: usize) -> &Ports {
         self.fleet.devices()[device].ports()
     }

@@ -5,6 +5,7 @@ mod error;
 pub(crate) mod handle;
 pub(crate) mod open;
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::net::Shared;
 use super::net::counts::{Counts, LineCounts};
 use super::net::descriptors::{Descriptors, descriptor_limit};
 use super::net::push::Sender;
+use super::p1::{self, P1Config};
 use super::population::Population;
 use super::timeline::{Timeline, wall_clock};
 use crate::moment::Moment;
@@ -95,6 +97,15 @@ impl Fleet {
         driver::start(Arc::clone(&devices), wake, sender, timeline, shared.cancel.clone(), &shared.tasks);
         shared.tasks.close();
         Ok(Self { devices, shared, population })
+    }
+
+    /// Opens customer ports, which are served until the fleet is shut down or dropped; returns where TCP connections are
+    /// accepted, device by device.
+    ///
+    /// # Errors
+    /// An interval outside its range, or a port that cannot be opened.
+    pub async fn open_p1(&self, config: &P1Config) -> Result<Vec<SocketAddr>, FleetError> {
+        p1::open(&self.shared, &self.devices, config).await
     }
 
     /// The physical devices: one for each meter, or one for all logical devices.

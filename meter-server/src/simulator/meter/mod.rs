@@ -14,6 +14,7 @@ mod push_body;
 pub(crate) mod rows;
 mod schedules;
 pub(crate) mod security;
+mod shown;
 pub(crate) mod tariff;
 pub(crate) mod values;
 

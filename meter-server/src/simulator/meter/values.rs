@@ -59,7 +59,7 @@ impl Instantaneous {
         }
     }
 
-    fn read(self, meter: &Meter, at: Moment) -> f64 {
+    pub(crate) fn read(self, meter: &Meter, at: Moment) -> f64 {
         let (flow, at_ms) = (&meter.consumption, at.as_millis());
         match self {
             Self::Power(quantity) => flow.power(quantity, at_ms) as f64,

@@ -33,7 +33,7 @@ impl Descriptors {
     }
 
     /// A place for one more connection.
-    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
+    pub(in crate::simulator) fn take(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
