@@ -10,6 +10,7 @@ mod customer;
 mod flow;
 mod grid;
 mod noise;
+mod quality;
 mod quantity;
 mod shape;
 mod solar;
@@ -24,6 +25,7 @@ pub(crate) use customer::{Customer, CustomerKind};
 use flow::{BANDS, Flow, band};
 pub(crate) use grid::{Grid, Phase};
 pub(crate) use noise::Noise;
+pub(crate) use quality::{DisturbanceKind, Figure, Quality};
 use quantity::Active;
 pub(crate) use quantity::{Quantity, Tangents};
 pub(crate) use shape::{Irregularity, Shape};
@@ -130,6 +132,7 @@ pub(crate) struct Consumption {
     import: Curve,
     export: Curve,
     tangents: Tangents,
+    quality: Quality,
     grid: Grid,
     standard_offset_ms: i64,
     installed_ms: i64,
@@ -141,7 +144,7 @@ pub(crate) struct Consumption {
 impl Consumption {
     /// The consumption of the meter with `seed`.
     pub(crate) fn new(installation: &Installation, seed: u64) -> Self {
-        let noise = Noise::new(seed);
+        let (noise, quality) = (Noise::new(seed), Quality::of_seed(seed));
         let individual = noise.stream(1);
         let generates = individual.unit(0) < installation.generation_share;
         let (import_shape, import_daily) = if generates {
@@ -157,7 +160,14 @@ impl Consumption {
             import: Curve::new(Arc::clone(import_shape), import_daily, load, load),
             export: Curve::new(Arc::clone(&installation.export), export_daily, WEATHER, generation),
             tangents: installation.tangents,
-            grid: Grid::new(installation.voltage, installation.frequency, installation.single_phase, noise.stream(4)),
+            quality,
+            grid: Grid::new(
+                installation.voltage,
+                installation.frequency,
+                installation.single_phase,
+                noise.stream(4),
+                quality,
+            ),
             standard_offset_ms: installation.standard_offset_ms,
             installed_ms: installation.installed_ms,
             interruptions: Vec::new(),
@@ -311,7 +321,7 @@ impl Consumption {
             return 0;
         }
         let place = self.place(at_ms);
-        let share = self.grid.share(phase);
+        let share = self.grid.share(phase, at_ms);
         let (import, export) = self.active_power(place);
         quantity.of(&Active::in_band(band(place.quarter), import * share, export * share), &self.tangents)
     }
@@ -330,7 +340,8 @@ impl Consumption {
     pub(crate) fn current(&self, phase: Phase, at_ms: i64) -> f64 {
         let apparent = self.phase_power(Quantity::ApparentImport, phase, at_ms)
             + self.phase_power(Quantity::ApparentExport, phase, at_ms);
-        apparent as f64 / self.voltage(phase, at_ms)
+        // Nothing flows on a phase that is away.
+        if apparent == 0 { 0.0 } else { apparent as f64 / self.voltage(phase, at_ms) }
     }
 
     /// Current in the neutral conductor in amperes, taking the phases a third of a turn apart.
@@ -348,6 +359,12 @@ impl Consumption {
         let factor = |tan: f64| 1.0 / (1.0 + tan * tan).sqrt();
         let ((import, export), band) = (self.active_power(place), band(place.quarter));
         if export > import { -factor(self.tangents.export[band]) } else { factor(self.tangents.import[band]) }
+    }
+
+    /// What a register of power quality shows.
+    pub(crate) fn disturbances(&self, kind: DisturbanceKind, phase: Phase, figure: Figure, at_ms: i64) -> f64 {
+        let time = (self.installed_ms, at_ms);
+        self.quality.figure(kind, phase, figure, self.grid.nominal_voltage(), time)
     }
 
     /// Frequency in hertz.

@@ -272,3 +272,36 @@ fn a_changed_calendar_changes_rates_and_not_the_sum() {
     assert_eq!(milliwatt_hours(&USUAL), milliwatt_hours(&Plan::new()));
     assert_eq!(milliwatt_hours(&USUAL), milliwatt_hours(&SINGLE));
 }
+
+#[test]
+fn voltages_show_what_disturbs_them_and_the_load_stays_what_it_is() {
+    let meter = Consumption::new(&installation(0.0), 5);
+    let first_day = meter.installed_ms() / (DAY * 1000);
+    let mut seen = std::collections::BTreeSet::new();
+    for disturbance in (first_day + 1..first_day + 1500).filter_map(|day| meter.quality.of_day(day)) {
+        let (at, phase) = ((disturbance.start_ms + disturbance.end_ms) / 2, disturbance.phase);
+        let volts = meter.voltage(phase, at);
+        assert!((volts - 230.0 * disturbance.level).abs() < 1e-9);
+        for other in Phase::ALL.into_iter().filter(|other| *other != phase) {
+            assert!((220.0..240.0).contains(&meter.voltage(other, at)));
+        }
+        assert!((220.0..240.0).contains(&meter.voltage(phase, disturbance.end_ms)));
+        let shares: f64 = Phase::ALL.iter().map(|phase| meter.grid.share(*phase, at)).sum();
+        assert!((shares - 1.0).abs() < 1e-9);
+        if disturbance.kind == DisturbanceKind::Cut {
+            assert_eq!((meter.phase_power(Quantity::ActiveImport, phase, at), meter.current(phase, at)), (0, 0.0));
+        }
+        assert!(meter.power(Quantity::ActiveImport, at) > 0);
+        let of = |figure, at| meter.disturbances(disturbance.kind, phase, figure, at);
+        assert_eq!(of(Figure::Count, disturbance.end_ms), of(Figure::Count, at) + 1.0);
+        assert!((of(Figure::Magnitude, disturbance.end_ms) - volts).abs() < 1e-9);
+        seen.insert(format!("{:?}{phase:?}", disturbance.kind));
+    }
+    assert!(seen.len() >= 7, "{seen:?}");
+    // The loss of an only phase would be the meter's own.
+    let single = Consumption::new(&Installation { single_phase: true, ..installation(0.0) }, 5);
+    for disturbance in (first_day + 1..first_day + 1500).filter_map(|day| single.quality.of_day(day)) {
+        assert!(single.voltage(Phase::L1, disturbance.start_ms) > 80.0);
+        assert!(single.power(Quantity::ActiveImport, disturbance.start_ms) > 0);
+    }
+}

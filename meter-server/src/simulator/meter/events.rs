@@ -12,7 +12,7 @@ use super::Meter;
 use crate::alarms::AlarmLayout;
 use crate::moment::Moment;
 use crate::objects::RowRange;
-use crate::simulator::consumption::Noise;
+use crate::simulator::consumption::{DisturbanceKind, Noise, Quality};
 
 const DAY_MS: i64 = 86_400_000;
 /// Days that are looked into for the next event of the seed.
@@ -40,8 +40,10 @@ impl SeedEvents {
     /// A pair of events on some days, the second of which may be missing.
     fn of_day(self, kind: LogKind, day: i64) -> [Option<Event>; 2] {
         let noise = self.noise.stream(u64::from(kind.group_e()));
+        if kind == LogKind::PowerQuality {
+            return of_disturbance(Quality::new(noise), day);
+        }
         let chance = noise.unit(day);
-        let phase = (noise.stream(9).unit(day) * 3.0).min(2.0) as u8;
         let (first, second, longest_s) = match kind {
             LogKind::Standard if chance < 0.05 => (code::POWER_DOWN, Some(code::POWER_UP), 5_000.0),
             LogKind::Standard if chance < 0.08 => (code::CLOCK_OLD_TIME, Some(code::CLOCK_NEW_TIME), 0.0),
@@ -49,15 +51,6 @@ impl SeedEvents {
                 (code::TERMINAL_COVER_REMOVED, Some(code::TERMINAL_COVER_CLOSED), 5_000.0)
             }
             LogKind::Fraud if chance < 0.012 => (code::MAGNETIC_FIELD, Some(code::NO_MAGNETIC_FIELD), 600.0),
-            LogKind::PowerQuality if chance < 0.03 => {
-                (code::UNDERVOLTAGE_L1 + phase, Some(code::VOLTAGE_NORMAL_L1 + phase), 120.0)
-            }
-            LogKind::PowerQuality if chance < 0.05 => {
-                (code::OVERVOLTAGE_L1 + phase, Some(code::VOLTAGE_NORMAL_L1 + phase), 120.0)
-            }
-            LogKind::PowerQuality if chance < 0.055 => {
-                (code::MISSING_VOLTAGE_L1 + phase, Some(code::VOLTAGE_NORMAL_L1 + phase), 900.0)
-            }
             LogKind::Communication if chance < 0.10 => (code::PDP_DESTROYED, Some(code::PDP_ESTABLISHED), 300.0),
             LogKind::Communication if chance < 0.12 => (code::SIGNAL_LOW, None, 0.0),
             _ => return [None; 2],
@@ -97,6 +90,19 @@ impl SeedEvents {
         let before = at.plus_millis(-1);
         ALARMING.iter().flat_map(|kind| self.between(*kind, before, at)).map(|event| event.code).collect()
     }
+}
+
+/// What the power quality log tells of a day.
+fn of_disturbance(quality: Quality, day: i64) -> [Option<Event>; 2] {
+    let Some(disturbance) = quality.of_day(day) else { return [None; 2] };
+    let first = match disturbance.kind {
+        DisturbanceKind::Sag => code::UNDERVOLTAGE_L1,
+        DisturbanceKind::Swell => code::OVERVOLTAGE_L1,
+        DisturbanceKind::Cut => code::MISSING_VOLTAGE_L1,
+    };
+    let phase = disturbance.phase.index() as u8;
+    let event = |at_ms: i64, code: u8| Some(Event { at: Moment::from_millis(at_ms), code: code + phase });
+    [event(disturbance.start_ms, first), event(disturbance.end_ms, code::VOLTAGE_NORMAL_L1)]
 }
 
 /// The logs of one meter.

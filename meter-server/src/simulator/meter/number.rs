@@ -61,6 +61,12 @@ pub(crate) fn unit_of(code: ObisCode) -> Option<Unit> {
     if a != 1 {
         return None;
     }
+    // What happened to a voltage or current: how often, and for how many seconds.
+    match d {
+        32 | 36 | 40 => return Some(Unit::COUNT),
+        33 | 37 | 41 | 43..=45 => return Some(Unit::SECOND),
+        _ => {}
+    }
     let energy = matches!(d, 8 | 9 | 29 | 30);
     let pick = |power, work| Some(if energy { work } else { power });
     // Phases repeat the quantities of the sum 20, 40 and 60 further on.
@@ -110,6 +116,10 @@ mod tests {
         assert_eq!(unit("1.0.72.7.0"), Some(Unit::VOLT));
         assert_eq!(unit("1.0.71.7.0"), Some(Unit::AMPERE));
         assert_eq!(unit("1.0.9.6.2"), Some(Unit::VOLT_AMPERE));
+        assert_eq!(unit("1.0.52.34.0"), Some(Unit::VOLT));
+        assert_eq!(unit("1.0.52.33.0"), Some(Unit::SECOND));
+        assert_eq!(unit("1.0.12.31.0"), Some(Unit::VOLT));
+        assert_eq!(unit("1.0.12.43.0"), Some(Unit::SECOND));
         assert_eq!(unit("0.0.96.1.0"), None);
     }
 }

@@ -12,7 +12,7 @@ use crate::alarms::AlarmValue;
 use crate::moment::Moment;
 use crate::object::Context;
 use crate::objects::{Captured, ClockState, Demand, Value};
-use crate::simulator::consumption::{Maximum, Phase, QUARTER, Quantity};
+use crate::simulator::consumption::{DisturbanceKind, Figure, Maximum, Phase, QUARTER, Quantity};
 
 /// An instantaneous quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,35 @@ impl Instantaneous {
     }
 }
 
+/// A register of power quality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QualityRegister {
+    pub(crate) kind: DisturbanceKind,
+    pub(crate) phase: Phase,
+    pub(crate) figure: Figure,
+}
+
+impl QualityRegister {
+    /// The register of an OBIS code 1.b.{32,52,72}.d.0.f.
+    pub(crate) fn from_code(code: ObisCode) -> Option<Self> {
+        let [1, _, c, d, 0, _] = code.0 else { return None };
+        let phase = match c {
+            32 => Phase::L1,
+            52 => Phase::L2,
+            72 => Phase::L3,
+            _ => return None,
+        };
+        let kind = match d {
+            32..=34 => DisturbanceKind::Sag,
+            36..=38 => DisturbanceKind::Swell,
+            40..=42 => DisturbanceKind::Cut,
+            _ => return None,
+        };
+        let figure = [Figure::Count, Figure::Duration, Figure::Magnitude][usize::from(d % 4)];
+        Some(Self { kind, phase, figure })
+    }
+}
+
 /// What a value is, and in what form it is written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
@@ -90,6 +119,11 @@ pub(crate) enum Source {
     Average {
         quantity: Instantaneous,
         period_seconds: u32,
+        format: NumberFormat,
+    },
+    /// Dips, swells and losses of a phase.
+    VoltageQuality {
+        register: QualityRegister,
         format: NumberFormat,
     },
     /// Energy since the end of the last period.
@@ -159,6 +193,10 @@ impl Value<Meter> for Source {
             Self::Average { quantity, period_seconds, format } => {
                 let from = period_start(cx.at, *period_seconds);
                 return format.write_nearest(average(meter, *quantity, from, cx.at), out);
+            }
+            Self::VoltageQuality { register: QualityRegister { kind, phase, figure }, format } => {
+                let shown = meter.consumption.disturbances(*kind, *phase, *figure, cx.at.as_millis());
+                return format.write_nearest(shown, out);
             }
             Self::IntervalEnergy { quantity, period_seconds, format } => {
                 let from = period_start(cx.at, *period_seconds);

@@ -28,7 +28,9 @@ use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
 use crate::simulator::meter::push::ModelPush;
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
 use crate::simulator::meter::tariff::ModelTariffs;
-use crate::simulator::meter::values::{AverageDemand, Instantaneous, LastDemand, MaximumDemand, Source};
+use crate::simulator::meter::values::{
+    AverageDemand, Instantaneous, LastDemand, MaximumDemand, QualityRegister, Source,
+};
 
 /// Objects of a model.
 const OBJECTS_MAX: usize = 4096;
@@ -279,6 +281,11 @@ impl<'a> Builder<'a> {
                 let quantity = (instance.0[0] == 1).then(|| Instantaneous::from_group_c(c)).flatten();
                 let quantity = quantity.ok_or_else(|| here("value group C names no value to be averaged"))?;
                 Source::Average { quantity, period_seconds: period(file)?, format: format()? }
+            }
+            ValueName::VoltageQuality => {
+                let register = QualityRegister::from_code(instance);
+                let register = register.ok_or_else(|| here("the code counts no dips, swells or losses of a phase"))?;
+                Source::VoltageQuality { register, format: format()? }
             }
             ValueName::IntervalEnergy => {
                 let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no energy"))?;

@@ -277,6 +277,9 @@ pub(super) enum ValueName {
     LastDemand,
     /// The highest such average of the running month.
     MaximumDemand,
+    /// Number of dips (1.b.c.32), swells (36) or losses (40) of the phase in the OBIS code, and duration in seconds (33, 37,
+    /// 41) and voltage (34, 38, 42) of the last one.
+    VoltageQuality,
     LogicalDeviceName,
     SerialNumber,
     ActiveTariff,
