@@ -370,6 +370,19 @@ fn all_blocks_of_a_transfer_are_protected_alike() {
     let invoke = [&hex!("C301C1 0009 00000A0000FF 01 01 09 81C8")[..], &[0x58; 200]].concat();
     assert!(is_protected(&ask(&mut pair, &own(1_000, &invoke))));
     assert_eq!(ask(&mut pair, &hex!("C302C1 00000001")), hex!("C701C1 0F 00"));
+    // Nor the rest of an attribute.
+    let get = hex!("C001C1 0007 0100630100FF 02 00");
+    pair.meter.rows = 20;
+    pair.meter.row_octets = 20;
+    for (protected, expected) in [(true, None), (false, Some(hex!("C402C1 01 00000001 01 0F")))] {
+        assert!(is_protected(&ask(&mut pair, &own(1_010 + 3 * u32::from(!protected), &get))));
+        let next = hex!("C002C1 00000001");
+        let answer = ask(&mut pair, &if protected { own(1_012, &next) } else { next.to_vec() });
+        match expected {
+            None => assert!(is_protected(&answer)),
+            Some(expected) => assert_eq!(answer, expected),
+        }
+    }
     assert_eq!(ask(&mut pair, &hex!("C302C1 00000001")), hex!("C701C1 10 00"));
 }
 

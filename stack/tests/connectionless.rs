@@ -7,11 +7,12 @@ use dlms::apdu::{AttributeRequest, Conformance};
 use dlms::association::client::{Connection, Event, GeneralBlocks, PreEstablished};
 use dlms::association::server::REFUSALS_MAX;
 use dlms::association::{client::Config, server};
-use dlms::axdr::{Data, Value};
+use dlms::axdr::{Data, Value, Writer};
 use dlms::hdlc::client::Connectionless;
 use dlms::hdlc::{self, Address, Width};
 use dlms::id::{ClientSap, ServerSap};
 use dlms::security::{InvocationCounter, KeySet, RustCrypto, Suite};
+use hex_literal::hex;
 use pair::*;
 
 type Addresses = fn(ClientSap, Address) -> bool;
@@ -25,7 +26,11 @@ struct Served {
 
 /// A meter with physical address 16, 17 or other, and logical device 1.
 fn meter(addresses: Addresses) -> Served {
-    let session = || hdlc::server::Session::new(hdlc::server::Config::default(), vec![0; 1_024], vec![0; 1_024]);
+    meter_with(hdlc::server::Config::default(), addresses)
+}
+
+fn meter_with(config: hdlc::server::Config, addresses: Addresses) -> Served {
+    let session = || hdlc::server::Session::new(config, vec![0; 1_024], vec![0; 1_024]);
     let station = Station::new(vec![0; 1_024], 1_000, vec![session(), session()], addresses);
     let connection = server::Connection::new(station, || vec![0; 1_024], vec![0; 1_024]);
     Served { connection, meter: Meter::default(), random: Counting(7) }
@@ -96,6 +101,68 @@ fn a_confirmed_request_in_a_ui_frame_is_not_answered_in_sequence() {
     assert_eq!(served.connection.poll_transmit(&mut octets), None);
     client.handle_timeout(Instant::from_millis(1_000));
     assert!(matches!(client.poll_event(), Some(Event::Failed(_))));
+}
+
+/// Over an open link too a UI frame is not answered, nor is what would follow a first block that was dropped.
+#[test]
+fn a_request_in_a_ui_frame_over_an_open_link_begins_no_blocks() {
+    let now = Instant::from_millis(0);
+    let general = Conformance::GENERAL_BLOCK_TRANSFER;
+    let config = Config {
+        conformance: Config::public(ServerSap::MANAGEMENT)
+            .conformance
+            .union(general)
+            .without(Conformance::BLOCK_TRANSFER_WITH_GET),
+        max_pdu: 128,
+        general_blocks: GeneralBlocks { window: 63, retries: 0 },
+        ..reader(PASSWORD)
+    };
+    let address = Address::client(config.client.0).unwrap();
+    let destination = Address::new(1, 16, Width::Two).unwrap();
+    let link = hdlc::client::Config::new(address, destination);
+    let link = hdlc::client::Session::new(link, vec![0; 1_024], vec![0; 1_024], vec![0; 1_024]);
+    let counter = InvocationCounter::new(1, 1_000);
+    let mut reading: Connection<_, RustCrypto, _, _> =
+        Connection::new(link, config, Counting(0), counter, vec![0; 1_024], vec![0; 1_024]);
+    let both_ways = hdlc::server::Config { full_duplex: true, ..hdlc::server::Config::default() };
+    let mut served = meter_with(both_ways, |_, address| address.lower() == Some(16) && address.upper() == 1);
+    (served.meter.rows, served.meter.row_octets) = (60, 30);
+    let mut octets = [0; 1_024];
+    let exchange = |served: &mut Served, reading: &mut Connection<_, RustCrypto, _, _>| {
+        let (mut octets, mut happened) = ([0; 1_024], Vec::new());
+        for _ in 0..1_000 {
+            let mut blocks = Vec::new();
+            while let Some(event) = reading.poll_event() {
+                happened.extend(own(event, &mut blocks));
+            }
+            while let Some(length) = reading.poll_transmit(&mut octets) {
+                served.connection.handle_input(&octets[..length], now, &mut served.meter, &mut served.random).unwrap();
+            }
+            while let Some(length) = served.connection.poll_transmit(&mut octets) {
+                assert_eq!(reading.handle_input(&octets[..length], now), length);
+            }
+            served.connection.handle_timeout(now, &mut served.meter, &mut served.random).unwrap();
+        }
+        happened
+    };
+    reading.associate(now).unwrap();
+    assert_eq!(exchange(&mut served, &mut reading), [Happened::Associated]);
+    // The same client asks for the profile, outside the sequence, and takes 63 blocks at once.
+    let request = hex!("E6E600 E0 BF 0001 0000 0D C001C1 0007 0100630100FF 02 00");
+    // Behind it RR: the AARE has arrived, and the meter may send.
+    for (control, information) in [(0x03, &request[..]), (0x31, &[])] {
+        let control = hdlc::Control::from_byte(control);
+        let frame = hdlc::Repr { destination, source: address, control, segmented: false, information };
+        let mut out = Writer::new(&mut octets);
+        frame.emit(&mut out).unwrap();
+        served.connection.handle_input(out.written(), now, &mut served.meter, &mut served.random).unwrap();
+    }
+    served.connection.handle_timeout(now, &mut served.meter, &mut served.random).unwrap();
+    while let Some(length) = served.connection.poll_transmit(&mut octets) {
+        assert!(length < 16, "blocks without their first: {:02X?}", &octets[..length]);
+    }
+    reading.get(AttributeRequest::whole(REGISTER), now).unwrap();
+    assert_eq!(exchange(&mut served, &mut reading), [Happened::Value(Value::DoubleLongUnsigned(913))]);
 }
 
 /// There is no link to take down, and so nobody who would notice that it is: what is pre-established comes back.

@@ -1,6 +1,7 @@
 //! Class 72, M-Bus client: a meter for gas, water or heat behind the electricity meter.
 //!
-//! What version 2 changed is not verified: its members are read as those of version 1, which the traffic seen allows.
+//! What version 2 changed is not verified (it came with edition 15 of the Blue Book, of which nothing is public): its
+//! members are read as those of version 1, which the traffic seen allows.
 
 use core::fmt;
 

@@ -64,6 +64,12 @@ pub trait ServerLink {
         self.send(client, server, apdu, now)
     }
 
+    /// Whether the APDU that has come can be answered at all. What is sent to what cannot be is dropped.
+    fn is_answerable(&self, client: ClientSap, server: ServerSap) -> bool {
+        let _ = (client, server);
+        true
+    }
+
     /// Whether what was sent to `client` before has left, so that another APDU can follow it.
     fn can_send(&self, client: ClientSap, server: ServerSap) -> bool {
         let _ = (client, server);
@@ -341,9 +347,14 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
             }
             return;
         };
+        let answerable = self.link.is_answerable(client, server);
         let Some(association) = self.associations.get_mut(slot) else { return };
         let apdu = self.link.apdu();
         let place = association.handle(apdu, now, device, random, self.out.as_mut());
+        if !answerable {
+            // Its first block is dropped: those behind it would be for nothing.
+            association.abandon_exchange();
+        }
         let exhausted = association.is_exhausted();
         if let Some(deadline) = self.deadlines.get_mut(slot) {
             *deadline = association.is_exchanging().then(|| now.after_ms(EXCHANGE_TIMEOUT_MS));

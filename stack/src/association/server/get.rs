@@ -9,6 +9,7 @@ use crate::apdu::{
 };
 use crate::axdr::Writer;
 use crate::link::Storage;
+use crate::security::Protection;
 
 /// Octets in front of the data of `get-response-normal`: tag, variant, invoke-id-and-priority, choice.
 const NORMAL_HEADER: usize = 4;
@@ -43,6 +44,8 @@ pub(super) struct LongGet {
     at: Position,
     /// Where the next one begins; `None` after the last.
     next: Option<Position>,
+    /// How the GET was protected; nobody else gets its answer.
+    protection: Protection,
 }
 
 /// What is read: one attribute, or a list of them.
@@ -128,7 +131,8 @@ impl<B: Storage> Transfers<B> {
                     self.transfer = Transfer::General { request };
                     return;
                 }
-                let start = LongGet { request, number: 0, at: Position::default(), next: Some(Position::default()) };
+                let (at, protection) = (Position::default(), access.request);
+                let start = LongGet { request, number: 0, at, next: Some(at), protection };
                 self.get_block(start, invoke, access, device, answer);
             }
         }
@@ -146,7 +150,10 @@ impl<B: Storage> Transfers<B> {
             refuse_block(answer, invoke, number, DataAccessResult::NoLongGetInProgress);
             return;
         };
-        if number == long.number && long.next.is_some() {
+        if long.protection != access.request {
+            self.transfer = Transfer::None;
+            refuse_block(answer, invoke, number, DataAccessResult::LongGetAborted);
+        } else if number == long.number && long.next.is_some() {
             self.get_block(long, invoke, access, device, answer);
         } else if number == long.number.wrapping_sub(1) {
             // The block was lost on the way: the same one again, from where it began.

@@ -54,6 +54,10 @@ where
         self.can_send(client, server)
     }
 
+    fn is_answerable(&self, client: ClientSap, server: ServerSap) -> bool {
+        !self.holds_unnumbered(client, server)
+    }
+
     /// The link of one client goes down: the line lives on.
     fn expel(&mut self) -> Result<(), LinkError> {
         self.disconnect_current();

@@ -18,6 +18,20 @@ pub enum CompactDataError {
     /// The buffer does not fit the template: it may belong to another one, see `template_id`.
     #[error("compact buffer: {0}")]
     Buffer(DecodeError),
+    /// The values to be compressed are not encoded as they should be.
+    #[error("values: {0}")]
+    Values(DecodeError),
+    /// A value is of another type than the template has there.
+    #[error("{found} where the template has {expected}")]
+    Unlike {
+        /// The type in the template.
+        expected: &'static str,
+        /// The type of the value.
+        found: &'static str,
+    },
+    /// An array without elements, whose template cannot be told.
+    #[error("an array without elements has no template")]
+    EmptyArray,
     /// The space for the values is too small.
     #[error(transparent)]
     Full(#[from] BufferFull),
@@ -39,6 +53,104 @@ pub fn expand<'s>(template: &[u8], buffer: &[u8], space: &'s mut [u8]) -> Result
     types.finish().map_err(CompactDataError::Template)?;
     values.finish().map_err(CompactDataError::Buffer)?;
     Data::from_slice(writer.into_written()).map_err(CompactDataError::Buffer)
+}
+
+/// Writes the template description of encoded values, such as a structure with a member for each captured object: for a
+/// server that answers with `template_description`. All elements of an array must be of one type.
+///
+/// # Errors
+/// [`CompactDataError::Values`], [`CompactDataError::EmptyArray`] and [`CompactDataError::Full`]; for a compact array,
+/// which no template describes, `Unlike`.
+pub fn describe(values: &[u8], template: &mut Writer<'_>) -> Result<(), CompactDataError> {
+    let mut reader = Reader::new(values);
+    Data::decode(&mut reader).and_then(|_| reader.finish()).map_err(CompactDataError::Values)?;
+    describe_one(&mut Reader::new(values), template, 0)
+}
+
+/// Writes encoded values without their types into `buffer`, for a server that answers with `compact_buffer`. Each value
+/// must be of the type that `template` has in its place, as [`describe`] writes it: whatever a client expands with the
+/// same template are these values again.
+///
+/// # Errors
+/// [`CompactDataError::Values`], [`CompactDataError::Template`], [`CompactDataError::Unlike`] and
+/// [`CompactDataError::Full`].
+pub fn compress(template: &[u8], values: &[u8], buffer: &mut Writer<'_>) -> Result<(), CompactDataError> {
+    let mut reader = Reader::new(values);
+    Data::decode(&mut reader).and_then(|_| reader.finish()).map_err(CompactDataError::Values)?;
+    let mut types = Reader::new(template);
+    compress_one(&mut types, &mut Reader::new(values), buffer, 0)?;
+    types.finish().map_err(CompactDataError::Template)
+}
+
+/// Recursion is bounded by the depth of the values, which were checked.
+fn describe_one(values: &mut Reader<'_>, template: &mut Writer<'_>, depth: usize) -> Result<(), CompactDataError> {
+    let found = values.u8().map_err(CompactDataError::Values)?;
+    let inner = depth.saturating_add(1);
+    match (tag::body(found), found) {
+        (Body::Fixed(_) | Body::Octets | Body::Bits, _) => {
+            tag::skip_simple(found, values).map_err(CompactDataError::Values)?;
+            Ok(template.u8(found)?)
+        }
+        (Body::Container, tag::STRUCTURE) if depth < MAX_DEPTH => {
+            let members = values.length("structure").map_err(CompactDataError::Values)?;
+            template.structure(members)?;
+            (0..members).try_for_each(|_| describe_one(values, template, inner))
+        }
+        (Body::Container, _) if depth < MAX_DEPTH => {
+            let count = values.length("array").map_err(CompactDataError::Values)?;
+            template.u8(tag::ARRAY)?;
+            if count == 0 {
+                return Err(CompactDataError::EmptyArray);
+            }
+            let start = template.len();
+            describe_one(values, template, inner)?;
+            for _ in 1..count {
+                let types = template.written().get(start..).unwrap_or_default();
+                compress_one(&mut Reader::new(types), values, &mut Writer::window(&mut [], 0), inner)?;
+            }
+            Ok(())
+        }
+        _ => Err(CompactDataError::Unlike { expected: "a type of the template", found: tag::name(found) }),
+    }
+}
+
+/// Recursion is bounded by the depth of the values, which were checked.
+fn compress_one(
+    types: &mut Reader<'_>,
+    values: &mut Reader<'_>,
+    buffer: &mut Writer<'_>,
+    depth: usize,
+) -> Result<(), CompactDataError> {
+    let expected = types.u8().map_err(CompactDataError::Template)?;
+    let found = values.u8().map_err(CompactDataError::Values)?;
+    let unlike = CompactDataError::Unlike { expected: tag::name(expected), found: tag::name(found) };
+    let inner = depth.saturating_add(1);
+    if found != expected {
+        return Err(unlike);
+    }
+    match (tag::body(found), found) {
+        (Body::Fixed(_) | Body::Octets | Body::Bits, _) => {
+            let before = values.rest();
+            tag::skip_simple(found, values).map_err(CompactDataError::Values)?;
+            let taken = before.len().saturating_sub(values.remaining());
+            Ok(buffer.bytes(before.get(..taken).unwrap_or_default())?)
+        }
+        (Body::Container, tag::STRUCTURE) if depth < MAX_DEPTH => {
+            let members = values.length("structure").map_err(CompactDataError::Values)?;
+            if types.length("structure").map_err(CompactDataError::Template)? != members {
+                return Err(unlike);
+            }
+            (0..members).try_for_each(|_| compress_one(types, values, buffer, inner))
+        }
+        (Body::Container, _) if depth < MAX_DEPTH => {
+            let count = values.length("array").map_err(CompactDataError::Values)?;
+            buffer.length(count)?;
+            let description = *types;
+            skip(types, inner)?;
+            (0..count).try_for_each(|_| compress_one(&mut { description }, values, buffer, inner))
+        }
+        _ => Err(unlike),
+    }
 }
 
 /// Recursion is bounded by `MAX_DEPTH`.

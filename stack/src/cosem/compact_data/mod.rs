@@ -2,7 +2,7 @@
 
 mod buffer;
 
-pub use buffer::{CompactDataError, expand};
+pub use buffer::{CompactDataError, compress, describe, expand};
 
 use super::push_setup::{PushObject, PushObjectV1};
 use super::{Array, Zero};
@@ -11,7 +11,7 @@ use crate::cosem::profile_generic::CaptureObject;
 interface_class! {
     "Compact data" = 62, versions 0..=1;
     attributes {
-        /// The values without their types: see [`expand`].
+        /// The values without their types: see [`expand`] and, for a server, [`compress`].
         2 CompactBuffer compact_buffer, dynamic: &'a [u8];
         /// What is captured; the first one is the identifier of the template.
         3 CaptureObjectsV0 capture_objects_v0/set_capture_objects_v0 "capture_objects", static until 0:
@@ -20,7 +20,7 @@ interface_class! {
         3 CaptureObjects capture_objects/set_capture_objects, static since 1: Array<'a, PushObjectV1<'a>>;
         /// Identifier of the template: changes with the objects that are captured.
         4 TemplateId template_id/set_template_id, static: u8;
-        /// The types of the values: a structure with the tag of each.
+        /// The types of the values: a structure with the tag of each; see [`describe`].
         5 TemplateDescription template_description, dynamic: &'a [u8];
         /// When values are captured.
         6 Capture capture_method/set_capture_method, static: CaptureMethod;

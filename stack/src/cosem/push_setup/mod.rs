@@ -1,4 +1,6 @@
 //! Class 40, Push setup: what a meter sends unasked, where to, and when.
+//!
+//! Version 3 has the attributes of version 2 as far as one implementation shows; nothing is known of what sets it apart.
 
 mod body;
 mod lists;

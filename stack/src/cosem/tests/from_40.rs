@@ -230,6 +230,53 @@ fn lesson_17_mobile_networks_by_version() {
 
 /// Bytes of the Blue Book's example of class 62, whose types and values are given there.
 #[test]
+fn compact_data_are_compressed_to_what_expands_to_them() {
+    use compact_data::{CompactDataError, compress, describe, expand};
+    // The verified example, and nested arrays.
+    let cases: [(&[u8], &[u8]); 2] = [
+        (
+            &hex!("02 0A 11 06 11 11 06 06 06 06 09 12"),
+            &hex!("00 51EE5305 29 18 0061FFD3 000D33D2 0012D687 0023CACE 06414243444546 1ED2"),
+        ),
+        (&hex!("02 02 11 01 02 02 06 11"), &hex!("07 02 00000001 02 00000003 04")),
+    ];
+    for (template, buffer) in cases {
+        let (mut space, mut octets) = ([0; 128], [0; 128]);
+        let values = written(&expand(template, buffer, &mut space).unwrap());
+        let mut out = Writer::new(&mut octets);
+        describe(&values, &mut out).unwrap();
+        assert_eq!(out.written(), template);
+        let mut out = Writer::new(&mut octets);
+        compress(template, &values, &mut out).unwrap();
+        assert_eq!(out.written(), buffer);
+        for length in 0..buffer.len() {
+            let mut out = Writer::new(&mut octets[..length]);
+            assert!(matches!(compress(template, &values, &mut out), Err(CompactDataError::Full(_))));
+        }
+        for length in 0..values.len() {
+            let mut out = Writer::new(&mut octets);
+            let cut = compress(template, &values[..length], &mut out);
+            assert!(matches!(cut, Err(CompactDataError::Values(_))), "{cut:?}");
+        }
+    }
+    let mut octets = [0; 64];
+    let described = |values: &[u8]| describe(values, &mut Writer::new(&mut [0; 64]));
+    assert_eq!(described(&hex!("02 01 01 00")), Err(CompactDataError::EmptyArray));
+    // An array whose elements are of two types is none that a template can describe.
+    let mixed = CompactDataError::Unlike { expected: "unsigned", found: "long-unsigned" };
+    assert_eq!(described(&hex!("01 02 11 01 12 0001")), Err(mixed));
+    assert!(matches!(described(&hex!("13 11 01 07")), Err(CompactDataError::Unlike { .. })));
+    // With a template there may be no elements.
+    let mut out = Writer::new(&mut octets);
+    assert_eq!(compress(&hex!("02 02 11 01 06"), &hex!("02 02 11 07 01 00"), &mut out), Ok(()));
+    assert_eq!(out.written(), hex!("07 00"));
+    let mut out = Writer::new(&mut octets);
+    let longer = compress(&hex!("02 01 11"), &hex!("02 02 11 07 11 08"), &mut out);
+    assert!(matches!(longer, Err(CompactDataError::Unlike { .. })));
+    assert!(matches!(compress(&hex!("11 11"), &hex!("11 07"), &mut out), Err(CompactDataError::Template(_))));
+}
+
+#[test]
 fn compact_data() {
     use compact_data::{CompactDataError, expand};
     let template = hex!("02 0A 11 06 11 11 06 06 06 06 09 12");
