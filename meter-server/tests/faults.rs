@@ -88,3 +88,68 @@ fn faults_of_one_meter_do_not_touch_another_and_can_be_taken_back() {
     server.fleet().devices()[0].set_faults(Vec::new());
     tcp(first, public(), 0).associate().unwrap();
 }
+
+#[test]
+fn half_closed_slow_and_doubled_answers() {
+    // The answer comes, then the end of the stream, and nothing that is sent later is answered.
+    let server = with(&["half-close@1:1"]);
+    let mut stream = connect(server.ports(0).tcp.unwrap());
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&PUBLIC_AARQ).unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    assert_eq!(all.get(8), Some(&0x61), "{all:02X?}");
+    stream.write_all(&PUBLIC_AARQ).unwrap();
+
+    let server = with(&["duplicate@1:1"]);
+    let mut stream = connect(server.ports(0).tcp.unwrap());
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&PUBLIC_AARQ).unwrap();
+    let mut twice = vec![0; all.len() * 2];
+    stream.read_exact(&mut twice).unwrap();
+    assert_eq!(twice, [all.clone(), all.clone()].concat());
+
+    // 60 octets at 200 a second.
+    let server = with(&["slow=200@1:1"]);
+    let start = Instant::now();
+    let mut client = tcp(server.ports(0).tcp.unwrap(), public(), 0).associate().unwrap();
+    let least = Duration::from_secs_f64(all.len() as f64 / 200.0);
+    assert!(start.elapsed() >= least, "{:?} of {least:?}", start.elapsed());
+    assert_eq!(octets(&client.get(1, "0.0.96.1.0.255", 2)), b"10000001");
+}
+
+#[test]
+fn a_lost_octet_and_a_flipped_bit_are_mended_by_the_link() {
+    for fault in ["lose@3:1", "flip@3:1", "duplicate@3:1", "push@3:1"] {
+        let server = with(&[fault]);
+        let stream = connect(server.ports(0).hdlc_tcp.unwrap());
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut client = hdlc(stream, public(), 0, dlms::hdlc::Parameters::DEFAULT).associate().unwrap();
+        assert_eq!(octets(&client.get(1, "0.0.96.1.0.255", 2)), b"10000001", "{fault}");
+    }
+}
+
+#[test]
+fn a_push_comes_in_the_middle_of_an_exchange() {
+    let server = with(&["push@1:1"]);
+    let mut stream = connect(server.ports(0).tcp.unwrap());
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(&PUBLIC_AARQ).unwrap();
+    let mut first = [0; 16];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(first, [0, 1, 0, 1, 0, 16, 0, 8, 0x0F, 0, 0, 0, 1, 0, 2, 0]);
+    stream.read_exact(&mut first[..9]).unwrap();
+    assert_eq!(first[8], 0x61);
+}
+
+#[test]
+fn a_meter_that_starts_anew_cuts_off_everybody() {
+    let server = with(&[]);
+    let mut client = tcp(server.ports(0).tcp.unwrap(), public(), 0).associate().unwrap();
+    assert_eq!(octets(&client.get(1, "0.0.96.1.0.255", 2)), b"10000001");
+    server.fleet().devices()[0].reboot();
+    let lost = client.get_blocks(1, "0.0.42.0.0.255", 2, None).err().unwrap();
+    assert!(matches!(kind(lost), Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)));
+    let mut again = tcp(server.ports(0).tcp.unwrap(), public(), 0).associate().unwrap();
+    assert_eq!(octets(&again.get(1, "0.0.96.1.0.255", 2)), b"10000001");
+}

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use dlms_meter_server::Moment;
 use dlms_meter_server::simulator::{
-    Addressing, DialConfig, Fault, Fleet, FleetConfig, Group, KeySource, Keys, Limits, MODELS, MasterSeed,
+    Addressing, Defect, DialConfig, Fault, Fleet, FleetConfig, Group, KeySource, Keys, Limits, MODELS, MasterSeed,
     descriptor_limit, read_fleet_file,
 };
 use tracing_subscriber::EnvFilter;
@@ -28,7 +28,7 @@ pub(crate) struct FleetCommand {
     #[arg(long, value_name = "N", help_heading = "Meters")]
     meters: Option<u32>,
     /// Fleet file (TOML) of several groups of meters; see docs/fleets.md.
-    #[arg(long, value_name = "FILE", help_heading = "Meters", conflicts_with_all = ["model", "fault", "fault_share"])]
+    #[arg(long, value_name = "FILE", help_heading = "Meters", conflicts_with_all = ["model", "fault", "fault_share", "defect"])]
     file: Option<PathBuf>,
     /// Built-in model (see `meter-server models`) or model file.
     #[arg(long, value_name = "NAME|FILE", default_value = MODELS[0].name, help_heading = "Meters")]
@@ -92,6 +92,15 @@ pub(crate) struct FleetCommand {
     /// Part of the meters at which it does, from 0 to 1.
     #[arg(long, value_name = "X", default_value_t = 1.0, requires = "fault", help_heading = "Faults")]
     fault_share: f64,
+    /// What is wrong with the meters themselves, as `KIND:SHARE`; may be repeated. See `meter-server run --help` for the kinds.
+    #[arg(long, value_name = "DEFECT", help_heading = "Faults")]
+    defect: Vec<Defect>,
+    /// Loopback address of the control interface (HTTP): who the meters are, faults and defects on demand, metrics.
+    #[arg(long, value_name = "ADDR", help_heading = "Faults")]
+    control: Option<SocketAddr>,
+    /// Address at which Prometheus finds metrics, under /metrics.
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
+    metrics: Option<SocketAddr>,
 
     /// Connections to one port of a meter at a time.
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections_per_port, help_heading = "Limits")]
@@ -228,6 +237,9 @@ impl FleetCommand {
             start: self.start.map(|start| Moment::from_millis(start.as_millisecond())),
             speed: self.speed,
             faults: self.fault.clone(),
+            defects: self.defect.clone(),
+            control: self.control,
+            metrics: self.metrics,
             limits: Limits {
                 connections_per_port: self.connections,
                 udp_clients_shared: self.udp_clients,

@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum};
 use dlms::id::SystemTitle;
 use dlms_meter_server::Moment;
 use dlms_meter_server::simulator::{
-    Addressing, DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, MeterIdentity, Model, SerialConfig,
+    Addressing, Defect, DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, MeterIdentity, Model,
+    SerialConfig,
 };
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -113,10 +114,20 @@ pub(crate) struct Run {
     push_to: Option<String>,
 
     /// What goes wrong, as `KIND[@STEP]:RATE`; may be repeated. KIND is close, reset, silence, delay=MILLISECONDS,
-    /// garbage or truncate; STEP counts what the meter sends on a connection (each one without it); RATE is from 0 to 1.
+    /// garbage, truncate, half-close, lose, flip, duplicate, slow=OCTETS_PER_SECOND, push or reboot; STEP counts what the meter sends on a connection (each one without it); RATE is from 0 to 1.
     #[arg(long, value_name = "FAULT", help_heading = "Faults")]
     fault: Vec<Fault>,
+    /// What is wrong with the meters themselves, as `KIND:SHARE`; may be repeated. KIND is repeat-counter, wrong-keys,
+    /// refuse-keys, bad-image, reset-counter, clock=SECONDS, full-log or reboot; SHARE is the part of the meters, from 0 to 1.
+    #[arg(long, value_name = "DEFECT", help_heading = "Faults")]
+    defect: Vec<Defect>,
+    /// Loopback address of the control interface (HTTP): who the meters are, faults and defects on demand, metrics.
+    #[arg(long, value_name = "ADDR", help_heading = "Faults")]
+    control: Option<SocketAddr>,
 
+    /// Address at which Prometheus finds metrics, under /metrics.
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
+    metrics: Option<SocketAddr>,
     /// How the listening addresses are printed, one line for each physical device.
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output")]
     format: Format,
@@ -216,6 +227,9 @@ impl Run {
             speed: self.speed,
             faults: self.fault,
             push_to: self.push_to,
+            defects: self.defect,
+            control: self.control,
+            metrics: self.metrics,
             limits: Limits {
                 connections_per_port: self.connections,
                 idle: Duration::from_secs(self.idle.max(1)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use dlms::id::SystemTitle;
 use dlms::security::Suite;
 
+use super::defect::Defect;
 use super::fault::Fault;
 use super::keys::{Keys, MasterSeed};
 use super::model::Model;
@@ -121,6 +122,8 @@ pub struct Group {
     pub faults: Vec<Fault>,
     /// Part of the meters that are faulty, from 0 to 1.
     pub fault_share: f64,
+    /// What is wrong with the meters themselves.
+    pub defects: Vec<Defect>,
     /// Where they are reached; as the fleet says when `None`. Groups that follow each other and say the same share
     /// sockets.
     pub site: Option<SiteConfig>,
@@ -167,6 +170,12 @@ pub struct FleetConfig {
     pub faults: Vec<Fault>,
     /// Where meters push to whose push setup names no destination, as `host:port`. They push nothing when `None`.
     pub push_to: Option<String>,
+    /// What is wrong with the meters themselves.
+    pub defects: Vec<Defect>,
+    /// Where the control interface is served: a loopback address, as it asks nobody who he is.
+    pub control: Option<SocketAddr>,
+    /// Where the metrics are served, and nothing else.
+    pub metrics: Option<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
     /// HDLC parameters.
@@ -192,6 +201,9 @@ impl Default for FleetConfig {
             speed: 1.0,
             faults: Vec::new(),
             push_to: None,
+            defects: Vec::new(),
+            control: None,
+            metrics: None,
             limits: Limits::default(),
             hdlc: HdlcConfig::default(),
         }
@@ -211,6 +223,7 @@ impl FleetConfig {
             system_title: self.system_title,
             faults: self.faults.clone(),
             fault_share: 1.0,
+            defects: self.defects.clone(),
             site: None,
         }
     }

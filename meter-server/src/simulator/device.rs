@@ -14,6 +14,7 @@ use dlms::id::{ClassId, ClientSap, ServerSap, ShortName, SystemTitle};
 use dlms::security::{Protection, SecurityError, SecurityPolicy};
 use tracing::{debug, error, info};
 
+use super::defect::DefectKind;
 use super::driver::{Turn, Wake};
 use super::fleet::FleetError;
 use super::meter::Meter;
@@ -119,6 +120,17 @@ impl PhysicalDevice {
         }
     }
 
+    /// Something breaks at a meter; `None` when there is no such meter. A device starts anew by
+    /// [`DeviceHandle::reboot`](super::DeviceHandle::reboot), which also cuts its connections.
+    pub fn suffer(&mut self, server: ServerSap, kind: DefectKind) -> Option<()> {
+        self.act(server, |meter, at| meter.suffer(kind, at))
+    }
+
+    /// Mends a meter's defects that stay; `None` when there is no such meter.
+    pub fn mend(&mut self, server: ServerSap) -> Option<()> {
+        self.act(server, |meter, _| meter.mend())
+    }
+
     /// Makes all meters.
     pub(crate) fn make(&self) -> Result<(), FleetError> {
         (0..self.meters.len()).try_for_each(|index| self.made(index).map(drop))
@@ -203,6 +215,10 @@ impl Device for PhysicalDevice {
             _ => meter.secret(client).unwrap_or_else(|| meter.security().password()),
         };
         let keys = meter.security();
+        let (encryption, authentication) = match meter.wrong_keys() {
+            None => (keys.encryption(), keys.authentication()),
+            Some(wrong) => (wrong.encryption.as_bytes(), wrong.authentication.as_bytes()),
+        };
         let security = match association.security_setup {
             None => None,
             Some(setup) => Some(SecurityConfig {
@@ -210,7 +226,7 @@ impl Device for PhysicalDevice {
                 suite: keys.suite(),
                 policy: meter.policy(setup)?,
                 broadcast_key: keys.broadcast(),
-                ..SecurityConfig::new(keys.encryption(), keys.authentication(), meter.identity().system_title)
+                ..SecurityConfig::new(encryption, authentication, meter.identity().system_title)
             }),
         };
         Some(AssociationConfig {

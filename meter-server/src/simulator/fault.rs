@@ -24,6 +24,20 @@ pub enum FaultKind {
     Garbage,
     /// Half of the answer is sent, then the connection is closed.
     Truncate,
+    /// The answer is sent, then nothing ever again; what the client sends is taken, as by a peer that has closed its side.
+    HalfClose,
+    /// One octet of the answer is lost.
+    Lose,
+    /// One bit of the answer is flipped.
+    Flip,
+    /// The answer is sent twice.
+    Duplicate,
+    /// The answer takes as long as on a line of so many octets a second.
+    Slow(u32),
+    /// A notification that nobody asked for is sent ahead of the answer.
+    Push,
+    /// The meter starts anew instead of answering: all its connections are reset, its associations forgotten.
+    Reboot,
 }
 
 /// A fault, and when it happens.
@@ -48,7 +62,10 @@ pub enum ParseFaultError {
     #[error("a fault is written KIND[@STEP]:RATE, such as close:0.01 or silence@2:1")]
     Form,
     /// A kind that does not exist.
-    #[error("`{0}` is none of close, reset, silence, delay=MILLISECONDS, garbage and truncate")]
+    #[error(
+        "`{0}` is none of close, reset, silence, delay=MILLISECONDS, garbage, truncate, half-close, lose, flip, duplicate, \
+         slow=OCTETS_PER_SECOND, push and reboot"
+    )]
     Kind(String),
     /// Not a step.
     #[error("`{0}` is not a step: steps count from 1")]
@@ -75,12 +92,22 @@ impl FromStr for Fault {
                 let milliseconds = milliseconds.parse().map_err(|_| ParseFaultError::Kind(kind.to_owned()))?;
                 FaultKind::Delay(Duration::from_millis(milliseconds))
             }
+            Some(("slow", rate)) => {
+                let rate = rate.parse().ok().filter(|rate| *rate > 0);
+                FaultKind::Slow(rate.ok_or_else(|| ParseFaultError::Kind(kind.to_owned()))?)
+            }
             None => match kind {
                 "close" => FaultKind::Close,
                 "reset" => FaultKind::Reset,
                 "silence" => FaultKind::Silence,
                 "garbage" => FaultKind::Garbage,
                 "truncate" => FaultKind::Truncate,
+                "half-close" => FaultKind::HalfClose,
+                "lose" => FaultKind::Lose,
+                "flip" => FaultKind::Flip,
+                "duplicate" => FaultKind::Duplicate,
+                "push" => FaultKind::Push,
+                "reboot" => FaultKind::Reboot,
                 _ => return Err(ParseFaultError::Kind(kind.to_owned())),
             },
             Some(_) => return Err(ParseFaultError::Kind(kind.to_owned())),
@@ -103,6 +130,13 @@ impl fmt::Display for Fault {
             FaultKind::Delay(delay) => write!(f, "delay={}", delay.as_millis()),
             FaultKind::Garbage => f.write_str("garbage"),
             FaultKind::Truncate => f.write_str("truncate"),
+            FaultKind::HalfClose => f.write_str("half-close"),
+            FaultKind::Lose => f.write_str("lose"),
+            FaultKind::Flip => f.write_str("flip"),
+            FaultKind::Duplicate => f.write_str("duplicate"),
+            FaultKind::Slow(rate) => write!(f, "slow={rate}"),
+            FaultKind::Push => f.write_str("push"),
+            FaultKind::Reboot => f.write_str("reboot"),
         }?;
         if let Some(step) = self.step {
             write!(f, "@{step}")?;
@@ -140,6 +174,12 @@ impl FaultPlan {
             .map(|fault| fault.kind)
     }
 
+    /// A number below `bound`, which is not 0, at the present step.
+    pub(crate) fn below(&self, bound: usize) -> usize {
+        let bits = self.noise.stream(u64::MAX - 1).bits(i64::from(self.step));
+        usize::try_from(bits % u64::try_from(bound).unwrap_or(u64::MAX).max(1)).unwrap_or(0)
+    }
+
     /// Octets that mean nothing, as many as `length` but at least one.
     pub(crate) fn garbage(&self, length: usize) -> Vec<u8> {
         let noise = self.noise.stream(u64::MAX);
@@ -153,7 +193,21 @@ mod tests {
 
     #[test]
     fn faults_are_written_as_they_are_read() {
-        for text in ["close:0.5", "reset@3:1", "silence:0", "delay=250@2:0.1", "garbage:1", "truncate@1:1"] {
+        for text in [
+            "close:0.5",
+            "reset@3:1",
+            "silence:0",
+            "delay=250@2:0.1",
+            "garbage:1",
+            "truncate@1:1",
+            "half-close@2:1",
+            "lose:0.25",
+            "flip:0.25",
+            "duplicate:1",
+            "slow=960:1",
+            "push@4:1",
+            "reboot@9:0.5",
+        ] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
     }
@@ -164,6 +218,7 @@ mod tests {
         assert_eq!(error("close"), ParseFaultError::Form);
         assert_eq!(error("explode:1"), ParseFaultError::Kind("explode".to_owned()));
         assert_eq!(error("delay=x:1"), ParseFaultError::Kind("delay=x".to_owned()));
+        assert_eq!(error("slow=0:1"), ParseFaultError::Kind("slow=0".to_owned()));
         assert_eq!(error("close=5:1"), ParseFaultError::Kind("close=5".to_owned()));
         assert_eq!(error("close@0:1"), ParseFaultError::Step("0".to_owned()));
         assert_eq!(error("close:1.5"), ParseFaultError::Rate("1.5".to_owned()));

@@ -11,6 +11,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use super::config::{Addressing, DialConfig, FleetConfig, Group, KeySource, SiteConfig};
+use super::defect::Defect;
 use super::fault::Fault;
 use super::keys::Keys;
 use super::model::Model;
@@ -110,6 +111,9 @@ struct GroupFile {
     #[serde(default)]
     faults: Vec<String>,
     fault_share: Option<f64>,
+    /// As on the command line.
+    #[serde(default)]
+    defects: Vec<String>,
     /// Ways of its own; those of the fleet unless one is given.
     addressing: Option<AddressingName>,
     tcp: Option<SocketAddr>,
@@ -199,6 +203,7 @@ pub fn read_fleet_file(
 impl GroupFile {
     fn build(self, model: Arc<Model>, meters: u32, seed: u64, keys: &KeySource) -> Result<Group, String> {
         let faults = self.faults.iter().map(|text| text.parse::<Fault>().map_err(|error| error.to_string()));
+        let defects = self.defects.iter().map(|text| text.parse::<Defect>().map_err(|error| error.to_string()));
         let title = self.system_title.as_deref().map(title).transpose()?;
         let keys = match self.keys {
             KeysName::OfTheFleet => keys.clone(),
@@ -224,6 +229,7 @@ impl GroupFile {
             system_title: title,
             faults: faults.collect::<Result<_, _>>()?,
             fault_share: self.fault_share.unwrap_or(1.0),
+            defects: defects.collect::<Result<_, _>>()?,
             site: (site != SiteConfig::default()).then_some(site),
         })
     }
@@ -298,6 +304,7 @@ model = "idis-three-phase"
 share = 0.9
 faults = ["silence:0.01"]
 fault-share = 0.05
+defects = ["wrong-keys:0.01"]
 
 [[group]]
 name = "old ones"
@@ -333,7 +340,7 @@ udp = "127.0.0.1:5000"
         assert_eq!(groups.iter().map(|group| group.meters).collect::<Vec<_>>(), [894, 99, 7]);
         assert_eq!(groups.iter().map(|group| group.seed).collect::<Vec<_>>(), [9, 9, 1]);
         assert!(Arc::ptr_eq(&groups[0].model, &groups[2].model));
-        assert_eq!((groups[0].faults.len(), groups[0].fault_share), (1, 0.05));
+        assert_eq!((groups[0].faults.len(), groups[0].fault_share, groups[0].defects.len()), (1, 0.05, 1));
         assert_eq!(groups[0].site, None);
         let own = groups[2].site.as_ref().unwrap();
         assert_eq!((own.addressing, own.tcp, own.udp.map(|udp| udp.port())), (Addressing::Ports, None, Some(5000)));
@@ -351,11 +358,11 @@ udp = "127.0.0.1:5000"
         assert!(message("color = 1").contains("unknown field `color`"));
         assert_eq!(message("meters = 1"), "there is no [[group]]");
         let changed = |from: &str, to: &str| message(&MIXED.replace(from, to));
-        assert_eq!(changed("count = 7\n", ""), "line 19: group laboratory: it has either a count or a share");
-        assert_eq!(changed("share = 0.1", "share = -1"), "line 14: group old ones: a share is a number over 0");
-        assert_eq!(changed("\"short-names\"", "\"other\""), "line 14: group old ones: no model other");
+        assert_eq!(changed("count = 7\n", ""), "line 20: group laboratory: it has either a count or a share");
+        assert_eq!(changed("share = 0.1", "share = -1"), "line 15: group old ones: a share is a number over 0");
+        assert_eq!(changed("\"short-names\"", "\"other\""), "line 15: group old ones: no model other");
         assert!(changed("silence:0.01", "noise:1").contains("line 7: group households: `noise` is none of"));
-        assert!(changed("4C41", "4X41").contains("line 19: group laboratory: `4X41420000000001` is no system title"));
+        assert!(changed("4C41", "4X41").contains("line 20: group laboratory: `4X41420000000001` is no system title"));
         assert!(changed("meters = 1000", "").contains("a share of how many?"));
         let refused = read("[[group]]\nname = \"a\"\nmodel = \"short-names\"\ncount = 3", Some(5)).err().unwrap();
         assert_eq!(refused.to_string(), "the groups have 3 meters instead of 5, and none has a share of the rest");

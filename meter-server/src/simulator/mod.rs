@@ -16,6 +16,8 @@
 
 mod config;
 mod consumption;
+mod control;
+mod defect;
 mod device;
 mod driver;
 mod fault;
@@ -32,9 +34,10 @@ mod state;
 mod timeline;
 
 pub use config::{Addressing, DialConfig, FleetConfig, Group, HdlcConfig, KeySource, Limits, SerialConfig, SiteConfig};
+pub use defect::{Defect, DefectKind, ParseDefectError};
 pub use device::PhysicalDevice;
 pub use fault::{Fault, FaultKind, ParseFaultError};
-pub use fleet::{DeviceHandle, Fleet, FleetError, Ports};
+pub use fleet::{ControlAddresses, DeviceHandle, Fleet, FleetError, Ports};
 pub use fleet_file::{FleetFileError, read_fleet_file};
 pub use keys::{Keys, MasterSeed, MasterSeedError};
 pub use meter::{Carrier, Meter, MeterIdentity, Notification};

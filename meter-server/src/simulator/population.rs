@@ -11,6 +11,7 @@ use dlms::id::{ServerSap, SystemTitle};
 
 use super::config::{Group, KeySource};
 use super::consumption::Noise;
+use super::defect::{Defect, DefectKind};
 use super::fault::Fault;
 use super::fleet::FleetError;
 use super::keys::Keys;
@@ -24,6 +25,7 @@ use crate::moment::Moment;
 const SEEDS: u64 = 2_000;
 const FAULTS: u64 = 1_000;
 const FAULTY: u64 = 3_000;
+const DEFECTS: u64 = 4_000;
 
 /// Meters of one kind, numbered one after the other.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(crate) struct Members {
     title: (SystemTitle, u32),
     faults: Arc<[Fault]>,
     fault_share: f64,
+    defects: Vec<Defect>,
 }
 
 /// All meters of a fleet.
@@ -74,6 +77,7 @@ impl Population {
                 title,
                 faults: group.faults.into(),
                 fault_share: group.fault_share,
+                defects: group.defects,
             }
         };
         Self {
@@ -146,6 +150,19 @@ impl Population {
         noise.stream(u64::from(number)).stream(FAULTS)
     }
 
+    /// What is wrong with a meter from the start.
+    pub(crate) fn defects(&self, number: u32) -> impl Iterator<Item = DefectKind> {
+        let defects = self.group(number).map_or(&[][..], |group| &group.defects);
+        let picked = move |(which, defect): &(u64, &Defect)| self.is_picked(number, *which, defect.share);
+        (0..).zip(defects).filter(picked).map(|(_, defect)| defect.kind)
+    }
+
+    /// Whether a meter is among a share of all for the purpose `which`. The same meters are picked each time.
+    pub(crate) fn is_picked(&self, number: u32, which: u64, share: f64) -> bool {
+        let noise = self.group(number).map_or(Noise::new(0), |group| group.noise);
+        noise.stream(DEFECTS).stream(which).unit(i64::from(number)) < share
+    }
+
     /// Makes a meter.
     pub(crate) fn meter(
         &self,
@@ -165,6 +182,9 @@ impl Population {
         let start = self.timeline.start();
         let mut meter = Meter::new(model, identity, Arc::clone(neighbours), seed, start, security);
         meter.commission(self.push_to.clone(), start);
+        for kind in self.defects(number) {
+            meter.suffer(kind, start);
+        }
         Ok(meter)
     }
 }

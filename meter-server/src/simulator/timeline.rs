@@ -25,6 +25,12 @@ impl Timeline {
         Self::new(wall_clock(), 1.0)
     }
 
+    /// Simulated seconds in a real one.
+    #[must_use]
+    pub const fn speed(&self) -> f64 {
+        self.speed
+    }
+
     /// The moment at which it started.
     #[must_use]
     pub const fn start(&self) -> Moment {

@@ -25,6 +25,8 @@ pub(super) fn fleet(config: &FleetConfig) -> Result<(), FleetError> {
     setting((1..=7).contains(&config.hdlc.window), "the HDLC window", "from 1 to 7")?;
     setting((128..=65_000).contains(&limits.response_octets), "the longest response", "from 128 to 65000 octets")?;
     setting(limits.connections_per_port > 0, "the number of connections per port", "at least 1")?;
+    let loopback = config.control.is_none_or(|address| address.ip().is_loopback());
+    setting(loopback, "the address of the control interface", "a loopback address: it asks nobody who he is")?;
     let udp = limits.udp_clients_per_port.min(limits.udp_clients_shared);
     setting(udp > 0, "the number of UDP clients per port", "at least 1")
 }

@@ -3,8 +3,12 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use tokio::sync::Notify;
+
+use crate::simulator::defect::DefectKind;
 use crate::simulator::device::{PhysicalDevice, sap};
 use crate::simulator::driver::Wake;
 use crate::simulator::fault::Fault;
@@ -24,6 +28,9 @@ pub(crate) struct Site {
     faults: Mutex<Option<Arc<[Fault]>>>,
     /// Connections by the way they came.
     pub(crate) uses: Uses,
+    /// Times that the device has started anew.
+    boots: AtomicU32,
+    boot: Notify,
 }
 
 impl Site {
@@ -35,12 +42,35 @@ impl Site {
             device: Mutex::new(device),
             faults: Mutex::new(None),
             uses: Uses::default(),
+            boots: AtomicU32::new(0),
+            boot: Notify::new(),
         }
     }
 
     /// The device, for the time of one request. A panic elsewhere must not take the meter down.
     pub(crate) fn device(&self) -> MutexGuard<'_, PhysicalDevice> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The device loses power for a moment: whoever is connected is cut off.
+    pub(crate) fn reboot(&self) {
+        let mut device = self.device();
+        for index in 0..self.numbers.len() {
+            device.act(sap(index), |meter, at| meter.suffer(DefectKind::Reboot, at));
+        }
+        drop(device);
+        self.boots.fetch_add(1, Ordering::Relaxed);
+        self.boot.notify_waiters();
+    }
+
+    /// Waits until the device starts anew.
+    pub(crate) async fn rebooted(&self) {
+        self.boot.notified().await;
+    }
+
+    /// How often the device has started anew.
+    pub(crate) fn boots(&self) -> u32 {
+        self.boots.load(Ordering::Relaxed)
     }
 
     /// What goes wrong on connections that are opened now.
@@ -97,7 +127,27 @@ impl DeviceHandle {
 
     /// Replaces the faults of connections that are opened from now on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        *self.site.faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(faults.into());
+        self.share_faults(&faults.into());
+    }
+
+    /// Replaces the faults by ones that devices share.
+    pub(crate) fn share_faults(&self, faults: &Arc<[Fault]>) {
+        *self.site.faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(faults));
+    }
+
+    /// What goes wrong on connections that are opened now.
+    pub(crate) fn faults(&self) -> Arc<[Fault]> {
+        self.site.faults()
+    }
+
+    /// Numbers of its meters in the fleet.
+    pub(crate) fn numbers(&self) -> Range<u32> {
+        self.site.numbers.clone()
+    }
+
+    /// Takes the power away for a moment: all connections are reset, all associations are forgotten.
+    pub fn reboot(&self) {
+        self.site.reboot();
     }
 
     /// Looks at the device, or does something to it, between two requests.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::{FleetConfig, Group, KeySource, SiteConfig};
+use super::control::{self, Control};
 use super::device::PhysicalDevice;
 use super::driver::{self, Devices, WakeList};
 use super::net::Shared;
@@ -33,6 +34,16 @@ pub struct Fleet {
     devices: Arc<[DeviceHandle]>,
     shared: Arc<Shared>,
     population: Arc<Population>,
+    told: ControlAddresses,
+}
+
+/// Where a fleet is controlled and watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlAddresses {
+    /// The whole control interface.
+    pub control: Option<SocketAddr>,
+    /// Metrics alone.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Fleet {
@@ -91,12 +102,23 @@ impl Fleet {
             let first = devices.len();
             devices.extend(open::section(&shared, &population, &wake, first, (numbers, &site)).await?);
         }
-        guard.disarm();
         let devices: Arc<[DeviceHandle]> = devices.into();
+        let control =
+            Control { devices: Arc::clone(&devices), population: Arc::clone(&population), shared: Arc::clone(&shared) };
+        let mut told = ControlAddresses::default();
+        if let Some(address) = config.control {
+            let refused = |source| FleetError::Listen { protocol: "control", address, source };
+            told.control = Some(control::serve(control.clone(), address).await.map_err(refused)?);
+        }
+        if let Some(address) = config.metrics {
+            let refused = |source| FleetError::Listen { protocol: "metrics", address, source };
+            told.metrics = Some(control::serve_metrics(control, address).await.map_err(refused)?);
+        }
+        guard.disarm();
         let sender = Sender::new(Arc::clone(&devices), Arc::clone(&shared));
         driver::start(Arc::clone(&devices), wake, sender, timeline, shared.cancel.clone(), &shared.tasks);
         shared.tasks.close();
-        Ok(Self { devices, shared, population })
+        Ok(Self { devices, shared, population, told })
     }
 
     /// Opens customer ports, which are served until the fleet is shut down or dropped; returns where TCP connections are
@@ -123,6 +145,12 @@ impl Fleet {
     #[must_use]
     pub fn timeline(&self) -> &Timeline {
         self.population.timeline()
+    }
+
+    /// Where it is controlled and watched.
+    #[must_use]
+    pub const fn control_addresses(&self) -> ControlAddresses {
+        self.told
     }
 
     /// What the lines of the fleet did since its start.

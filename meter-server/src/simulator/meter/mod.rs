@@ -4,6 +4,7 @@ mod agenda;
 mod alarms;
 pub(crate) mod clock;
 mod constants;
+mod defects;
 pub(crate) mod events;
 pub(crate) mod fixed_rows;
 pub(crate) mod kept;
@@ -31,6 +32,7 @@ pub use self::outgoing::{Carrier, Notification};
 use self::agenda::Agenda;
 use self::clock::MeterClock;
 use self::constants::Written;
+use self::defects::Defects;
 use self::events::{LogKind, Logs, code};
 use self::outgoing::Outgoing;
 use self::push::Pushes;
@@ -45,6 +47,7 @@ use crate::objects::{
     SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
 use crate::simulator::consumption::{Consumption, Noise};
+use crate::simulator::defect::DefectKind;
 use crate::simulator::model::Model;
 use crate::simulator::state::State;
 
@@ -94,6 +97,7 @@ pub struct Meter {
     /// Scripts that are running, each called by the one before.
     script_depth: u8,
     tariffs: Tariffs,
+    defects: Defects,
 }
 
 impl Meter {
@@ -134,6 +138,7 @@ impl Meter {
             kept: BTreeMap::new(),
             script_depth: 0,
             tariffs: Tariffs::default(),
+            defects: Defects::default(),
         }
     }
 
@@ -174,7 +179,7 @@ impl Meter {
     /// The next transmit counter of a security setup.
     pub(crate) fn take_counter(&mut self, setup: u8) -> Option<u32> {
         self.setup(setup)?;
-        self.security.counters_mut().take()
+        self.repeated_counter(|meter| meter.security.counters_mut().take())
     }
 
     /// A counter of `peer` was verified.
@@ -299,6 +304,9 @@ impl SecurityState for Meter {
     }
 
     fn replace_keys(&mut self, _: u8, keys: NewKeys) -> Result<(), ActionResult> {
+        if self.has_defect(DefectKind::RefuseKeys) {
+            return Err(ActionResult::OtherReason);
+        }
         self.security.replace(keys)
     }
 

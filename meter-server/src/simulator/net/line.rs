@@ -9,6 +9,7 @@ use dlms::link::LinkError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{sleep_until, timeout};
 
+use super::spoil::{Spoilt, spoil};
 use super::{Line, OsRandom, Port, ticks};
 use crate::simulator::fault::{FaultKind, FaultPlan};
 
@@ -82,6 +83,7 @@ where
     let end = tokio::select! {
         biased;
         () = port.shared.cancel.cancelled() => LineEnd::Shutdown,
+        () = port.site.rebooted() => LineEnd::Fault(FaultKind::Reboot),
         result = serve(port, &mut line, io, &mut sender, done) => match result {
             Ok(never) => match never {},
             Err(end) => end,
@@ -191,19 +193,34 @@ impl Sender<'_> {
             match fault {
                 Some(FaultKind::Silence) => self.silent = true,
                 Some(FaultKind::Delay(delay)) => tokio::time::sleep(delay).await,
+                Some(FaultKind::Reboot) => self.port.reboot(),
                 _ => {}
             }
             if self.silent {
                 continue;
             }
+            if let Some(kind @ (FaultKind::Close | FaultKind::Reset | FaultKind::Reboot)) = fault {
+                return Err(LineEnd::Fault(kind));
+            }
+            let Spoilt { ahead, octets, twice } = spoil(octets, fault, &self.faults);
+            if let Some(ahead) = ahead {
+                write(io, &ahead, patience).await?;
+            }
+            if let Some(FaultKind::Slow(rate)) = fault {
+                write_slowly(io, &octets, rate, patience).await?;
+            } else {
+                write(io, &octets, patience).await?;
+            }
+            if twice {
+                write(io, &octets, patience).await?;
+            }
             match fault {
-                Some(kind @ (FaultKind::Close | FaultKind::Reset)) => return Err(LineEnd::Fault(kind)),
-                Some(kind @ FaultKind::Truncate) => {
-                    write(io, octets.get(..length / 2).unwrap_or_default(), patience).await?;
-                    return Err(LineEnd::Fault(kind));
+                Some(kind @ FaultKind::Truncate) => return Err(LineEnd::Fault(kind)),
+                Some(FaultKind::HalfClose) => {
+                    self.silent = true;
+                    timeout(patience, io.shutdown()).await.map_err(|_| LineEnd::Idle)??;
                 }
-                Some(FaultKind::Garbage) => write(io, &self.faults.garbage(length), patience).await?,
-                _ => write(io, octets, patience).await?,
+                _ => {}
             }
             counts.answers.add(1);
             counts.sent_octets.add(length as u64);
@@ -218,4 +235,23 @@ async fn write<T: AsyncWrite + Unpin>(io: &mut T, octets: &[u8], patience: Durat
         io.flush().await
     };
     timeout(patience, written).await.map_err(|_| LineEnd::Idle)?.map_err(LineEnd::Io)
+}
+
+/// Octets that leave at a time on a slow line: what is on its way at once.
+const SLOW_OCTETS: u32 = 64;
+
+/// Sends octets at a rate, in octets a second.
+async fn write_slowly<T: AsyncWrite + Unpin>(
+    io: &mut T,
+    octets: &[u8],
+    rate: u32,
+    patience: Duration,
+) -> Result<(), LineEnd> {
+    // A quarter of a second's worth, so that a client sees a trickle and not a pause.
+    let at_a_time = (rate / 4).clamp(1, SLOW_OCTETS) as usize;
+    for part in octets.chunks(at_a_time) {
+        tokio::time::sleep(Duration::from_secs_f64(part.len() as f64 / f64::from(rate))).await;
+        write(io, part, patience).await?;
+    }
+    Ok(())
 }

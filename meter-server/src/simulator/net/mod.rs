@@ -10,6 +10,7 @@ mod line;
 pub(super) mod push;
 mod room;
 pub(super) mod serial;
+mod spoil;
 pub(super) mod tcp;
 pub(super) mod udp;
 pub(super) mod uses;
@@ -77,6 +78,11 @@ impl Port {
     /// The device, for the time of one request.
     fn device(&self) -> MutexGuard<'_, PhysicalDevice> {
         self.site.device()
+    }
+
+    /// The device starts anew: what it does when its supply comes back.
+    fn reboot(&self) {
+        self.site.reboot();
     }
 
     /// Maker and serial number of the first meter, as a sign-on tells them.

@@ -132,7 +132,7 @@ pub(super) async fn serve(port: &Port, mut stream: TcpStream, way: Way) -> LineE
         _ => line::run(port, port.wrapper_line(source), &mut stream, faults).await,
     };
     let closed = match end {
-        LineEnd::Fault(FaultKind::Reset) => stream.set_zero_linger(),
+        LineEnd::Fault(FaultKind::Reset | FaultKind::Reboot) => stream.set_zero_linger(),
         _ => stream.shutdown().await,
     };
     if let Err(error) = closed {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dlms::association::server::Source;
 use dlms::wrapper::{Header, decode_datagram, server::Wrapper};
@@ -12,6 +12,7 @@ use super::clients::Clients;
 use super::datagrams::{Arrival, Datagrams};
 use super::find::Find;
 use super::room::Room;
+use super::spoil::{Spoilt, spoil};
 use super::uses::Way;
 use super::{Line, OsRandom, Port, Shared, ticks};
 use crate::simulator::FleetError;
@@ -30,6 +31,8 @@ struct Peer {
     faults: FaultPlan,
     silent: bool,
     heard: Instant,
+    /// Times that the device had started when the client was first heard.
+    boots: u32,
 }
 
 /// Serves datagrams; returns the address that is listened on.
@@ -139,35 +142,44 @@ impl Server {
             let fault = peer.faults.next();
             counts.faults.add(fault.is_some().into());
             peer.silent |= fault == Some(FaultKind::Silence);
+            if fault == Some(FaultKind::Reboot) {
+                peer.port.reboot();
+            }
             // Without connections, closing one is not answering.
-            if peer.silent || matches!(fault, Some(FaultKind::Close | FaultKind::Reset)) {
+            let unanswered = [FaultKind::Close, FaultKind::Reset, FaultKind::HalfClose, FaultKind::Reboot];
+            if peer.silent || fault.is_some_and(|fault| unanswered.contains(&fault)) {
                 continue;
             }
             counts.answers.add(1);
             counts.sent_octets.add(length as u64);
-            let sent = match fault {
-                Some(FaultKind::Delay(delay)) => {
-                    self.send_later(octets.to_vec(), arrival, delay);
-                    continue;
-                }
-                Some(FaultKind::Garbage) => {
-                    let garbage = peer.faults.garbage(length);
-                    self.socket.send(&garbage, arrival.to, arrival.from).await
-                }
-                Some(FaultKind::Truncate) => {
-                    let half = octets.get(..length / 2).unwrap_or_default();
-                    self.socket.send(half, arrival.to, arrival.from).await
-                }
-                _ => self.socket.send(octets, arrival.to, arrival.from).await,
+            let delay = match fault {
+                Some(FaultKind::Delay(delay)) => Some(delay),
+                Some(FaultKind::Slow(rate)) => Some(Duration::from_secs_f64(length as f64 / f64::from(rate))),
+                _ => None,
             };
-            if let Err(error) = sent {
-                warn!(to = %arrival.from, %error, "cannot send a datagram");
+            if let Some(delay) = delay {
+                self.send_later(octets.to_vec(), arrival, delay);
+                continue;
+            }
+            let Spoilt { ahead, octets, twice } = spoil(octets, fault, &peer.faults);
+            if let Some(ahead) = ahead {
+                self.send_now(&ahead, arrival).await;
+            }
+            self.send_now(&octets, arrival).await;
+            if twice {
+                self.send_now(&octets, arrival).await;
             }
         }
     }
 
+    async fn send_now(&self, octets: &[u8], arrival: Arrival) {
+        if let Err(error) = self.socket.send(octets, arrival.to, arrival.from).await {
+            warn!(to = %arrival.from, %error, "cannot send a datagram");
+        }
+    }
+
     /// Sends a datagram after a while, without keeping other clients waiting.
-    fn send_later(&self, octets: Vec<u8>, arrival: Arrival, delay: std::time::Duration) {
+    fn send_later(&self, octets: Vec<u8>, arrival: Arrival, delay: Duration) {
         let (socket, cancel) = (Arc::clone(&self.socket), self.shared.cancel.clone());
         self.shared.tasks.spawn(async move {
             tokio::select! {
@@ -192,10 +204,16 @@ impl Server {
                 expired.close();
             }
         }
-        let mut peer = self.peers.take((arrival.from, arrival.to)).unwrap_or_else(|| {
+        let boots = site.boots();
+        let mut known = self.peers.take((arrival.from, arrival.to));
+        if let Some(forgotten) = known.take_if(|peer| peer.boots != boots) {
+            forgotten.close();
+        }
+        let mut peer = known.unwrap_or_else(|| {
             let port = Port::new(&self.shared, site);
             let source = Source::of_address(arrival.from.ip());
-            Peer { line: port.wrapper_line(source), faults: port.fault_plan(Way::Udp), silent: false, heard: now, port }
+            let (line, faults) = (port.wrapper_line(source), port.fault_plan(Way::Udp));
+            Peer { line, faults, silent: false, heard: now, boots, port }
         });
         peer.heard = now;
         Some(peer)
