@@ -129,7 +129,11 @@ class GuruxPeer:
     def read_typed(self, item, index):
         """Reads an attribute and has the implementation's own class parse it."""
         reply = self._exchange(self.client.read(item, index))
-        self.client.updateValue(item, index, reply.value)
+        try:
+            self.client.updateValue(item, index, reply.value)
+        except IndexError:
+            # Some of its classes (28, version 2) have fewer values than attributes.
+            pass
         return plain(reply.value)
 
     def read_range(self, attribute: Attribute, start, end):

@@ -23,7 +23,7 @@ use peer::exercise::{exercise, read_all};
 use peer::ours::Ours;
 use peer::python::Python;
 use peer::reader::Reader;
-use peer::simulated::{self, MeterServer, NOW, SECRET, Truth, View, encoded};
+use peer::simulated::{self, MeterServer, NOW, SECRET, Truth, View, encoded, without_types};
 use peer::table::{Row, document};
 use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY, Framing, PASSWORD, ours};
 
@@ -37,7 +37,12 @@ fn requests(truth: &Truth, view: View, title: [u8; 8]) -> Vec<(Value, Option<Val
             // What the association itself changes: its own status (2: associated), and the client's title.
             (15, 3, 8) => Some(json!(2)),
             (64, 0, 4) => Some(json!(hex::encode(title))),
-            _ => truth.read(view, class, obis, attribute, None).ok(),
+            _ => match truth.seen(view, class, obis, attribute, None) {
+                // Of what has the tag of a date-time, each makes an object of its own.
+                Ok(octets) if octets.first() == Some(&25) => Some(json!({ "anything": "date-time" })),
+                Ok(octets) => Some(without_types(&octets)),
+                Err(_) => None,
+            },
         };
         requests.push((json!({ "class": class, "obis": obis.to_string(), "attribute": attribute }), expected));
     };
@@ -121,10 +126,9 @@ fn run(python: &Python, meter: &Meter, case: &Case, counter: &mut u32) -> Outcom
         let profile = requests.split_off(requests.len() - 2);
         requests = requests.into_iter().step_by(8).chain(profile).collect();
     }
-    // The object model of gurux-dlms reads everything again by its own classes: once for each link is enough.
-    let general = Envelope::General { dedicated: false };
-    let typed =
-        (case.stack, case.mechanism, case.max_pdu) == ("gurux-dlms", Mechanism::Gmac, 1024) && case.envelope == general;
+    // The object model of gurux-dlms reads everything again by its own classes: once is enough.
+    let typed = (case.stack, case.framing, case.mechanism, case.max_pdu, case.envelope)
+        == ("gurux-dlms", Framing::Wrapper, Mechanism::Gmac, 1024, Envelope::General { dedicated: false });
     let mut plan = json!({
         "stack": case.stack, "host": "127.0.0.1", "port": meter.server.address(case.framing).port(),
         "client": access.client(), "link": case.framing.in_plan(), "mechanism": case.mechanism.in_plan(),
@@ -201,6 +205,7 @@ impl Outcome {
     fn compare(&mut self, request: &Value, expected: Option<&Value>, found: &Value) {
         let right = match expected {
             // gurux-dlms makes an empty array nothing.
+            Some(Value::Object(_)) => found.get("value").is_some_and(|value| !value.is_null()),
             Some(expected) => found.get("value").is_some_and(|value| {
                 value == expected || (value.is_null() && expected.as_array().is_some_and(Vec::is_empty))
             }),

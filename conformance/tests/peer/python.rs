@@ -23,10 +23,16 @@ impl Python {
         self.folder.path()
     }
 
+    /// A script beside the clients.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers")).join(name));
+        command
+    }
+
     /// What a script beside the clients prints.
     pub(crate) fn script(&self, name: &str, arguments: &[&std::ffi::OsStr]) -> String {
-        let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/peers")).join(name);
-        let output = Command::new(&self.program).arg(script).args(arguments).output().expect("Python starts");
+        let output = self.command(name).args(arguments).output().expect("Python starts");
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use dlms_cosem_rs::acse::AuthMechanism;
 use dlms_cosem_rs::axdr::Data;
 use dlms_cosem_rs::client::{AccessItem, AssociationStep, BlockCollector, ClientConfig, ClientSession, Response};
+use dlms_cosem_rs::codec::Encode;
 use dlms_cosem_rs::cosem::EntryDescriptor;
 use dlms_cosem_rs::obis::Obis;
 use dlms_cosem_rs::security::{KeyRing, RustCryptoProvider, Secret, SecurityPolicy, SecuritySuite, SystemTitle};
@@ -162,6 +163,12 @@ impl Reader {
     }
 }
 
+fn encoded(value: &Data<'_>) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    value.encode(&mut octets).map_err(other)?;
+    Ok(octets)
+}
+
 /// A value as this implementation decoded it, without types.
 fn value_of(value: &Data<'_>) -> io::Result<Value> {
     let elements = |elements: &dlms_cosem_rs::axdr::Seq<'_>| {
@@ -183,7 +190,11 @@ fn value_of(value: &Data<'_>) -> io::Result<Value> {
             (Some(text), _, _) => json!(text),
             (None, Some(number), _) => json!(number),
             (None, None, Some(number)) => json!(number),
-            (None, None, None) => return Err(other(other_kind)),
+            (None, None, None) => match encoded(other_kind)?[..] {
+                // A date-time by its tag.
+                [25, ref octets @ ..] => json!(hex::encode(octets)),
+                _ => return Err(other(other_kind)),
+            },
         },
     })
 }

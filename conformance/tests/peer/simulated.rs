@@ -176,6 +176,18 @@ impl Truth {
         attribute: i8,
         selection: Option<Selection<'_>>,
     ) -> Result<Value, DataAccessResult> {
+        self.seen(view, class, obis, attribute, selection).map(|octets| without_types(&octets))
+    }
+
+    /// The same as A-XDR.
+    pub(crate) fn seen(
+        &self,
+        view: View,
+        class: u16,
+        obis: ObisCode,
+        attribute: i8,
+        selection: Option<Selection<'_>>,
+    ) -> Result<Vec<u8>, DataAccessResult> {
         let ciphered = matches!(view.access, Access::Ciphered { .. });
         let (client, server) = (ClientSap(view.access.client()), ServerSap(1));
         let device = self.fleet.devices().first().expect("one meter");
@@ -198,8 +210,7 @@ impl Truth {
             server_max_pdu: 1024,
             client_title: None,
         };
-        let octets = self.octets(&asked, class, obis, attribute, selection)?;
-        Ok(without_types(&octets))
+        self.octets(&asked, class, obis, attribute, selection)
     }
 
     /// An attribute as A-XDR, as it is shown to anybody.
