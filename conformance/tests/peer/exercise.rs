@@ -17,7 +17,7 @@ pub(crate) const REGISTER: ObisCode = ObisCode::new(1, 0, 1, 8, 0, 255);
 pub(crate) const RELAY: ObisCode = ObisCode::new(0, 0, 96, 3, 10, 255);
 pub(crate) const PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
 
-fn attribute(class: u16, instance: ObisCode, attribute: i8) -> AttributeRequest<'static> {
+pub(crate) fn attribute(class: u16, instance: ObisCode, attribute: i8) -> AttributeRequest<'static> {
     AttributeRequest::whole(AttributeDescriptor::new(ClassId(class), instance, AttributeId(attribute)))
 }
 

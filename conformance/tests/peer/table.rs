@@ -55,7 +55,7 @@ const FOOT: &str = "
 | `dlms-cosem`, `dlms-cosem-rs`: HLS 3, 4, 6 | neither has them |
 | wrong secrets | `peers_mechanisms.rs`: each mechanism again with a secret that is not the meter's, which must be refused |
 | UDP | the two in Python open no such socket themselves: they are given one, and frame their APDUs for it; APDUs over 8 KiB are left to TCP |
-| `gurux-dlms` as server | its server is a skeleton whose objects and sockets are for the user to write |
+| `gurux-dlms` as server | `peers_gurux_meter.rs`: read over the wrapper with no mechanism and LLS; version 1.0.203 fails by itself at SNRM, SET, selective access, blocks and ciphering |
 | HLS 7 | `peers_public_key.rs`: `gurux-dlms` as client of suite 1, ciphered and plain, with right and wrong keys on either side; it signs with no key of suite 2 |
 | suites 1 and 2 | `peers_public_key.rs`: `gurux-dlms` has the meter make key pairs and requests, an authority of OpenSSL certifies them, and a key is agreed on |
 | general-signing, general-ciphering with other keys than the global ones | none of the three has them in a form that could be driven; vectors stand for them |
