@@ -499,3 +499,28 @@ fn what_cannot_be_remembered_is_not_executed() {
     assert!(is_protected(&ask(&mut pair, &last)));
     assert_eq!(pair.meter.text, b"A");
 }
+
+/// Every service tells the audit who was refused what, and nothing that was done.
+#[test]
+fn refusals_are_audited() {
+    let public = || Config { conformance: Conformance::from_bits(0xFF_FFFF), ..Config::public(ServerSap::MANAGEMENT) };
+    let rows: [(&str, &[u8], &[&str]); 8] = [
+        ("GET", &hex!("C001C1 0001 0000600104FF 02 00"), &["ReadRefused", "ReadWriteDenied"]),
+        ("GET, nothing there", &hex!("C001C1 0003 0100630800FF 02 00"), &["ReadRefused", "ObjectUndefined"]),
+        ("GET, a list", &hex!("C003C1 02 0003 0100010800FF 02 00 0001 0000600104FF 02 00"), &["ReadRefused"]),
+        ("SET", &hex!("C101C1 0003 0100630800FF 02 00 00"), &["WriteRefused"]),
+        ("ACTION", &hex!("C301C1 0009 0000630000FF 01 00"), &["ActionRefused", "ObjectUndefined"]),
+        ("ACCESS", &hex!("D9 20000001 00 01 01 0001 0000600104FF 02 01 00"), &["ReadRefused", "ReadWriteDenied"]),
+        ("GET, granted", GET_REGISTER, &[]),
+        ("ACTION, granted", &hex!("C301C1 0009 00000A0000FF 01 01 1105"), &[]),
+    ];
+    for (service, request, words) in rows {
+        let mut pair = Pair::associated(public(), Meter::default());
+        pair.meter.audit.clear();
+        assert!(!ask(&mut pair, request).is_empty(), "{service}");
+        let audit = &pair.meter.audit;
+        assert_eq!(audit.len(), usize::from(!words.is_empty()), "{service}: {audit:?}");
+        assert!(audit.iter().all(|line| words.iter().all(|word| line.contains(word))), "{service}: {audit:?}");
+        assert!(audit.iter().all(|line| line.contains("ClientSap(16)")), "{service}: {audit:?}");
+    }
+}

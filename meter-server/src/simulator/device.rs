@@ -371,6 +371,15 @@ impl Device for PhysicalDevice {
                 };
                 self.act(server, |meter, at| meter.record(LogKind::Fraud, at, code));
             }
+            AuditEvent::ReadRefused { client, server, attribute, result } => {
+                debug!(client = client.0, server = server.0, ?attribute, ?result, "reading refused");
+            }
+            AuditEvent::WriteRefused { client, server, attribute, result } => {
+                info!(client = client.0, server = server.0, ?attribute, ?result, "writing refused");
+            }
+            AuditEvent::ActionRefused { client, server, method, result } => {
+                info!(client = client.0, server = server.0, ?method, ?result, "method refused");
+            }
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::device::{Access, Cursor, Device, Progress};
+use super::refused;
 use crate::apdu::{
     AccessRequest, AccessResult, AccessSpecification, ActionResult, AttributeDescriptor, DataAccessResult, List,
     Selection,
@@ -128,14 +129,14 @@ fn one<D: Device>(
         AccessSpecification::Get(attribute) => read(device, attribute, None, out),
         AccessSpecification::GetWithSelection { attribute, selection } => read(device, attribute, Some(selection), out),
         AccessSpecification::Set(attribute) => {
-            device.write(access, attribute, None, given?).map_err(|result| result.code())
+            refused::write(device, access, attribute, None, given?).map_err(|result| result.code())
         }
         AccessSpecification::SetWithSelection { attribute, selection } => {
-            device.write(access, attribute, Some(selection), given?).map_err(|result| result.code())
+            refused::write(device, access, attribute, Some(selection), given?).map_err(|result| result.code())
         }
         AccessSpecification::Action(method) => {
             let parameter = Some(given?).filter(|data| *data != Data::Null);
-            device.invoke(access, method, parameter, out).map_err(|result| result.code())
+            refused::invoke(device, access, method, parameter, out).map_err(|result| result.code())
         }
     }
 }
@@ -149,7 +150,9 @@ fn read_whole<D: Device>(
     out: &mut Writer<'_>,
 ) -> Result<(), DataAccessResult> {
     let mut cursor = Cursor::default();
-    while out.overflow() == 0 && device.read(access, attribute, selection, &mut cursor, out)? == Progress::More {
+    while out.overflow() == 0
+        && refused::read(device, access, attribute, selection, &mut cursor, out)? == Progress::More
+    {
         cursor.part = cursor.part.checked_add(1).ok_or(DataAccessResult::OtherReason)?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Device};
 use super::long_request::{BlockRefused, LongRequest, values};
+use super::refused;
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{
     ActionRequest, ActionResult, Conformance, DataBlock, InvokeIdAndPriority, List, MethodDescriptor, MethodRequest,
@@ -228,7 +229,7 @@ fn invoke_once<D: Device>(
     let limit = answer.limit().saturating_sub(NORMAL_HEADER);
     let (result, length, overflow) = {
         let mut out = Writer::window(answer.body(NORMAL_HEADER, usize::MAX), 0);
-        let result = device.invoke(access, request.method, request.parameter, &mut out);
+        let result = refused::invoke(device, access, request.method, request.parameter, &mut out);
         (result, out.len(), out.overflow())
     };
     match result {
@@ -268,7 +269,7 @@ fn action_list<'v, D: Device, E>(
         // Result, presence and choice come before the data that decides about them; they are corrected after.
         out.bytes(&[0, 1, 0])?;
         let data = out.len();
-        let result = parameter.and_then(|parameter| device.invoke(access, method, parameter, out));
+        let result = parameter.and_then(|parameter| refused::invoke(device, access, method, parameter, out));
         let result = if out.free() < behind { result.and(Err(ActionResult::OtherReason)) } else { result };
         if result.is_err() || out.len() == data {
             out.truncate(start);

@@ -402,6 +402,40 @@ pub enum AuditEvent {
         /// The logical device.
         server: ServerSap,
     },
+    /// A client may not read what it asked for, or there is no such thing. It comes as often as a client asks: a device
+    /// that keeps such events bounds them.
+    ReadRefused {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// What it asked for.
+        attribute: AttributeDescriptor,
+        /// What it was told.
+        result: DataAccessResult,
+    },
+    /// The same for writing.
+    WriteRefused {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// What it wanted to write.
+        attribute: AttributeDescriptor,
+        /// What it was told.
+        result: DataAccessResult,
+    },
+    /// The same for a method.
+    ActionRefused {
+        /// The client.
+        client: ClientSap,
+        /// The logical device.
+        server: ServerSap,
+        /// What it wanted to invoke.
+        method: MethodDescriptor,
+        /// What it was told.
+        result: ActionResult,
+    },
     /// A client has confirmed a notification.
     NotificationConfirmed {
         /// The client.

@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Cursor, Device, Progress};
+use super::refused;
 use super::short_name::attribute_at;
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{
@@ -301,7 +302,7 @@ fn write_piece<D: Device>(
     };
     let count = match wanted {
         Wanted::One(request) => {
-            return match device.read(access, request.attribute, request.selection, &mut at.cursor, out)? {
+            return match refused::read(device, access, request.attribute, request.selection, &mut at.cursor, out)? {
                 Progress::Done => Ok(None),
                 Progress::More => Ok(next_part(at)),
             };
@@ -332,8 +333,8 @@ fn write_piece<D: Device>(
     if at.cursor.part == 0 {
         out.u8(0).map_err(full)?;
     }
-    let read =
-        request.and_then(|request| device.read(access, request.attribute, request.selection, &mut at.cursor, out));
+    let read = request
+        .and_then(|request| refused::read(device, access, request.attribute, request.selection, &mut at.cursor, out));
     match read {
         Ok(Progress::Done) => Ok(next_item),
         Ok(Progress::More) => Ok(next_part(at)),

@@ -3,6 +3,7 @@
 use super::answer::{Answer, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Device};
 use super::long_request::{BlockRefused, LongRequest, values};
+use super::refused;
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{AttributeRequest, Conformance, DataAccessResult, DataBlock, InvokeIdAndPriority, List, SetRequest};
 use crate::axdr::{BufferFull, Data, DecodeError, Writer};
@@ -135,7 +136,7 @@ fn set_one<D: Device>(
     request: AttributeRequest<'_>,
     value: Data<'_>,
 ) -> DataAccessResult {
-    match device.write(access, request.attribute, request.selection, value) {
+    match refused::write(device, access, request.attribute, request.selection, value) {
         Ok(()) => DataAccessResult::Success,
         Err(result) => result,
     }

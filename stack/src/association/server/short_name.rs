@@ -4,6 +4,7 @@ use super::answer::{Answer, OTHER_REASON, SERVICE_NOT_SUPPORTED};
 use super::device::{Access, Device};
 use super::get::{Filled, Position, Wanted, fill};
 use super::long_request::{BlockRefused, LongRequest};
+use super::refused;
 use super::transfer::{Transfer, Transfers};
 use crate::apdu::{
     AttributeRequest, Conformance, DataAccessResult, List, MemberDescriptor, MethodDescriptor, ReadRequest,
@@ -518,9 +519,8 @@ fn read_one<D: Device>(
     out.u8(0)?;
     let data = out.len();
     let result = match target(variable, access, device) {
-        Ok(Target::Method(method, parameter)) => {
-            device.invoke(access, method, parameter, out).map_err(|result| DataAccessResult::from_code(result.code()))
-        }
+        Ok(Target::Method(method, parameter)) => refused::invoke(device, access, method, parameter, out)
+            .map_err(|result| DataAccessResult::from_code(result.code())),
         Ok(Target::Attribute(request)) => read_whole(request, access, device, out),
         Err(result) => Err(result),
     };
@@ -547,7 +547,7 @@ fn read_whole<D: Device>(
     use super::device::{Cursor, Progress};
     let mut cursor = Cursor::default();
     loop {
-        match device.read(access, request.attribute, request.selection, &mut cursor, out)? {
+        match refused::read(device, access, request.attribute, request.selection, &mut cursor, out)? {
             Progress::Done => return Ok(()),
             Progress::More => cursor.part = cursor.part.checked_add(1).ok_or(DataAccessResult::OtherReason)?,
         }
@@ -598,11 +598,11 @@ fn write_one<D: Device>(
     scratch: &mut [u8],
 ) -> DataAccessResult {
     let result = match target(variable, access, device) {
-        Ok(Target::Attribute(request)) => device.write(access, request.attribute, request.selection, value),
+        Ok(Target::Attribute(request)) => refused::write(device, access, request.attribute, request.selection, value),
         Ok(Target::Method(method, None)) => {
             let parameter = (value != Data::Null).then_some(value);
             let mut returned = Writer::new(scratch);
-            let invoked = device.invoke(access, method, parameter, &mut returned);
+            let invoked = refused::invoke(device, access, method, parameter, &mut returned);
             invoked.map_err(|result| DataAccessResult::from_code(result.code()))
         }
         Ok(Target::Method(_, Some(_))) => Err(DataAccessResult::TypeUnmatched),
