@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 
 use dlms::acse::{AssociationResult, Mechanism};
-use dlms::apdu::ActionResult;
+use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::client::{Config, ConnectionError, RequestError};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::key_transfer::KeyTransferParameter;
@@ -287,4 +287,29 @@ fn version_1_of_the_security_setup() {
     }
     assert_eq!(client.get(64, SETUP, 2), Value::Enum(0x6C));
     client.release().unwrap();
+}
+
+/// A password that a client has set holds after a restart, and lies nowhere in clear.
+#[test]
+fn a_restarted_simulator_remembers_passwords() {
+    let set = |server: &Server, counter| {
+        let mut client = tcp(port(server), management(), counter).associate().unwrap();
+        let set = client.set(15, "0.0.40.0.2.255", 7, Data::OctetString(b"another one")).unwrap();
+        client.release().unwrap();
+        set
+    };
+    let accepted = |server: &Server, password: &[u8]| tcp(port(server), reader(password), 0).associate().is_ok();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(meter(Some(folder.path())));
+    assert_eq!(set(&server, 1), DataAccessResult::Success);
+    assert!(accepted(&server, b"another one") && !accepted(&server, b"12345678"));
+    server.shutdown();
+    let server = Server::start(meter(Some(folder.path())));
+    assert!(accepted(&server, b"another one") && !accepted(&server, b"12345678"));
+    server.shutdown();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let kept = std::fs::read(file.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&kept);
+        assert!(!text.contains("another one") && !text.contains(&hex::encode(b"another one")));
+    }
 }

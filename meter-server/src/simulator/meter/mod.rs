@@ -14,6 +14,7 @@ pub(crate) mod push;
 mod push_body;
 pub(crate) mod rows;
 mod schedules;
+mod secrets;
 pub(crate) mod security;
 mod shown;
 pub(crate) mod tariff;
@@ -51,9 +52,6 @@ use crate::simulator::defect::DefectKind;
 use crate::simulator::model::Model;
 use crate::simulator::state::State;
 
-/// Octets of an LLS password or HLS secret: what the stack's association holds.
-const SECRET_OCTETS: core::ops::RangeInclusive<usize> = 1..=64;
-
 /// Who a meter is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterIdentity {
@@ -87,7 +85,6 @@ pub struct Meter {
     constants: Written,
     profiles: BTreeMap<usize, ProfileState>,
     security: Security,
-    secrets: BTreeMap<ClientSap, Box<[u8]>>,
     associated: BTreeMap<ClientSap, u32>,
     agenda: Agenda,
     outgoing: Outgoing,
@@ -131,7 +128,6 @@ impl Meter {
             constants: Written::default(),
             profiles: BTreeMap::new(),
             security,
-            secrets: BTreeMap::new(),
             associated: BTreeMap::new(),
             outgoing: Outgoing::default(),
             pushes: Pushes::new(noise.stream(3)),
@@ -192,7 +188,7 @@ impl Meter {
 
     /// The secret that a client wrote, if it did.
     pub(crate) fn secret(&self, client: ClientSap) -> Option<&[u8]> {
-        self.secrets.get(&client).map(AsRef::as_ref)
+        self.security.secret(client)
     }
 
     /// Counts open associations of a client.
@@ -348,11 +344,7 @@ impl AssociationState for Meter {
     }
 
     fn set_secret(&mut self, client: ClientSap, secret: &[u8]) -> Result<(), DataAccessResult> {
-        if !SECRET_OCTETS.contains(&secret.len()) {
-            return Err(DataAccessResult::OtherReason);
-        }
-        self.secrets.insert(client, secret.into());
-        Ok(())
+        self.security.set_secret(client, secret)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use dlms::apdu::ActionResult;
+use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::{Attempts, FailedAttempts, Source};
 use dlms::id::{ClientSap, SystemTitle};
 use dlms::security::certificate::CertificateError;
@@ -20,6 +20,7 @@ use crate::moment::Moment;
 use crate::objects::{NewKeys, PUBLIC_KEYS_RECORD, PublicKeys};
 use crate::simulator::keys::Keys;
 use crate::simulator::meter::MeterIdentity;
+use crate::simulator::meter::secrets::Secrets;
 use crate::simulator::model::Model;
 use crate::simulator::net::OsRandom;
 use crate::simulator::state::State;
@@ -42,6 +43,8 @@ pub(crate) enum StateError {
     Record(#[from] serde_json::Error),
     #[error("keys that were transferred are wrapped under another master key")]
     Keys,
+    #[error("passwords that were set are wrapped under another master key")]
+    Secrets,
     #[error("key pairs and certificates are those of another suite or under another master key")]
     PublicKeys,
     #[error("a certificate of the model does not fit this meter: {0}")]
@@ -70,6 +73,9 @@ struct Record {
     /// Client, source and failures.
     #[serde(default)]
     failures: Vec<(u16, u64, u32)>,
+    /// Passwords and HLS secrets that clients have set, wrapped.
+    #[serde(default)]
+    secrets: BTreeMap<u16, String>,
 }
 
 /// What is kept of a client's failures: not where it succeeded.
@@ -113,6 +119,9 @@ pub(crate) struct Security {
     counters: Counters<State>,
     broadcast_counters: Counters<State>,
     failed: BTreeMap<ClientSap, Attempts<SOURCES>>,
+    secrets: Secrets,
+    /// Whether it remembers anything at all.
+    is_kept: bool,
     journal: Journal<State>,
 }
 
@@ -167,7 +176,10 @@ impl Security {
             let attempts = FailedAttempts { count: *count, last };
             failed.entry(ClientSap(*client)).or_default().set(Source(*source), attempts);
         }
+        let secrets = Secrets::unwrapped(&record.secrets, fleet.master.as_ref()).ok_or(StateError::Secrets)?;
         Ok(Self {
+            secrets,
+            is_kept: folder.is_some(),
             master: own.master.as_ref().and_then(|key| as_master(suite, key)),
             suite,
             public_keys,
@@ -194,6 +206,22 @@ impl Security {
     /// Password, or HLS secret, of clients that have set none.
     pub(crate) fn password(&self) -> &[u8] {
         self.fleet.password.as_bytes()
+    }
+
+    /// The secret that a client has set, if it did.
+    pub(crate) fn secret(&self, client: ClientSap) -> Option<&[u8]> {
+        self.secrets.get(client)
+    }
+
+    /// Sets a secret, if it can be kept.
+    pub(super) fn set_secret(&mut self, client: ClientSap, secret: &[u8]) -> Result<(), DataAccessResult> {
+        let before = self.secrets.replace(client, Some(secret)).ok_or(DataAccessResult::OtherReason)?;
+        let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
+        if self.keep(unicast, broadcast) {
+            return Ok(());
+        }
+        self.secrets.replace(client, before.as_deref());
+        Err(DataAccessResult::OtherReason)
     }
 
     pub(crate) fn authentication(&self) -> &[u8] {
@@ -340,7 +368,13 @@ impl Security {
             broadcast_generation,
             keys: BTreeMap::new(),
             failures: self.failed.iter().flat_map(failures).collect(),
+            secrets: BTreeMap::new(),
         };
+        if self.is_kept {
+            // Without a master key there is nothing that they could be kept under.
+            let Some(secrets) = self.secrets.wrapped(self.fleet.master.as_ref()) else { return false };
+            record.secrets = secrets;
+        }
         for purpose in [WrappedFor::Unicast, WrappedFor::Broadcast, WrappedFor::Authentication, WrappedFor::Master] {
             let coming = self.coming.as_ref().and_then(|keys| key(keys, purpose));
             let Some(key) = coming.or(key(&self.own, purpose)) else { continue };
