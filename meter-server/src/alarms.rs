@@ -245,7 +245,7 @@ mod tests {
         for value in [AlarmValue::Errors, AlarmValue::Register(0), AlarmValue::Descriptor(0)] {
             assert_eq!(alarms.get(value), 1 << 13);
         }
-        assert_eq!(alarms.set(AlarmValue::Descriptor(0), !0 & !(1 << 13)), None);
+        assert_eq!(alarms.set(AlarmValue::Descriptor(0), !(1 << 13)), None);
         assert_eq!(alarms.get(AlarmValue::Descriptor(0)), 0);
         assert_eq!(alarms.get(AlarmValue::Register(0)), 1 << 13);
         assert_eq!(alarms.set(AlarmValue::Register(0), !0), Some(code::ALARM_REGISTER_CLEARED));

@@ -8,6 +8,7 @@ mod defects;
 pub(crate) mod events;
 pub(crate) mod fixed_rows;
 pub(crate) mod kept;
+pub(crate) mod measured;
 pub(crate) mod number;
 mod outgoing;
 pub(crate) mod push;
@@ -35,6 +36,7 @@ use self::clock::MeterClock;
 use self::constants::Written;
 use self::defects::Defects;
 use self::events::{LogKind, Logs, code};
+use self::measured::Measurement;
 use self::outgoing::Outgoing;
 use self::push::Pushes;
 use self::rows::ProfileState;
@@ -76,6 +78,7 @@ pub struct Meter {
     /// All logical devices of the same physical device.
     neighbours: Arc<[(ServerSap, String)]>,
     consumption: Consumption,
+    measurement: Measurement,
     clock: MeterClock,
     switch: Switch,
     logs: Logs,
@@ -122,6 +125,7 @@ impl Meter {
             identity,
             neighbours,
             consumption,
+            measurement: Measurement::default(),
             clock,
             logs,
             stored: BTreeMap::new(),

@@ -61,6 +61,10 @@ pub(crate) fn unit_of(code: ObisCode) -> Option<Unit> {
     if a != 1 {
         return None;
     }
+    // A distortion, in percent.
+    if d == 7 && code.0[4] == 124 {
+        return Some(Unit(56));
+    }
     // What happened to a voltage or current: how often, and for how many seconds.
     match d {
         32 | 36 | 40 => return Some(Unit::COUNT),

@@ -7,6 +7,7 @@ use dlms::time::{ClockStatus, DateTime};
 
 use super::Meter;
 use super::events::{LogKind, code};
+use super::measured::Measured;
 use super::number::NumberFormat;
 use crate::alarms::AlarmValue;
 use crate::moment::Moment;
@@ -121,6 +122,11 @@ pub(crate) enum Source {
         period_seconds: u32,
         format: NumberFormat,
     },
+    /// An instantaneous quantity by way of the metering engine.
+    Measured {
+        quantity: Measured,
+        format: NumberFormat,
+    },
     /// Dips, swells and losses of a phase.
     VoltageQuality {
         register: QualityRegister,
@@ -194,6 +200,7 @@ impl Value<Meter> for Source {
                 let from = period_start(cx.at, *period_seconds);
                 return format.write_nearest(average(meter, *quantity, from, cx.at), out);
             }
+            Self::Measured { quantity, format } => return format.write_nearest(quantity.read(meter, cx.at), out),
             Self::VoltageQuality { register: QualityRegister { kind, phase, figure }, format } => {
                 let shown = meter.consumption.disturbances(*kind, *phase, *figure, cx.at.as_millis());
                 return format.write_nearest(shown, out);

@@ -24,6 +24,7 @@ use crate::simulator::consumption::{Quantity, RATES};
 use crate::simulator::meter::Meter;
 use crate::simulator::meter::events::LogKind;
 use crate::simulator::meter::kept::KeptSlot;
+use crate::simulator::meter::measured::Measured;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
 use crate::simulator::meter::push::ModelPush;
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
@@ -281,6 +282,11 @@ impl<'a> Builder<'a> {
                 let quantity = (instance.0[0] == 1).then(|| Instantaneous::from_group_c(c)).flatten();
                 let quantity = quantity.ok_or_else(|| here("value group C names no value to be averaged"))?;
                 Source::Average { quantity, period_seconds: period(file)?, format: format()? }
+            }
+            ValueName::Measured => {
+                let quantity = Measured::from_code(instance)
+                    .ok_or_else(|| here("the code names nothing that is measured (1.b.c.7.0.f or 1.b.c.7.124.f)"))?;
+                Source::Measured { quantity, format: format()? }
             }
             ValueName::VoltageQuality => {
                 let register = QualityRegister::from_code(instance);

@@ -277,6 +277,10 @@ pub(super) enum ValueName {
     LastDemand,
     /// The highest such average of the running month.
     MaximumDemand,
+    /// The same as `instantaneous` by way of the metering engine, from synthetic samples with harmonics and noise; and the
+    /// distortion of a phase's voltage or current (1.b.c.7.124), in percent. Some milliseconds for each moment: for a few
+    /// meters.
+    Measured,
     /// Number of dips (1.b.c.32), swells (36) or losses (40) of the phase in the OBIS code, and duration in seconds (33, 37,
     /// 41) and voltage (34, 38, 42) of the last one.
     VoltageQuality,
