@@ -74,6 +74,7 @@ fn a_transferred_key_holds_behind_the_answer_and_counts_from_the_beginning() {
     client.connection.replace_keys(keys, Some(InvocationCounter::new(0, 100))).unwrap();
     client.get(3, IMPORT, 2);
     assert_eq!(client.get(1, COUNTER, 2), Value::DoubleLongUnsigned(2));
+    assert_eq!(client.get(1, "0.0.96.11.0.255", 2), Value::Unsigned(48), "the event of changed keys");
     client.release().unwrap();
 
     // In later ones. Who still has the old key is not understood.

@@ -12,6 +12,7 @@ use dlms::association::server::{
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClassId, ClientSap, ServerSap, ShortName, SystemTitle};
 use dlms::security::{Protection, SecurityError, SecurityPolicy};
+use tokio::sync::mpsc;
 use tracing::{debug, error, info};
 
 use super::defect::DefectKind;
@@ -26,6 +27,9 @@ use crate::device::{LogicalDevice, response_protection};
 use crate::moment::Moment;
 use crate::table::ObjectTable;
 
+/// Pushes that wait for the serial line; more fail, and are tried again.
+const LINE_PUSHES_MAX: usize = 4;
+
 /// The logical devices of one physical device, in the order of their SAPs, which count from 1.
 #[derive(Debug)]
 pub struct PhysicalDevice {
@@ -38,6 +42,8 @@ pub struct PhysicalDevice {
     counts: Arc<LineCounts>,
     /// Who is told when a meter has something to do earlier than was known.
     wake: Option<Wake>,
+    /// Where pushes go out on the serial line, if there is one.
+    line: Option<mpsc::Sender<Vec<u8>>>,
 }
 
 impl PhysicalDevice {
@@ -49,7 +55,7 @@ impl PhysicalDevice {
         wake: Option<Wake>,
     ) -> Self {
         let meters = numbers.clone().map(|_| OnceCell::new()).collect();
-        Self { population, first: numbers.start, meters, neighbours: OnceCell::new(), counts, wake }
+        Self { population, first: numbers.start, meters, neighbours: OnceCell::new(), counts, wake, line: None }
     }
 
     /// How many meters it has.
@@ -65,7 +71,11 @@ impl PhysicalDevice {
     /// When a meter that nobody has spoken to has something to do first: it need not be kept for that.
     pub(crate) fn first_due(&self, index: usize) -> Option<Moment> {
         let alone = Arc::default();
-        self.population.meter(self.number(index), sap(index), &alone).ok()?.next_due()
+        let mut meter = self.population.meter(self.number(index), sap(index), &alone).ok()?;
+        if self.line.is_some() {
+            meter.has_local_line();
+        }
+        meter.next_due()
     }
 
     /// Lets a meter do what is due by now, for the driver of the fleet. `None` when there is no such meter.
@@ -85,6 +95,19 @@ impl PhysicalDevice {
         meter.advance(now);
         meter.push_finished(ticket, arrived, now);
         self.call_driver(index);
+    }
+
+    /// The device has a serial line: what is to go out on it unasked comes from the receiver.
+    pub(crate) fn attach_line(&mut self) -> mpsc::Receiver<Vec<u8>> {
+        let (sender, receiver) = mpsc::channel(LINE_PUSHES_MAX);
+        self.line = Some(sender);
+        self.meters.iter_mut().filter_map(OnceCell::get_mut).for_each(|meter| meter.has_local_line());
+        receiver
+    }
+
+    /// Where pushes go out on the serial line, if there is one.
+    pub(crate) const fn line(&self) -> Option<&mpsc::Sender<Vec<u8>>> {
+        self.line.as_ref()
     }
 
     /// The keys with which a meter protects what it pushes.
@@ -173,7 +196,10 @@ impl PhysicalDevice {
         if let Some(meter) = cell.get() {
             return Ok(meter);
         }
-        let meter = self.population.meter(self.number(index), sap(index), self.neighbours())?;
+        let mut meter = self.population.meter(self.number(index), sap(index), self.neighbours())?;
+        if self.line.is_some() {
+            meter.has_local_line();
+        }
         self.counts.meters_made.add(1);
         Ok(cell.get_or_init(|| Box::new(meter)))
     }
@@ -322,8 +348,8 @@ impl Device for PhysicalDevice {
     }
 
     fn answered(&mut self, server: ServerSap) {
-        if let Some(meter) = self.meter_mut(server) {
-            meter.security_mut().answered();
+        if self.meter_mut(server).is_some_and(|meter| meter.security_mut().answered()) {
+            self.act(server, |meter, at| meter.record(LogKind::Standard, at, code::KEYS_CHANGED));
         }
     }
 

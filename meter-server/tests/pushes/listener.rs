@@ -11,6 +11,8 @@ use dlms::id::SystemTitle;
 use dlms::security::{Context, KeySet, Protection, RustCrypto, Suite};
 use dlms_meter_server::simulator::Keys;
 
+use crate::support::client::{Octets, Pty};
+
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 const METER: SystemTitle = SystemTitle([b'S', b'I', b'M', 0, 0, 0x98, 0x96, 0x81]);
@@ -145,6 +147,46 @@ impl UdpReceiver {
         let mut octets = vec![0; 65_536];
         let length = self.0.recv(&mut octets).unwrap();
         unwrapped(&octets[..length], None)
+    }
+}
+
+/// HDLC frames on a serial line.
+pub(crate) struct PtyListener {
+    pty: Pty,
+    rest: Vec<u8>,
+}
+
+impl PtyListener {
+    pub(crate) const fn new(pty: Pty) -> Self {
+        Self { pty, rest: Vec::new() }
+    }
+
+    pub(crate) fn transmit(&mut self, octets: &[u8]) {
+        self.pty.transmit(octets).unwrap();
+    }
+
+    /// The next frame, which has its length in front.
+    pub(crate) fn frame(&mut self) -> Vec<u8> {
+        loop {
+            let length = match self.rest[..] {
+                [0x7E, high, low, ..] => usize::from(u16::from_be_bytes([high & 0x07, low])) + 2,
+                _ => usize::MAX,
+            };
+            if self.rest.len() >= length {
+                return self.rest.drain(..length).collect();
+            }
+            let mut octets = [0; 1_024];
+            let count = self.pty.receive(&mut octets).unwrap();
+            self.rest.extend(&octets[..count]);
+        }
+    }
+
+    pub(crate) fn receive(&mut self) -> Incoming {
+        let frame = self.frame();
+        let mut listener = Listener::new(vec![0; 4_096], vec![0; 4_096], 1_000, false);
+        assert_eq!(listener.handle_input(&frame, dlms::Instant::from_millis(1)), frame.len());
+        let push = listener.poll_event().expect("a notification in one frame");
+        Incoming::new(push.source.upper(), push.destination.upper(), listener.apdu().to_vec(), None)
     }
 }
 

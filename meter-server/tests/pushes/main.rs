@@ -14,8 +14,8 @@ use dlms::axdr::{Data, Value};
 use dlms::id::{ClientSap, ServerSap};
 use dlms::security::Protection;
 use dlms_meter_server::Moment;
-use dlms_meter_server::simulator::{DEFAULT_MODEL, FleetConfig, Model};
-use listener::{HdlcListener, Incoming, TcpReceiver, UdpReceiver};
+use dlms_meter_server::simulator::{DEFAULT_MODEL, FleetConfig, Model, SerialConfig};
+use listener::{HdlcListener, Incoming, PtyListener, TcpReceiver, UdpReceiver};
 use support::{Client, Server, elements, number, octets, seconds};
 
 /// 2026-03-15 12:00 UTC.
@@ -166,6 +166,35 @@ fn a_push_travels_in_hdlc_frames_that_belong_to_no_link() {
         check_body(&values);
         server.shutdown();
     }
+}
+
+#[test]
+fn a_push_goes_out_on_the_serial_line_of_the_meter_between_its_answers() {
+    let (pty, path) = support::client::Pty::pair();
+    let config = FleetConfig {
+        model: model(0, 5, "push-setup = { body = \"array\", time = false }\n").into(),
+        start: Some(Moment::from_seconds(BEFORE_NOON)),
+        serial: vec![SerialConfig { path, baud: 115_200, mode_e: false }],
+        ..FleetConfig::default()
+    };
+    let server = Server::start(config);
+    push_now(&server);
+    let mut receiver = PtyListener::new(pty);
+    let mut incoming = receiver.receive();
+    assert_eq!((incoming.source, incoming.destination), (1, 16));
+    let Apdu::DataNotification(DataNotification { time, body, .. }) = incoming.open(Protection::NONE) else {
+        panic!("no notification");
+    };
+    assert_eq!(time, None);
+    let body = Value::from(body);
+    assert!(matches!(body, Value::Array(_)));
+    check_body(elements(&body));
+    // A link is set up on the same line, and pushes go on.
+    receiver.transmit(&[0x7E, 0xA0, 0x07, 0x03, 0x21, 0x93, 0x0F, 0x01, 0x7E]);
+    assert_eq!(receiver.frame()[..6], [0x7E, 0xA0, 0x1E, 0x21, 0x03, 0x73], "UA");
+    push_now(&server);
+    receiver.receive();
+    server.shutdown();
 }
 
 #[test]

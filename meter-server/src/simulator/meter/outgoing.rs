@@ -20,6 +20,8 @@ pub enum Carrier {
     Udp,
     /// HDLC UI frames on TCP.
     Hdlc,
+    /// HDLC UI frames on the serial line of the device.
+    Line,
 }
 
 /// A notification on its way out.
@@ -27,7 +29,7 @@ pub enum Carrier {
 pub struct Notification {
     /// What carries it.
     pub carrier: Carrier,
-    /// Where to: `host:port`.
+    /// Where to: `host:port`, or empty for the serial line.
     pub destination: String,
     /// SAP of the client that it is for.
     pub client: ClientSap,

@@ -44,6 +44,10 @@ pub(crate) struct ModelPush {
     pub(crate) client: ClientSap,
     /// How pushes are protected, where the version has no attribute for it.
     pub(crate) protection: Protection,
+    /// Whether the body is an array, as Aidon meters have it, instead of a structure.
+    pub(crate) array: bool,
+    /// Whether the notification says when it was made.
+    pub(crate) time: bool,
 }
 
 impl ModelPush {
@@ -100,7 +104,11 @@ impl ModelPush {
         if found.message == MessageType::Xml {
             return None;
         }
-        let written = std::str::from_utf8(found.destination).ok()?.trim();
+        // What is no `host:port` is an address on the line that the device has.
+        let written = std::str::from_utf8(found.destination).unwrap_or_default().trim();
+        if carrier == Carrier::Hdlc && meter.pushes.local_line && !written.contains(':') {
+            return Some((Carrier::Line, String::new()));
+        }
         let destination = if written.is_empty() { meter.pushes.default_destination.as_deref()? } else { written };
         let (host, port) = destination.rsplit_once(':')?;
         (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| (carrier, destination.to_owned()))
@@ -117,6 +125,8 @@ pub(crate) struct Pushes {
     noise: Noise,
     /// Where pushes go whose setup names no destination.
     default_destination: Option<Arc<str>>,
+    /// Whether the device has a serial line on which pushes can go out.
+    local_line: bool,
     /// Processes that are not idle, by number of the push setup in the model.
     processes: BTreeMap<usize, Process>,
     /// Moments of the last confirmations.
@@ -140,6 +150,7 @@ impl Pushes {
         Self {
             noise,
             default_destination: None,
+            local_line: false,
             processes: BTreeMap::new(),
             confirmed: BTreeMap::new(),
             made: 0,
@@ -167,7 +178,13 @@ impl Meter {
 
     /// Whether pushes go somewhere whose setup names no destination.
     pub(super) const fn pushes_by_default(&self) -> bool {
-        self.pushes.default_destination.is_some()
+        self.pushes.default_destination.is_some() || self.pushes.local_line
+    }
+
+    /// The device has a serial line on which pushes can go out.
+    pub(in crate::simulator) const fn has_local_line(&mut self) {
+        self.pushes.local_line = true;
+        self.times_changed();
     }
 
     /// Starts a push process. A meter without a destination pushes nothing.
@@ -275,12 +292,12 @@ impl Meter {
         let list = Data::from_slice(setup.attributes.kept(self, AttributeId(2))).ok()?;
         let mut body = vec![0; APDU_MAX];
         let mut out = Writer::new(&mut body);
-        write_body(self, &cx, &list, &mut out).ok()?;
+        write_body(self, &cx, &list, setup.array, &mut out).ok()?;
         self.pushes.made = self.pushes.made.wrapping_add(1);
         let flags = if setup.is_confirmed(self) { LongInvokeIdAndPriority::CONFIRMED } else { 0 };
         let notification = Apdu::DataNotification(DataNotification {
             invoke: LongInvokeIdAndPriority::new(self.pushes.made, flags),
-            time: Some(self.stamp(at)),
+            time: setup.time.then(|| self.stamp(at)),
             body: Data::from_slice(out.written()).ok()?,
         });
         let mut apdu = vec![0; APDU_MAX];

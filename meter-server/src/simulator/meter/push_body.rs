@@ -42,15 +42,16 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Writes the body: a structure with the value of each entry, null-data for one that cannot be read.
+/// Writes the body: a structure, or an array, with the value of each entry, null-data for one that cannot be read.
 pub(super) fn write_body(
     meter: &Meter,
     cx: &Context<'_, Meter>,
     list: &Data<'_>,
+    array: bool,
     out: &mut Writer<'_>,
 ) -> Result<(), DataAccessResult> {
     let entries = list.as_array().ok_or(DataAccessResult::TypeUnmatched)?;
-    out.structure(entries.len())?;
+    if array { out.array(entries.len()) } else { out.structure(entries.len()) }?;
     for entry in entries.iter() {
         let start = out.len();
         let written = Entry::parse(&entry).ok_or(DataAccessResult::TypeUnmatched);

@@ -336,9 +336,9 @@ impl Security {
     }
 
     /// Puts keys in force that came with the request which is answered now; those that are kept already if power fails
-    /// here.
-    pub(crate) fn answered(&mut self) {
-        let Some(coming) = self.coming.take() else { return };
+    /// here. Returns whether there were any.
+    pub(crate) fn answered(&mut self) -> bool {
+        let Some(coming) = self.coming.take() else { return false };
         self.generation = self.generation.wrapping_add(1);
         let NewKeys { unicast, broadcast, authentication, master } = *coming;
         if unicast.is_some() {
@@ -358,6 +358,7 @@ impl Security {
             self.master = master.as_ref().and_then(|key| as_master(self.suite, key));
             self.own.master = master;
         }
+        true
     }
 
     /// Keeps policies, keys and failed attempts.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use dlms::association::server::ServerLink;
 use dlms::link::LinkError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::spoil::{Spoilt, spoil};
@@ -63,15 +64,29 @@ where
     L: ServerLink,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    run_until(port, line, io, faults, |_| false).await
+    run_until(port, line, io, faults, &mut None, |_| false).await
 }
 
-/// The same, or until `done` says so after something was answered.
+/// What goes out on a line that nobody asked for, between two answers.
+pub(super) type Unasked = Option<mpsc::Receiver<Vec<u8>>>;
+
+/// The next of it, whenever that is.
+async fn next_unasked(unasked: &mut Unasked) -> Vec<u8> {
+    if let Some(receiver) = unasked
+        && let Some(octets) = receiver.recv().await
+    {
+        return octets;
+    }
+    std::future::pending().await
+}
+
+/// The same, or until `done` says so after something was answered; sends `unasked` in between.
 pub(super) async fn run_until<L, T>(
     port: &Port,
     mut line: Line<L>,
     io: &mut T,
     faults: FaultPlan,
+    unasked: &mut Unasked,
     done: impl FnMut(&L) -> bool,
 ) -> LineEnd
 where
@@ -84,7 +99,7 @@ where
         biased;
         () = port.shared.cancel.cancelled() => LineEnd::Shutdown,
         () = port.site.rebooted() => LineEnd::Fault(FaultKind::Reboot),
-        result = serve(port, &mut line, io, &mut sender, done) => match result {
+        result = serve(port, &mut line, io, &mut sender, unasked, done) => match result {
             Ok(never) => match never {},
             Err(end) => end,
         },
@@ -99,6 +114,7 @@ async fn serve<L, T>(
     line: &mut Line<L>,
     io: &mut T,
     sender: &mut Sender<'_>,
+    unasked: &mut Unasked,
     mut done: impl FnMut(&L) -> bool,
 ) -> Result<core::convert::Infallible, LineEnd>
 where
@@ -114,6 +130,11 @@ where
         let count = tokio::select! {
             count = io.read(&mut incoming) => Some(count?),
             () = sleep_until(wake.into()) => None,
+            octets = next_unasked(unasked) => {
+                write(io, &octets, port.shared.limits.idle).await?;
+                port.shared.counts.sent_octets.add(octets.len() as u64);
+                continue;
+            }
         };
         let now = Instant::now();
         match count {

@@ -14,7 +14,7 @@ use dlms::association::server::{
 };
 use dlms::axdr::{Data, Writer};
 use dlms::hdlc::server::{Config, Session, Station};
-use dlms::hdlc::{Address, FRAME_MAX, Parameters};
+use dlms::hdlc::{Address, Control, FRAME_MAX, Kind, LLC_RESPONSE, Parameters, Repr};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms::security::{Envelope, RustCrypto};
 use dlms::wrapper;
@@ -38,8 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CONFIRMATION_MS: u32 = 10_000;
 /// How long a receiver is given to close the connection when it has everything.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Octets of an HDLC information field that pushes use.
-const HDLC_INFORMATION: u16 = 128;
 /// Octets around an APDU, frame after frame.
 const FRAMING_OCTETS: usize = 64;
 
@@ -107,6 +105,19 @@ async fn send(devices: &impl Devices, from: MeterPlace, notification: &Notificat
             let line = hdlc_line(notification)?;
             let stream = connect(&notification.destination).await?;
             send_stream(devices, from, notification, line, stream).await
+        }
+        Carrier::Line => {
+            let mut line = Outgoing::new(devices, from, notification, wrapper_line(notification));
+            line.start()?;
+            let apdu = line.next().and_then(|octets| octets.get(wrapper::Header::LENGTH..)).unwrap_or_default();
+            let mut frames = customer_frame(notification, apdu)?;
+            // Nobody confirms on a line that is the meter's to speak on.
+            let mut taken = false;
+            devices.with(from.device, &mut |device| {
+                let frames = std::mem::take(&mut frames);
+                taken = device.line().is_some_and(|line| line.try_send(frames).is_ok());
+            });
+            if taken { Ok(()) } else { Err(PushError::Refused("the serial line is busy".to_owned())) }
         }
         Carrier::Udp => {
             let mut line = Outgoing::new(devices, from, notification, wrapper_line(notification));
@@ -194,7 +205,7 @@ fn wrapper_line(notification: &Notification) -> PushLine<wrapper::server::Wrappe
 type UiStation = Station<Vec<u8>, Vec<Session<Vec<u8>>>, fn(ClientSap, Address) -> bool>;
 
 fn hdlc_line(notification: &Notification) -> Result<PushLine<UiStation>, PushError> {
-    let config = Config { parameters: Parameters::symmetric(HDLC_INFORMATION, 1), ..Config::default() };
+    let config = Config { parameters: Parameters::DEFAULT, ..Config::default() };
     // The LLC header has three octets.
     let transmit = vec![0; notification.apdu.len() + CIPHERING_OCTETS + 3];
     let sessions = vec![Session::new(config, vec![0; 256], transmit)];
@@ -204,6 +215,19 @@ fn hdlc_line(notification: &Notification) -> Result<PushLine<UiStation>, PushErr
     let bound = addresses.and_then(|(client, server)| station.bind(client, server));
     bound.ok_or_else(|| PushError::Refused("no HDLC address".to_owned()))?;
     Ok(line(notification, station))
+}
+
+/// One frame with the whole notification, as customer ports send it.
+fn customer_frame(notification: &Notification, apdu: &[u8]) -> Result<Vec<u8>, PushError> {
+    let addresses = Address::client(notification.client.0).zip(Address::shortest(notification.server.0, None));
+    let (destination, source) = addresses.ok_or_else(|| PushError::Refused("no HDLC address".to_owned()))?;
+    let information = [&LLC_RESPONSE, apdu].concat();
+    let control = Control::with_poll_final(Kind::Ui);
+    let frame = Repr { destination, source, control, segmented: false, information: &information };
+    let mut octets = vec![0; frame.encoded_len()];
+    let written = frame.emit(&mut Writer::new(&mut octets));
+    written.map_err(|_| PushError::Refused("too long for a frame".to_owned()))?;
+    Ok(octets)
 }
 
 /// A notification on a line of its own.

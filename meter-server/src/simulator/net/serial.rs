@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 use tracing::{debug, info, warn};
 
-use super::line::{self, LineEnd};
+use super::line::{self, LineEnd, Unasked};
 use super::uses::Way;
 use super::{HdlcStation, Port, ticks};
 use crate::simulator::FleetError;
@@ -29,7 +29,9 @@ const MESSAGE_OCTETS: usize = 64;
 /// Serves a serial port.
 pub(in crate::simulator) fn open(port: &Port, config: &SerialConfig) -> Result<(), FleetError> {
     let stream = open_stream(config).map_err(|source| FleetError::Serial { path: config.path.clone(), source })?;
-    port.shared.tasks.spawn(run(port.clone(), config.clone(), stream));
+    // Where a line begins with a sign-on nobody listens before.
+    let unasked = (!config.mode_e).then(|| port.device().attach_line());
+    port.shared.tasks.spawn(run(port.clone(), config.clone(), stream, unasked));
     Ok(())
 }
 
@@ -39,11 +41,11 @@ fn open_stream(config: &SerialConfig) -> tokio_serial::Result<SerialStream> {
 }
 
 /// A serial line has no connections: when one ends (a fault, silence, an error of the adapter) the next begins.
-async fn run(port: Port, config: SerialConfig, stream: SerialStream) {
+async fn run(port: Port, config: SerialConfig, stream: SerialStream, mut unasked: Unasked) {
     let mut stream = Some(stream);
     while !port.shared.cancel.is_cancelled() {
         if let Some(open) = &mut stream {
-            match link(&port, &config, open).await {
+            match link(&port, &config, open, &mut unasked).await {
                 LineEnd::Shutdown => return,
                 LineEnd::Idle | LineEnd::Disconnected | LineEnd::Fault(_) | LineEnd::Lost(_) => continue,
                 end @ (LineEnd::Closed | LineEnd::Io(_)) => {
@@ -64,9 +66,10 @@ async fn run(port: Port, config: SerialConfig, stream: SerialStream) {
 }
 
 /// One link over the port, from the sign-on to its end where there is one.
-async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream) -> LineEnd {
+async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream, unasked: &mut Unasked) -> LineEnd {
     if !config.mode_e {
-        return line::run(port, port.hdlc_line(false, SOURCE), stream, port.fault_plan(Way::Serial)).await;
+        let (line, faults) = (port.hdlc_line(false, SOURCE), port.fault_plan(Way::Serial));
+        return line::run_until(port, line, stream, faults, unasked, |_| false).await;
     }
     let signed_on = tokio::select! {
         () = port.shared.cancel.cancelled() => return LineEnd::Shutdown,
@@ -82,7 +85,7 @@ async fn link(port: &Port, config: &SerialConfig, stream: &mut SerialStream) -> 
         opened |= open;
         opened && !open
     };
-    line::run_until(port, port.hdlc_line(false, SOURCE), stream, port.fault_plan(Way::Serial), done).await
+    line::run_until(port, port.hdlc_line(false, SOURCE), stream, port.fault_plan(Way::Serial), unasked, done).await
 }
 
 /// Waits for a sign-on that selects HDLC; returns the rate, which is set.

@@ -28,13 +28,15 @@
 //! version = 0
 //! access = "push"
 //! # What has no attribute: whether the meter pushes when it starts, and in version 0 the client and the protection
-//! # ("none", "authenticated", "encrypted", "authenticated-encrypted").
+//! # ("none", "authenticated", "encrypted", "authenticated-encrypted"). `body = "array"` makes the body an array instead of a
+//! # structure, `time = false` leaves the time of the notification out: both are found at customer ports.
 //! push-setup = { at-start = true, client = 1, protection = "authenticated-encrypted" }
 //! [object.attributes]
 //! # Class, logical name, attribute (0 for all), data index. The data index 0x1000 + n (4096 + n) of a profile's buffer
 //! # is its last n rows.
 //! push_object_list = "array(structure(long-unsigned(1), logical-name(0.0.42.0.0), integer(2), long-unsigned(0)))"
-//! # Service 0 TCP, 1 UDP, 5 HDLC on TCP. Without a destination pushes go where `--push-to` says, or nowhere.
+//! # Service 0 TCP, 1 UDP, 5 HDLC. Without a destination pushes go where `--push-to` says, or nowhere; those of HDLC go out
+//! # on the serial line of a meter that has one, unless the destination is `host:port`.
 //! send_destination_and_method = "structure(enum(0), octet-string(), enum(0))"
 //! communication_window = "array()"
 //! randomisation_start_interval = 30
@@ -70,6 +72,11 @@ pub(in crate::simulator::model) struct PushSetupFile {
     client: Option<u16>,
     /// How pushes are protected, in version 0; not at all unless given.
     protection: Option<PolicyFile>,
+    /// Whether the body is a structure, or an array as Aidon meters have it.
+    #[serde(default)]
+    body: BodyFile,
+    /// Whether the notification says when it was made; it does unless this is false.
+    time: Option<bool>,
 }
 
 /// Which schedules only push, by setups that name no destination.
@@ -91,6 +98,14 @@ pub(in crate::simulator::model) fn idle_schedules(built: &Built) -> Vec<bool> {
     };
     let script = |schedule: &SingleActionSchedule<KeptSlot>| kept_value::<ActionItem>(schedule.attributes.initial(2));
     built.schedules.iter().map(|schedule| script(schedule).and_then(only_pushes).unwrap_or(false)).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum BodyFile {
+    #[default]
+    Structure,
+    Array,
 }
 
 pub(in crate::simulator::model) fn build(
@@ -129,6 +144,8 @@ pub(in crate::simulator::model) fn build(
                 version,
                 attributes: attributes.clone(),
                 at_start: beside.is_some_and(|beside| beside.at_start),
+                array: beside.is_some_and(|beside| beside.body == BodyFile::Array),
+                time: beside.and_then(|beside| beside.time).unwrap_or(true),
                 client: ClientSap(beside.and_then(|beside| beside.client).unwrap_or(ClientSap::PUBLIC.0)),
                 protection: match beside.and_then(|beside| beside.protection) {
                     None | Some(PolicyFile::None) => Protection::NONE,
