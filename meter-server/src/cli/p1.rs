@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use dlms_meter_server::simulator::{P1_BAUD, P1Config, P1Dialect, P1Keys};
+use dlms_meter_server::simulator::{Model, P1_BAUD, P1Config, P1Dialect, P1Keys};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// TCP port on which each meter sends the telegrams of its customer port (P1) to whoever connects; ports count up as for
     /// --tcp.
@@ -16,9 +16,10 @@ pub(crate) struct Options {
     /// Serial port for the same, as PATH or PATH:BAUD (115200 8N1 unless given); repeat it for further meters.
     #[arg(long, value_name = "PATH", help_heading = "Customer port")]
     p1_serial: Vec<String>,
-    /// What telegrams look like: dsmr5, emucs, luxembourg or austria; the last two are ciphered.
-    #[arg(long, value_name = "NAME", default_value = P1Dialect::Dsmr5.name(), help_heading = "Customer port")]
-    p1_dialect: P1Dialect,
+    /// What is sent: telegrams of dsmr5, emucs, luxembourg or austria, the last two ciphered; lists of aidon, kaifa or
+    /// kamstrup in HDLC frames, or of kaifa-austria ciphered over M-Bus. What the model says without it, or else dsmr5.
+    #[arg(long, value_name = "NAME", help_heading = "Customer port")]
+    p1_dialect: Option<P1Dialect>,
     /// Seconds of simulated time between telegrams; as in the dialect's country without it.
     #[arg(long, value_name = "SECONDS", help_heading = "Customer port")]
     p1_interval: Option<u32>,
@@ -45,7 +46,7 @@ pub(crate) struct Options {
 
 impl Options {
     /// What the options say; `None` when there is no customer port.
-    pub(crate) fn config(&self) -> anyhow::Result<Option<P1Config>> {
+    pub(crate) fn config(&self, model: &Model) -> anyhow::Result<Option<P1Config>> {
         if self.p1.is_none() && self.p1_serial.is_empty() {
             return Ok(None);
         }
@@ -69,7 +70,7 @@ impl Options {
             serial: serial.collect::<anyhow::Result<_>>()?,
             interval_seconds: self.p1_interval,
             keys: Arc::new(P1Keys::new(encryption, authentication)),
-            ..P1Config::new(self.p1_dialect)
+            ..P1Config::new(self.p1_dialect.or(model.customer_port()).unwrap_or_default())
         }))
     }
 }

@@ -153,8 +153,9 @@ impl Run {
             .with_ansi(io::stderr().is_terminal())
             .init();
         let format = self.format;
-        let p1 = self.p1.config()?;
+        let p1 = self.p1.clone();
         let config = self.config()?;
+        let p1 = p1.config(&config.model)?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async {
             let interrupted = signals::interrupted()?;

@@ -70,6 +70,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     let model = Model {
         name: file.name,
         about: file.about.trim().to_owned(),
+        customer_port: file.customer_port.map(|dialect| dialect.0),
         manufacturer,
         device_type,
         first_serial: file.identity.first_serial,

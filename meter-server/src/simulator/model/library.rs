@@ -18,8 +18,19 @@ macro_rules! built_in {
 }
 
 /// All of them, the default first.
-pub const MODELS: &[BuiltInModel] =
-    built_in!["idis-three-phase", "minimal-public", "smr5", "india-single-phase", "india-three-phase", "short-names"];
+pub const MODELS: &[BuiltInModel] = built_in![
+    "idis-three-phase",
+    "minimal-public",
+    "smr5",
+    "belgium-emucs",
+    "india-single-phase",
+    "india-three-phase",
+    "norway-aidon",
+    "norway-kaifa",
+    "norway-kamstrup",
+    "austria-kaifa",
+    "short-names",
+];
 
 impl BuiltInModel {
     /// The model with a name.

@@ -37,6 +37,7 @@ use super::meter::events::LogKind;
 use super::meter::kept::KeptSlot;
 use super::meter::push::ModelPush;
 use super::meter::tariff::ModelTariffs;
+use super::p1::P1Dialect;
 use crate::access::Rights;
 use crate::object::Object;
 use crate::objects::{ClockSettings, SingleActionSchedule, Switch};
@@ -76,6 +77,7 @@ pub(crate) struct ModelSetup {
 pub struct Model {
     name: String,
     about: String,
+    customer_port: Option<P1Dialect>,
     /// Manufacturer and type: the first six characters of each logical device name.
     pub(crate) manufacturer: String,
     pub(crate) device_type: String,
@@ -137,6 +139,12 @@ impl Model {
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about
+    }
+
+    /// What the customer port sends, if the model says so.
+    #[must_use]
+    pub const fn customer_port(&self) -> Option<P1Dialect> {
+        self.customer_port
     }
 
     /// Security suite of the meters: how long their keys are.

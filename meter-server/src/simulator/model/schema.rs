@@ -15,6 +15,7 @@ use super::classes::tariff::{ActivationFile, CalendarFile, SpecialDayFile};
 use super::installation::InstallationFile;
 use super::pattern::ObisPattern;
 use super::rights::RightsList;
+use crate::simulator::p1::P1Dialect;
 
 /// A value that is written as text with a grammar of its own.
 #[derive(Clone, Debug)]
@@ -38,6 +39,9 @@ pub(super) struct ModelFile {
     /// What it follows and what is simplified, for people.
     #[serde(default)]
     pub(super) about: String,
+    /// What the customer port sends.
+    #[serde(rename = "customer-port")]
+    pub(super) customer_port: Option<Parsed<P1Dialect>>,
     pub(super) identity: Identity,
     pub(super) clock: ClockFile,
     pub(super) installation: InstallationFile,

@@ -25,7 +25,11 @@ pub(super) fn seal(
     if let Some(room) = buffer.get_mut(plain.clone()) {
         room.copy_from_slice(telegram);
     }
-    let control = context.control(Protection::AUTHENTICATED_ENCRYPTED);
+    let protection = match dialect {
+        P1Dialect::KaifaAustria => Protection::ENCRYPTED,
+        _ => Protection::AUTHENTICATED_ENCRYPTED,
+    };
+    let control = context.control(protection);
     let sent = context.protect(Envelope::GeneralGlobal, control, counter, &mut buffer, plain)?;
     Ok(buffer.get(sent).unwrap_or_default().to_vec())
 }

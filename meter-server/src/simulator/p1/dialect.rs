@@ -13,19 +13,20 @@ use crate::simulator::meter::Meter;
 pub(super) fn identification(dialect: P1Dialect, meter: &Meter) -> String {
     let maker: String = meter.identity().logical_device_name.chars().take(3).collect();
     match dialect {
-        P1Dialect::Dsmr5 => format!("{maker}5\\2M550T"),
         P1Dialect::Emucs => format!("FLU5\\{}_A", meter.identity().serial),
         P1Dialect::Luxembourg => format!("Lux5\\{}_M", meter.identity().serial),
         P1Dialect::Austria => format!("EST5\\{}_A", meter.identity().serial),
+        _ => format!("{maker}5\\2M550T"),
     }
 }
 
 pub(super) fn lines(dialect: P1Dialect, page: &mut Page<'_, '_>) -> Result<(), EncodeError> {
     match dialect {
-        P1Dialect::Dsmr5 => dsmr5(page),
         P1Dialect::Emucs => emucs(page),
         P1Dialect::Luxembourg => luxembourg(page),
         P1Dialect::Austria => austria(page),
+        // Those that push lists have no telegrams.
+        _ => dsmr5(page),
     }
 }
 

@@ -1,9 +1,10 @@
-//! The customer port: telegrams that a meter sends unasked, over TCP and serial ports.
+//! The customer port: telegrams and lists that a meter sends unasked, over TCP and serial ports.
 
 mod cipher;
 mod dialect;
 mod page;
 mod port;
+mod push;
 #[cfg(test)]
 mod tests;
 
@@ -32,11 +33,28 @@ pub enum P1Dialect {
     Luxembourg,
     /// Austria (Sagemcom T210-D-r), ciphered, each five seconds.
     Austria,
+    /// Norwegian lists of Aidon meters in HDLC frames, each two and a half, ten seconds and hour.
+    Aidon,
+    /// Those of Kaifa meters, each two, ten seconds and hour.
+    Kaifa,
+    /// Those of Kamstrup meters, each ten seconds and hour.
+    Kamstrup,
+    /// The list of Austrian Kaifa meters, ciphered without a tag over M-Bus, each five seconds.
+    KaifaAustria,
 }
 
 impl P1Dialect {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Dsmr5, Self::Emucs, Self::Luxembourg, Self::Austria];
+    pub const ALL: [Self; 8] = [
+        Self::Dsmr5,
+        Self::Emucs,
+        Self::Luxembourg,
+        Self::Austria,
+        Self::Aidon,
+        Self::Kaifa,
+        Self::Kamstrup,
+        Self::KaifaAustria,
+    ];
 
     /// What it is asked for by.
     #[must_use]
@@ -46,29 +64,42 @@ impl P1Dialect {
             Self::Emucs => "emucs",
             Self::Luxembourg => "luxembourg",
             Self::Austria => "austria",
+            Self::Aidon => "aidon",
+            Self::Kaifa => "kaifa",
+            Self::Kamstrup => "kamstrup",
+            Self::KaifaAustria => "kaifa-austria",
         }
     }
 
-    /// Seconds between telegrams, as the country has it.
+    /// Milliseconds between telegrams or lists, as the country has it.
     #[must_use]
-    pub const fn interval_seconds(self) -> u32 {
+    pub const fn interval_ms(self) -> u32 {
         match self {
-            Self::Dsmr5 | Self::Emucs => 1,
-            Self::Austria => 5,
-            Self::Luxembourg => 10,
+            Self::Dsmr5 | Self::Emucs => 1_000,
+            Self::Kaifa => 2_000,
+            Self::Aidon => 2_500,
+            // The hour is told five seconds after it.
+            Self::Austria | Self::KaifaAustria | Self::Kamstrup => 5_000,
+            Self::Luxembourg => 10_000,
         }
+    }
+
+    /// Whether lists are pushed, instead of telegrams of text.
+    #[must_use]
+    pub const fn is_push(self) -> bool {
+        matches!(self, Self::Aidon | Self::Kaifa | Self::Kamstrup | Self::KaifaAustria)
     }
 
     /// Whether telegrams are ciphered.
     #[must_use]
     pub const fn is_ciphered(self) -> bool {
-        matches!(self, Self::Luxembourg | Self::Austria)
+        matches!(self, Self::Luxembourg | Self::Austria | Self::KaifaAustria)
     }
 }
 
 /// There is no such dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the dialects of the customer port are dsmr5, emucs, luxembourg and austria")]
+#[error("the dialects of the customer port are {}", P1Dialect::ALL.map(P1Dialect::name).join(", "))]
 pub struct UnknownDialect;
 
 impl FromStr for P1Dialect {

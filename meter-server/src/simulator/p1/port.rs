@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dlms::id::ServerSap;
+use dlms::p1::EncodeError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -17,7 +18,7 @@ use tokio_serial::{SerialPortBuilderExt, SerialStream};
 use tracing::{debug, warn};
 
 use super::cipher::seal;
-use super::{P1Config, Peaks, telegram};
+use super::{P1Config, Peaks, push, telegram};
 use crate::moment::Moment;
 use crate::simulator::FleetError;
 use crate::simulator::config::SerialConfig;
@@ -39,7 +40,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 struct Source {
     device: DeviceHandle,
     config: P1Config,
-    interval_seconds: i64,
+    interval_ms: i64,
     telegrams: broadcast::Sender<Arc<[u8]>>,
     /// Somebody has begun to listen.
     listener: Notify,
@@ -52,8 +53,11 @@ pub(in crate::simulator) async fn open(
     devices: &[DeviceHandle],
     config: &P1Config,
 ) -> Result<Vec<SocketAddr>, FleetError> {
-    let interval = config.interval_seconds.unwrap_or_else(|| config.dialect.interval_seconds());
-    if !(1..=86_400).contains(&interval) {
+    let interval_ms = match config.interval_seconds {
+        Some(seconds) => i64::from(seconds) * 1000,
+        None => i64::from(config.dialect.interval_ms()),
+    };
+    if !(1..=86_400_000).contains(&interval_ms) {
         return Err(FleetError::Setting { what: "the interval of telegrams", range: "from 1 to 86400 seconds" });
     }
     if config.serial.len() > devices.len() {
@@ -68,7 +72,7 @@ pub(in crate::simulator) async fn open(
         let source = Arc::new(Source {
             device: device.clone(),
             config: config.clone(),
-            interval_seconds: interval.into(),
+            interval_ms,
             telegrams: broadcast::Sender::new(BEHIND),
             listener: Notify::new(),
             places: Arc::new(Semaphore::new(shared.limits.connections_per_port)),
@@ -240,8 +244,8 @@ impl Source {
                 self.listener.notified().await;
             }
             let now = timeline.now();
-            let slot = now.as_seconds().div_euclid(self.interval_seconds).max(last).saturating_add(1);
-            let due = Moment::from_seconds(slot.saturating_mul(self.interval_seconds));
+            let slot = now.as_millis().div_euclid(self.interval_ms).max(last).saturating_add(1);
+            let due = Moment::from_millis(slot.saturating_mul(self.interval_ms));
             match timeline.until(due) {
                 // Nothing is sent where time stands still.
                 None => {
@@ -262,20 +266,33 @@ impl Source {
         }
     }
 
-    /// The octets of the telegram of a moment.
+    /// The octets of the telegram or list of a moment; `None` when there is none.
     fn telegram(&self, at: Moment, peaks: &mut Peaks) -> Option<Vec<u8>> {
         let dialect = self.config.dialect;
+        let list = if dialect.is_push() { Some(push::List::at(dialect, at)?) } else { None };
         let made = self.device.with(|device| {
-            device.act(ServerSap(1), |meter, _| (telegram(meter, dialect, at, peaks), meter.identity().system_title))
+            device.act(ServerSap(1), |meter, _| {
+                let octets = match list {
+                    Some(list) => push::notification(dialect, list, meter, at).map_err(EncodeError::from),
+                    None => telegram(meter, dialect, at, peaks),
+                };
+                (octets, meter.identity().system_title)
+            })
         });
-        let (text, title) = made?;
-        let text = text.inspect_err(|error| warn!(%error, "no telegram could be written")).ok()?;
-        if !dialect.is_ciphered() {
-            return Some(text);
+        let (plain, title) = made?;
+        let plain = plain.inspect_err(|error| warn!(%error, "no telegram could be written")).ok()?;
+        let octets = match dialect.is_ciphered() {
+            false => plain,
+            true => {
+                // Simulated time in seconds never comes twice, and goes on where a restart leaves off.
+                let counter = u32::try_from(at.as_seconds()).ok()?;
+                let sealed = seal(dialect, &self.config.keys, title, counter, &plain);
+                sealed.inspect_err(|error| warn!(%error, "a telegram could not be ciphered")).ok()?
+            }
+        };
+        if !dialect.is_push() {
+            return Some(octets);
         }
-        // Simulated time in seconds never comes twice, and goes on where a restart leaves off.
-        let counter = u32::try_from(at.as_seconds()).ok()?;
-        let sealed = seal(dialect, &self.config.keys, title, counter, &text);
-        sealed.inspect_err(|error| warn!(%error, "a telegram could not be ciphered")).ok()
+        push::framed(dialect, &octets).inspect_err(|error| warn!(%error, "a list could not be framed")).ok()
     }
 }
