@@ -38,6 +38,7 @@ pub mod schedule;
 pub mod simulator;
 pub mod table;
 pub mod tariff;
+pub mod uart;
 
 pub use device::LogicalDevice;
 pub use moment::Moment;
