@@ -106,6 +106,10 @@ deviations! {
     PlainError = "plain-error",
     /// A VAA name in the AARE that is not that of the referencing.
     VaaName = "vaa-name",
+    /// A result of a method without the choice between data and an error: `C7 01 C1 00 01 09`, in pass 4 of HLS.
+    MissingResultChoice = "missing-result-choice",
+    /// Pass 3 of HLS to an association by its own number instead of the current one (0.0.40.0.0.255).
+    HlsObject = "hls-object",
 }
 
 impl Deviation {

@@ -2,6 +2,7 @@
 
 use crate::deviation::{Deviation, Deviations};
 use crate::id::SystemTitle;
+use crate::obis::ObisCode;
 
 /// What a connection puts up with.
 ///
@@ -14,14 +15,18 @@ pub struct Quirks {
     /// Whether an association is released with RLRQ before the link is taken down. There are meters that do not know it, or
     /// fall over it.
     pub release: bool,
+    /// The association object that passes 3 and 4 of HLS go to, where it is not the current one (0.0.40.0.0.255): meters
+    /// that have each association under a number of its own alone.
+    pub hls_object: Option<ObisCode>,
 }
 
 impl Quirks {
     /// Everything that is understood without guessing, which is what a head-end wants.
-    pub const LENIENT: Self = Self { tolerated: Deviations::ALL.without(Self::GUESSING), release: true };
+    pub const LENIENT: Self =
+        Self { tolerated: Deviations::ALL.without(Self::GUESSING), release: true, hls_object: None };
 
     /// Nothing: the standard to the letter, which is what a test tool wants.
-    pub const STRICT: Self = Self { tolerated: Deviations::NONE, release: true };
+    pub const STRICT: Self = Self { tolerated: Deviations::NONE, release: true, hls_object: None };
 
     /// Deviations whose toleration makes something of octets that are likelier to be damaged, or another protocol's: only a
     /// model that is known for one gets it.

@@ -44,6 +44,10 @@ fn hls() -> Config {
     Config { mechanism: Mechanism::Hls2, secret: Secret::new(&[7; 16]).unwrap(), ..public() }
 }
 
+fn hls_in_clear() -> Config {
+    Config { client: hls_client(3), mechanism: Mechanism::Md5, secret: Secret::new(SECRET).unwrap(), ..public() }
+}
+
 fn known_title() -> Config {
     let mut config = management();
     config.security.as_mut().unwrap().peer_title = Some(SERVER_TITLE);
@@ -201,6 +205,16 @@ const CASES: &[Case] = &[
         opening: false,
         tamper: |apdu| *apdu = hex!("D80102").to_vec(),
     },
+    Case {
+        deviation: Deviation::MissingResultChoice,
+        config: hls_in_clear,
+        opening: true,
+        tamper: |apdu| {
+            if apdu[0] == 0xC7 {
+                assert_eq!(apdu.remove(5), 0);
+            }
+        },
+    },
     // Italian meters.
     Case {
         deviation: Deviation::EmptySystemTitle,
@@ -274,6 +288,7 @@ fn lesson_12_every_deviation_is_counted_or_refused_by_its_name() {
         Deviation::DatagramTail,
         Deviation::MbusLengthOverrun,
         Deviation::UnconfirmedSignOn,
+        Deviation::HlsObject,
     ] {
         assert!(seen.insert(other), "{other}");
     }
@@ -397,4 +412,65 @@ fn lesson_12_deviations_of_hdlc_are_told() {
     let mut session = opened(true);
     session.handle_input(&frame(server, 0x10, &hex!("E6E700 0F 01")), now);
     assert_eq!(session.take_deviations().first(), Some(Deviation::InformationPush));
+}
+
+/// The public client's AARQ, with the conformance under a tag of one octet or two.
+fn aarq(short_tag: bool) -> Vec<u8> {
+    if short_tag {
+        hex!("601CA109060760857405080101 BE0F 040D 0100000006 5F 0400001E1D FFFF").to_vec()
+    } else {
+        hex!("601DA109060760857405080101 BE10 040E 0100000006 5F1F 0400001E1D FFFF").to_vec()
+    }
+}
+
+/// A meter tolerates, counts or refuses what its clients do, as its device says; told nothing, it looks at nothing.
+#[test]
+fn lesson_12_a_server_counts_or_refuses_the_deviations_of_its_clients() {
+    // The presence octet of the parameter is 02.
+    let request = hex!("C301C1 0009 00000A0000FF 01 02 09 01 41");
+    for (quirks, tolerated, told) in [
+        (None, true, false),
+        (Some(Quirks::LENIENT), true, true),
+        (Some(Quirks::STRICT), false, true),
+        (Some(Quirks::STRICT.with(Deviation::ConformanceTag).with(Deviation::PresenceOctet)), true, true),
+        (Some(Quirks::LENIENT.without(Deviation::ConformanceTag).without(Deviation::PresenceOctet)), false, true),
+    ] {
+        let mut pair = Pair::new(public(), Meter { quirks, ..Meter::default() });
+        let answer = pair.answer(&aarq(true));
+        assert_eq!((answer[0], pair.server.is_open()), (0x61, tolerated), "{quirks:?}");
+        assert_eq!(pair.meter.deviations.of(Deviation::ConformanceTag), u32::from(told), "{quirks:?}");
+        pair.answer(&aarq(false));
+        assert!(pair.server.is_open());
+        let answer = pair.answer(&request);
+        assert_eq!(pair.meter.invoked, u32::from(tolerated), "{quirks:?}");
+        assert_eq!(answer == hex!("D8 01 03"), !tolerated, "{quirks:?}: {answer:02X?}");
+        assert_eq!(pair.meter.deviations.of(Deviation::PresenceOctet), u32::from(told), "{quirks:?}");
+        assert_eq!(pair.meter.deviations.iter().count(), if told { 2 } else { 0 });
+    }
+    // What keeps the rules passes strict.
+    for config in [public(), reader(PASSWORD), management(), general(), hls_in_clear()] {
+        let mut pair = Pair::associated(config, Meter { quirks: Some(Quirks::STRICT), ..Meter::default() });
+        pair.client.get(AttributeRequest::whole(REGISTER), pair.now).unwrap();
+        assert!(matches!(pair.drive()[..], [Happened::Value(_)]));
+        assert_eq!(pair.meter.deviations.iter().count(), 0);
+    }
+}
+
+/// There are meters that have their associations under numbers of their own alone.
+#[test]
+fn lesson_12_the_hls_method_on_another_object() {
+    let config = |object| Config { quirks: Quirks { hls_object: object, ..Quirks::LENIENT }, ..hls_in_clear() };
+    let other = Some(dlms::obis::ObisCode([0, 0, 40, 0, 3, 255]));
+    let mut pair = Pair::associated(config(other), Meter { quirks: Some(Quirks::LENIENT), ..Meter::default() });
+    assert!(pair.seen.iter().any(|apdu| apdu.starts_with(&hex!("C301C1 000F 0000280003FF 01"))), "{:02X?}", pair.seen);
+    assert_eq!(pair.meter.deviations.of(Deviation::HlsObject), 1);
+    pair.client.get(AttributeRequest::whole(REGISTER), pair.now).unwrap();
+    assert!(matches!(pair.drive()[..], [Happened::Value(_)]));
+    for (object, quirks) in
+        [(other, Quirks::STRICT), (Some(dlms::obis::ObisCode([0, 0, 41, 0, 0, 255])), Quirks::LENIENT)]
+    {
+        let mut pair = Pair::new(config(object), Meter { quirks: Some(quirks), ..Meter::default() });
+        pair.client.associate(pair.now).unwrap();
+        assert!(matches!(pair.drive()[..], [Happened::Closed(_)]), "{object:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use dlms::deviation::{Deviation, Deviations};
+use dlms::obis::ObisCode;
 use dlms::quirk::{self, Identity, Model, Quirks};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -20,6 +21,7 @@ use super::ConfigError;
 /// tolerate = ["little-endian-wrapper"]
 /// refuse = ["mechanism-top-bit"]
 /// release = false                       # no RLRQ: the link is taken down at once
+/// hls_object = "0-0:40.0.1.255"         # optional, the association object of passes 3 and 4 of HLS
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuirkModels(Arc<[OwnedModel]>);
@@ -76,12 +78,18 @@ struct OwnedModel {
     refuse: Deviations,
     #[serde(default = "yes")]
     release: bool,
+    #[serde(default, deserialize_with = "object")]
+    hls_object: Option<ObisCode>,
 }
 
 impl OwnedModel {
     fn quirks(&self) -> Quirks {
         let base = if self.strict { Quirks::STRICT } else { Quirks::LENIENT };
-        Quirks { tolerated: base.tolerated.union(self.tolerate).without(self.refuse), release: self.release }
+        Quirks {
+            tolerated: base.tolerated.union(self.tolerate).without(self.refuse),
+            release: self.release,
+            hls_object: self.hls_object,
+        }
     }
 
     fn view(&self) -> Model<'_> {
@@ -111,6 +119,11 @@ fn prefix<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     octets.ok_or_else(|| {
         D::Error::custom(format!("the beginning of a system title is up to 16 hexadecimal digits, not {text:?}"))
     })
+}
+
+fn object<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ObisCode>, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map(Some).map_err(|error| D::Error::custom(format!("{text:?} is no logical name: {error}")))
 }
 
 fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Deviations, D::Error> {

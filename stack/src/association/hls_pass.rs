@@ -3,25 +3,30 @@
 use super::{REPLY_TO_HLS, REPLY_TO_HLS_SHORT_NAME, Referencing};
 use crate::apdu::{
     ActionRequest, ActionResponse, ActionResult, DataAccessResult, GetDataResult, InvokeIdAndPriority, List,
-    MethodRequest, MethodResult, ReadRequest, ReadResponse, ReadResult, VariableAccess, WriteRequest, WriteResponse,
-    WriteResult, tag,
+    MethodDescriptor, MethodRequest, MethodResult, ReadRequest, ReadResponse, ReadResult, VariableAccess, WriteRequest,
+    WriteResponse, WriteResult, tag,
 };
 use crate::axdr::{BufferFull, Data, DecodeError, Writer};
+use crate::deviation::{Deviation, Deviations};
+use crate::obis::ObisCode;
 
 /// Selector of the parameterised access that carries a method's parameter; no class gives it a meaning.
 pub(super) const METHOD_SELECTOR: u8 = 1;
 
-/// Writes pass 3: the client's answer to the server's challenge. With short names there is no invoke-id.
+/// Writes pass 3: the client's answer to the server's challenge, to the current association or another object. With short
+/// names there is no invoke-id and no other object.
 pub(super) fn write_request(
     referencing: Referencing,
     invoke: InvokeIdAndPriority,
+    object: Option<ObisCode>,
     reply: &[u8],
     out: &mut Writer<'_>,
 ) -> Result<(), BufferFull> {
     let reply = Data::OctetString(reply);
     match referencing {
         Referencing::LogicalName => {
-            let request = MethodRequest { method: REPLY_TO_HLS, parameter: Some(reply) };
+            let method = MethodDescriptor { instance: object.unwrap_or(REPLY_TO_HLS.instance), ..REPLY_TO_HLS };
+            let request = MethodRequest { method, parameter: Some(reply) };
             ActionRequest::Normal { invoke, request }.encode(out)
         }
         Referencing::ShortName => {
@@ -49,11 +54,15 @@ fn octets(data: Option<Data<'_>>) -> &[u8] {
 }
 
 /// Reads pass 3; `None` for anything else. An answer of another type than octet-string is as good as an empty one.
-pub(super) fn read_request(referencing: Referencing, plain: &[u8]) -> Option<(Carrier, &[u8])> {
+pub(super) fn read_request(referencing: Referencing, plain: &[u8]) -> Option<(Carrier, &[u8], Deviations)> {
+    let none = Deviations::NONE;
     match referencing {
         Referencing::LogicalName => match ActionRequest::decode(plain) {
-            Ok(ActionRequest::Normal { invoke, request: MethodRequest { method: REPLY_TO_HLS, parameter } }) => {
-                Some((Carrier::Action(invoke), octets(parameter)))
+            Ok(ActionRequest::Normal { invoke, request: MethodRequest { method, parameter } })
+                if is_reply_to_hls(&method) =>
+            {
+                let met = if method == REPLY_TO_HLS { none } else { none.with(Deviation::HlsObject) };
+                Some((Carrier::Action(invoke), octets(parameter), met))
             }
             _ => None,
         },
@@ -62,19 +71,27 @@ pub(super) fn read_request(referencing: Referencing, plain: &[u8]) -> Option<(Ca
                 let named = variables.len() == 1
                     && values.len() == 1
                     && variables.get(0) == Some(VariableAccess::Name(REPLY_TO_HLS_SHORT_NAME));
-                return named.then(|| (Carrier::Write, octets(values.get(0))));
+                return named.then(|| (Carrier::Write, octets(values.get(0)), none));
             }
             let ReadRequest { variables } = ReadRequest::decode(plain).ok()?;
             match variables.get(0) {
                 Some(VariableAccess::Parameterized { name: REPLY_TO_HLS_SHORT_NAME, parameters, .. })
                     if variables.len() == 1 =>
                 {
-                    Some((Carrier::Read, octets(Some(parameters))))
+                    Some((Carrier::Read, octets(Some(parameters)), none))
                 }
                 _ => None,
             }
         }
     }
+}
+
+/// Whether a method answers the server's challenge: that of the current association, or of an association by its own
+/// number (0.0.40.0.e.255), which is the same where there is only one under way.
+fn is_reply_to_hls(method: &MethodDescriptor) -> bool {
+    let ObisCode([a, b, c, d, _, f]) = method.instance;
+    let current = ObisCode([a, b, c, d, 0, f]);
+    MethodDescriptor { instance: current, ..*method } == REPLY_TO_HLS
 }
 
 impl Carrier {
@@ -125,8 +142,17 @@ pub(super) enum Pass4<'a> {
     Unexpected,
 }
 
-/// Reads pass 4.
-pub(super) fn read_response(referencing: Referencing, plain: &[u8]) -> Result<Pass4<'_>, DecodeError> {
+/// Reads pass 4, and what of it is not as the standard has it.
+pub(super) fn read_response(referencing: Referencing, plain: &[u8]) -> Result<(Pass4<'_>, Deviations), DecodeError> {
+    // The choice between data and an error is missing in front of the data.
+    if let (Referencing::LogicalName, &[tag::ACTION_RESPONSE, 1, _, 0, 1, 9, ..]) = (referencing, plain) {
+        let octets = Data::from_slice(plain.get(5..).unwrap_or_default())?.as_bytes().unwrap_or_default();
+        return Ok((Pass4::Reply(octets), Deviations::NONE.with(Deviation::MissingResultChoice)));
+    }
+    read_regular(referencing, plain).map(|pass| (pass, Deviations::NONE))
+}
+
+fn read_regular(referencing: Referencing, plain: &[u8]) -> Result<Pass4<'_>, DecodeError> {
     match referencing {
         Referencing::LogicalName => Ok(match ActionResponse::decode(plain)? {
             ActionResponse::Normal { result: MethodResult { result: ActionResult::Success, data }, .. } => match data {

@@ -14,8 +14,10 @@ use dlms::association::server::{
 use dlms::association::{Referencing, Secret};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::short_name::NamedObject;
+use dlms::deviation::{DeviationCounts, Deviations};
 use dlms::id::{AttributeId, ClassId, ClientSap, MethodId, ServerSap, ShortName, SystemTitle};
 use dlms::obis::ObisCode;
+use dlms::quirk::Quirks;
 use dlms::security::general::{GeneralKeys, TransactionMemory, VerifiedTransaction};
 use dlms::security::{
     InvocationCounter, KeyEncryptionKey, KeySet, PrivateKey, Protection, PublicKey, Random, RustCrypto, SecurityPolicy,
@@ -87,6 +89,9 @@ pub struct Meter {
     /// Whether ECHO's parameter becomes the unicast key once it is answered.
     pub takes_keys: bool,
     pub coming_key: Vec<u8>,
+    /// What is tolerated of clients, if anybody wants to know.
+    pub quirks: Option<Quirks>,
+    pub deviations: DeviationCounts,
     /// Counters cannot be kept any more.
     pub memory_fails: bool,
     /// Another suite than 0, and keys for general-ciphering, general-signing and mechanism 7.
@@ -388,6 +393,15 @@ impl Device for Meter {
     fn accept_transaction(&mut self, _: ServerSap, _: u8, peer: SystemTitle, transaction: VerifiedTransaction) -> bool {
         assert_eq!(peer, CLIENT_TITLE);
         self.keys.as_mut().is_some_and(|keys| keys.transactions.accept(transaction).is_ok())
+    }
+
+    fn quirks(&self, _: ClientSap, _: ServerSap) -> Option<Quirks> {
+        self.quirks
+    }
+
+    fn deviated(&mut self, _: ClientSap, _: ServerSap, met: Deviations) {
+        assert!(!met.is_empty());
+        self.deviations.count(met);
     }
 
     fn take_transaction(&mut self, _: ServerSap, _: u8) -> Option<u64> {

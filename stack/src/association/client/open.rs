@@ -253,7 +253,9 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
                 self.invoke_id = self.invoke_id.wrapping_add(1) & 0x0F;
                 let invoke = InvokeIdAndPriority::new(self.invoke_id, true, true);
                 let referencing = self.config.referencing;
-                let sent = self.send_apdu(|out| hls_pass::write_request(referencing, invoke, reply.as_bytes(), out));
+                let object = self.config.quirks.hls_object;
+                let sent =
+                    self.send_apdu(|out| hls_pass::write_request(referencing, invoke, object, reply.as_bytes(), out));
                 if let Err(error) = sent {
                     self.finish(End::Lost(ConnectionError::Request(RequestError::Usage(error))));
                 }
@@ -409,16 +411,19 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
             None => 0..apdu.len(),
         };
         let plain = apdu.get(plain).unwrap_or_default();
-        let reply = match hls_pass::read_response(self.config.referencing, plain) {
-            Ok(Pass4::Reply(reply)) => reply,
-            Ok(Pass4::NoReply) => return Err(ConnectionError::ServerNotAuthentic),
-            Ok(Pass4::Refused) => return Err(ConnectionError::HlsRefused),
-            Ok(Pass4::Unexpected) => {
+        let (pass, met) =
+            hls_pass::read_response(self.config.referencing, plain).map_err(|e| request(RequestError::Decode(e)))?;
+        self.deviations.count(met);
+        self.config.quirks.check(met).map_err(|deviation| request(RequestError::Deviates(deviation)))?;
+        let reply = match pass {
+            Pass4::Reply(reply) => reply,
+            Pass4::NoReply => return Err(ConnectionError::ServerNotAuthentic),
+            Pass4::Refused => return Err(ConnectionError::HlsRefused),
+            Pass4::Unexpected => {
                 return Err(request(RequestError::Protocol(ProtocolError::UnexpectedApdu {
                     found: "answer to reply_to_HLS_authentication",
                 })));
             }
-            Err(error) => return Err(request(RequestError::Decode(error))),
         };
         let verified = match (self.config.mechanism, &mut session.security, floor) {
             (Mechanism::Gmac, Some(secured), Some(floor)) => {

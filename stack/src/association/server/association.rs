@@ -8,6 +8,7 @@ use super::dispatch::{expects_no_answer, has_own_blocks, is_unconfirmed_access};
 use super::general::{Exchange, Room};
 use super::guard::Guard;
 use super::lockout::Source;
+use super::quirk::tolerates_request;
 use super::transfer::{Transfer, Transfers};
 use crate::Instant;
 use crate::apdu::{Conformance, DataNotificationConfirm, ExceptionResponse, LongInvokeIdAndPriority, tag};
@@ -300,6 +301,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             let protection = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);
             self.confirmation = DataNotificationConfirm::decode(plain).ok().map(|confirm| (confirm.invoke, protection));
             return None;
+        }
+        if !tolerates_request(client, server, apdu, plain, device) {
+            return refuse(plain, session.access.referencing, OTHER_REASON, out);
         }
         let mut access = session.access;
         access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);

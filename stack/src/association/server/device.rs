@@ -11,7 +11,9 @@ use crate::apdu::{
 };
 use crate::association::Referencing;
 use crate::axdr::{Data, Writer};
+use crate::deviation::Deviations;
 use crate::id::{ClientSap, ServerSap, ShortName, SystemTitle};
+use crate::quirk::Quirks;
 use crate::security::general::{GeneralKeys, VerifiedTransaction};
 use crate::security::{KeySet, Protection, SecurityError, SecurityPolicy, Suite};
 
@@ -175,6 +177,19 @@ pub trait Device {
     fn take_transaction(&mut self, server: ServerSap, setup: u8) -> Option<u64> {
         let _ = (server, setup);
         None
+    }
+
+    /// What is tolerated of `client`, of which [`deviated`](Self::deviated) is told then. `None`, which costs nothing: all
+    /// that is understood, and nothing is told.
+    fn quirks(&self, client: ClientSap, server: ServerSap) -> Option<Quirks> {
+        let _ = (client, server);
+        None
+    }
+
+    /// What a client has done against the standard in one APDU, tolerated or not, to be counted
+    /// ([`DeviationCounts`](crate::deviation::DeviationCounts)).
+    fn deviated(&mut self, client: ClientSap, server: ServerSap, met: Deviations) {
+        let _ = (client, server, met);
     }
 
     /// Something that an operator may want to know; refusals included.

@@ -21,6 +21,7 @@ mod notify;
 mod offer;
 mod open;
 mod outbox;
+mod quirk;
 mod refused;
 mod route;
 mod set;

@@ -26,6 +26,8 @@ pub struct Offer {
     pub pre_established: bool,
     /// Passing APDUs on to devices behind this one.
     pub gateway: bool,
+    /// Telling of what clients do against the standard, and refusing it ([`Device::quirks`](super::Device::quirks)).
+    pub deviations: bool,
 }
 
 impl Offer {
@@ -38,6 +40,7 @@ impl Offer {
         signatures: true,
         pre_established: true,
         gateway: true,
+        deviations: true,
     };
 
     /// What a small meter needs: logical names, GET, SET and ACTION with blocks of the service's own, passwords and GMAC.
@@ -54,6 +57,7 @@ impl Offer {
         signatures: false,
         pre_established: false,
         gateway: false,
+        deviations: false,
     };
 
     /// Whether a service is offered.

@@ -6,6 +6,7 @@ use super::answer::{Answer, SERVICE_NOT_ALLOWED};
 use super::association::{Association, Pending, Secured, Session, State, Wrapping, send};
 use super::device::{Access, AssociationConfig, AuditEvent, Device, SecurityConfig};
 use super::lockout::FailedAttempts;
+use super::quirk::tolerates;
 use super::transfer::Transfer;
 use crate::acse::{
     Aare, Aarq, ApplicationContext, AssociationResult, AuthenticationValue, Diagnostic, Mechanism, ReleaseReason, Rlre,
@@ -15,6 +16,7 @@ use crate::apdu::DLMS_VERSION;
 use crate::apdu::{Conformance, InitiateRequest, InitiateResponse};
 use crate::association::{Referencing, hls_pass};
 use crate::axdr::Writer;
+use crate::deviation::Deviations;
 use crate::id::{ClientSap, ServerSap, SystemTitle};
 use crate::link::Storage;
 use crate::security::general::{Cipher, GeneralSession};
@@ -121,10 +123,10 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         out: &mut [u8],
     ) -> Option<Range<usize>> {
         // Octets that are no AARQ get no AARE: nothing in them can be trusted to be a proposal.
-        let aarq = Aarq::decode(apdu).ok()?;
+        let (aarq, met) = Aarq::decode_with_deviations(apdu).ok()?;
         self.end(device);
         let (client, server) = (self.client, self.server);
-        let refused = match self.accept(&aarq, device, random) {
+        let refused = match self.accept(&aarq, met, device, random) {
             Ok(accepted) => return self.answer_accepted(accepted, device, Answer::new(out, usize::MAX, 0)),
             Err(refused) => refused,
         };
@@ -179,6 +181,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     fn accept<D: Device, R: Random>(
         &mut self,
         aarq: &Aarq<'_>,
+        met: Deviations,
         device: &mut D,
         random: &mut R,
     ) -> Result<Accepted<C>, Refusal> {
@@ -186,6 +189,9 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         if !aarq.accepts_version_1() {
             let diagnostic = Diagnostic::ServiceProvider(ServiceProviderDiagnostic::NoCommonAcseVersion);
             return Err(Refusal::Rejected(AssociationResult::RejectedPermanent, diagnostic, 0));
+        }
+        if !tolerates(self.client, self.server, met, device) {
+            return Err(Refusal::because(User::NoReasonGiven));
         }
         let config = device.association(self.client, self.server).ok_or(Refusal::because(User::NoReasonGiven))?;
         if config.pre_established.is_some() || !D::OFFER.allows(&config) {
@@ -241,8 +247,11 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
         // Only now, so that whoever lacks the keys cannot try passwords, nor have the client locked out.
         let client_challenge = self.check_password(aarq, device)?;
-        let initiate =
-            InitiateRequest::decode(copy.get(plain).unwrap_or_default()).map_err(|_| Refusal::initiate(0))?;
+        let initiate = InitiateRequest::decode_with_deviations(copy.get(plain).unwrap_or_default());
+        let (initiate, met) = initiate.map_err(|_| Refusal::initiate(0))?;
+        if !tolerates(self.client, self.server, met, device) {
+            return Err(Refusal::initiate(0));
+        }
         let conformance = initiate.conformance.intersection(offered);
         if initiate.version < DLMS_VERSION {
             return Err(Refusal::initiate(1));
@@ -386,7 +395,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         let referencing = pending.session.access.referencing;
         // Without short names the compiler sees that there is only one carrier.
         let carried = if D::OFFER.has_short_names() { referencing } else { Referencing::LogicalName };
-        let Some((carrier, reply)) = hls_pass::read_request(carried, plain) else {
+        let read = hls_pass::read_request(carried, plain).filter(|(_, _, met)| tolerates(client, server, *met, device));
+        let Some((carrier, reply, _)) = read else {
             answer.refuse(referencing, plain.first().copied(), SERVICE_NOT_ALLOWED);
             if core::mem::replace(&mut pending.warned, true) {
                 self.end(device);
