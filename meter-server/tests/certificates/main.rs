@@ -17,11 +17,12 @@ use dlms::apdu::ActionResult;
 use dlms::association::client::Config;
 use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::ToData;
-use dlms::cosem::security_setup::{CertificateEntity, CertificateIdentification, CertificateType};
+use dlms::cosem::key_transfer::KeyTransferParameter;
+use dlms::cosem::security_setup::{CertificateEntity, CertificateIdentification, CertificateType, KeyId};
 use dlms::id::SystemTitle;
 use dlms::security::public_key::Curve;
 use dlms::security::public_key::agreement::EphemeralOffer;
-use dlms::security::{Curves, InvocationCounter, KeySet, Protection, PublicKey, RustCrypto, Suite};
+use dlms::security::{Curves, InvocationCounter, KeyEncryptionKey, KeySet, Protection, PublicKey, RustCrypto, Suite};
 use dlms::wrapper::client::Wrapper;
 use dlms_meter_server::simulator::{DEFAULT_MODEL, FleetConfig, Keys, Model};
 use support::client::{Dialogue, OsRandom, management, tcp};
@@ -472,6 +473,44 @@ fn key_agreement_wants_the_signature_of_a_client_that_is_known_and_takes_all_key
     let client = by_entity(CertificateEntity::Client, CertificateType::DigitalSignature, CLIENT.as_bytes());
     call(&mut line, 8, &client).unwrap();
     assert_eq!(call(&mut line, 3, &agreement(&[(0, good)])), Err(ActionResult::OtherReason));
+    line.get(3, IMPORT, 2);
+    line.release().unwrap();
+}
+
+/// The key encrypting key (key_id 3) too: what is wrapped with it is taken from then on, and nothing else.
+#[test]
+fn an_agreed_key_encrypting_key_unwraps_the_keys_that_are_transferred() {
+    let authority = Authority::new(Curve::P256);
+    let (_server, mut line) = commissioned(&authority, "");
+    let own = by_entity(CertificateEntity::Server, CertificateType::DigitalSignature, METER.as_bytes());
+    let certificate = returned(call(&mut line, 7, &own));
+    let meter = *dlms::security::certificate::Certificate::parse(&certificate).unwrap().public_key();
+    let transfer = |kek: &[u8]| {
+        let kek = KeyEncryptionKey::from_slice(Suite::Suite1, kek).unwrap();
+        let mut parameter = KeyTransferParameter::new();
+        parameter.add::<RustCrypto>(Suite::Suite1, &kek, KeyId::GlobalBroadcastEncryption, &[0x5A; 16]).unwrap();
+        let mut buffer = [0; 256];
+        let mut writer = Writer::new(&mut buffer);
+        parameter.encode(&mut writer).unwrap();
+        writer.written().to_vec()
+    };
+    let kept = |line: &mut Line| {
+        // The association takes the new generation of keys with its next request.
+        let keys = KeySet::new(Suite::Suite1, &encryption(16), &authentication(16)).unwrap();
+        line.connection.replace_keys(keys, None).unwrap();
+    };
+    assert_eq!(call(&mut line, 2, &transfer(&Keys::DEMONSTRATION_MASTER)), Ok(None));
+    kept(&mut line);
+
+    let offer = offer(Suite::Suite1, 3, &authority.client);
+    let reply = call(&mut line, 3, &agreement(&[(3, offer.key_data().as_bytes())])).unwrap().unwrap();
+    let answer = &elements(&reply)[0];
+    assert_eq!(elements(answer)[0], Value::Enum(3));
+    let kek = offer.complete::<RustCrypto>(CLIENT, METER, &meter, octets(&elements(answer)[1])).unwrap();
+    kept(&mut line);
+    assert_eq!(call(&mut line, 2, &transfer(&Keys::DEMONSTRATION_MASTER)), Err(ActionResult::OtherReason));
+    assert_eq!(call(&mut line, 2, &transfer(kek.as_bytes())), Ok(None));
+    kept(&mut line);
     line.get(3, IMPORT, 2);
     line.release().unwrap();
 }
