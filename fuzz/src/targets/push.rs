@@ -1,7 +1,8 @@
 //! Bodies of pushes, and compact data.
 
 use dlms::axdr::Data;
-use dlms::cosem::compact_data::expand;
+use dlms::axdr::Writer;
+use dlms::cosem::compact_data::{compress, expand};
 use dlms::cosem::push_setup::{PushRows, push_list};
 use dlms::obis::describe;
 
@@ -30,4 +31,10 @@ pub(super) fn run(octets: &[u8]) {
     let Ok(values) = bounded(0, || expand(template, buffer, &mut space)) else { return };
     let again = super::encoded(|writer| values.encode(writer));
     assert_eq!(template.first(), again.first(), "the template says the type");
+    let mut octets = [0; 512];
+    let mut out = Writer::new(&mut octets);
+    bounded(0, || compress(template, &again, &mut out)).expect("what was expanded fits its template");
+    let mut space = [0; 512];
+    let back = expand(template, out.written(), &mut space).expect("what was compressed expands");
+    assert_eq!(super::encoded(|writer| back.encode(writer)), again);
 }

@@ -1,7 +1,7 @@
 //! The rows of a profile: of the whole buffer, and of blocks as they come.
 
 use dlms::axdr::{Data, Value};
-use dlms::cosem::profile_generic::{CaptureObject, Nulls, RowReader, Rows};
+use dlms::cosem::profile_generic::{CaptureObject, Column, Nulls, RowReader, Rows, Table, TableReader};
 use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
 
@@ -52,6 +52,25 @@ fn of_blocks<'a>(columns: &[CaptureObject], nulls: Nulls, cut: impl Iterator<Ite
     (rows, reader.finish().is_ok())
 }
 
+fn cells(table: &Table) -> Vec<Vec<Value>> {
+    table.rows().map(|row| row.cells().map(Value::from).collect()).collect()
+}
+
+/// The rows that were read one by one are those of a table, up to the first that cannot be read.
+fn tables(read: &Read, columns: &[CaptureObject], nulls: Nulls, buffer: &[u8], seed: u8) {
+    let columns: Vec<_> = columns.iter().map(|object| Column::new(*object, None)).collect();
+    let rows: Vec<_> = read.iter().map_while(|row| row.as_ref().ok().cloned()).collect();
+    // A cell takes 16 octets, and compact arrays multiply.
+    let limit = 16 * 8 * buffer.len() + 4_096;
+    if let Ok(table) = bounded(limit, || Table::from_slice(buffer, &columns, nulls)) {
+        assert_eq!(format!("{:?}", cells(&table)), format!("{rows:?}"), "a table of a whole buffer");
+    }
+    let mut reader = TableReader::new(&columns, nulls, usize::from(seed));
+    let failed = pieces(buffer, seed).any(|block| reader.push(block).is_err());
+    let expected = if failed { rows.get(..reader.table().len()).unwrap_or(&[]) } else { &rows[..] };
+    assert_eq!(format!("{:?}", cells(reader.table())), format!("{expected:?}"), "a table of blocks");
+}
+
 pub(super) fn run(octets: &[u8]) {
     let [shape, mode, seed, buffer @ ..] = octets else { return };
     let (columns, nulls) = (columns(*shape), nulls(*mode));
@@ -60,6 +79,7 @@ pub(super) fn run(octets: &[u8]) {
     assert!(whole.0.len() <= buffer.len() * 8 + 1, "{} rows of {} octets", whole.0.len(), buffer.len());
     let cut = of_blocks(&columns, nulls, pieces(buffer, *seed));
     assert_eq!(format!("{cut:?}"), format!("{whole:?}"), "however the buffer is cut");
+    tables(&whole.0, &columns, nulls, buffer, *seed);
 
     let Ok(data) = Data::from_slice(buffer) else { return };
     let mut place = [Data::Null; WIDEST];
