@@ -16,6 +16,8 @@ pub enum DefectKind {
     RefuseKeys,
     /// Firmware images do not verify.
     BadImage,
+    /// Verified firmware images cannot be put in use, and the version in use stays.
+    FailedActivation,
     /// Its invocation counters begin at 0 again, and it has forgotten its clients': once, at the start or when it is told.
     ResetCounter,
     /// Its clock is put by so many seconds, once.
@@ -30,7 +32,10 @@ impl DefectKind {
     /// Whether it stays until it is mended; otherwise it happens once.
     #[must_use]
     pub const fn stays(self) -> bool {
-        matches!(self, Self::RepeatCounter | Self::WrongKeys | Self::RefuseKeys | Self::BadImage)
+        matches!(
+            self,
+            Self::RepeatCounter | Self::WrongKeys | Self::RefuseKeys | Self::BadImage | Self::FailedActivation
+        )
     }
 }
 
@@ -51,7 +56,7 @@ pub enum ParseDefectError {
     Form,
     /// A kind that does not exist.
     #[error(
-        "`{0}` is none of repeat-counter, wrong-keys, refuse-keys, bad-image, reset-counter, clock=SECONDS, full-log and \
+        "`{0}` is none of repeat-counter, wrong-keys, refuse-keys, bad-image, failed-activation, reset-counter, clock=SECONDS, full-log and \
          reboot"
     )]
     Kind(String),
@@ -73,6 +78,7 @@ impl FromStr for DefectKind {
             "wrong-keys" => Self::WrongKeys,
             "refuse-keys" => Self::RefuseKeys,
             "bad-image" => Self::BadImage,
+            "failed-activation" => Self::FailedActivation,
             "reset-counter" => Self::ResetCounter,
             "full-log" => Self::FullLog,
             "reboot" => Self::Reboot,
@@ -88,6 +94,7 @@ impl fmt::Display for DefectKind {
             Self::WrongKeys => f.write_str("wrong-keys"),
             Self::RefuseKeys => f.write_str("refuse-keys"),
             Self::BadImage => f.write_str("bad-image"),
+            Self::FailedActivation => f.write_str("failed-activation"),
             Self::ResetCounter => f.write_str("reset-counter"),
             Self::Clock(seconds) => write!(f, "clock={seconds}"),
             Self::FullLog => f.write_str("full-log"),
@@ -124,6 +131,7 @@ mod tests {
             "wrong-keys:1",
             "refuse-keys:0",
             "bad-image:0.1",
+            "failed-activation:0.1",
             "reset-counter:1",
             "clock=-3600:0.25",
             "full-log:1",

@@ -50,10 +50,16 @@ impl Meter {
         }
     }
 
+    /// Up to where everything due has been done.
+    pub(super) const fn done_until(&self) -> Moment {
+        self.agenda.done
+    }
+
     /// When the meter has something to do by itself next: the earliest moment of its parts. A part whose moment has
     /// passed already is due at once.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        let parts = [self.agenda.seed, self.tariffs.next_due(), self.schedule_due(), self.push_due()];
+        let parts =
+            [self.agenda.seed, self.tariffs.next_due(), self.schedule_due(), self.push_due(), self.firmware_due()];
         parts.into_iter().flatten().min()
     }
 
@@ -86,6 +92,7 @@ impl Meter {
             self.run_schedules(due);
             self.agenda.schedule = Schedule::Known(self.next_schedule(due));
         }
+        self.note_firmware(due);
         self.run_pushes(due);
     }
 

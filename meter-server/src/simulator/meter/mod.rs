@@ -6,6 +6,7 @@ pub(crate) mod clock;
 mod constants;
 mod defects;
 pub(crate) mod events;
+pub(crate) mod firmware;
 pub(crate) mod fixed_rows;
 pub(crate) mod kept;
 pub(crate) mod measured;
@@ -29,6 +30,7 @@ use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::{KeyEncryptionKey, Random, RustCrypto, SecurityPolicy};
 
+pub use self::firmware::ImageBank;
 pub use self::outgoing::{Carrier, Notification};
 
 use self::agenda::Agenda;
@@ -36,6 +38,7 @@ use self::clock::MeterClock;
 use self::constants::Written;
 use self::defects::Defects;
 use self::events::{LogKind, Logs, code};
+use self::firmware::Firmware;
 use self::measured::Measurement;
 use self::outgoing::Outgoing;
 use self::push::Pushes;
@@ -98,6 +101,7 @@ pub struct Meter {
     script_depth: u8,
     tariffs: Tariffs,
     defects: Defects,
+    firmware: Firmware,
 }
 
 impl Meter {
@@ -139,6 +143,7 @@ impl Meter {
             script_depth: 0,
             tariffs: Tariffs::default(),
             defects: Defects::default(),
+            firmware: Firmware::default(),
         }
     }
 

@@ -145,6 +145,7 @@ pub(crate) enum Source {
     },
     LogicalDeviceName,
     SerialNumber,
+    FirmwareVersion,
     /// Number of the register activation that it follows.
     ActiveTariff {
         activation: usize,
@@ -222,6 +223,7 @@ impl Value<Meter> for Source {
             Self::Stored { slot, initial } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
             Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),
             Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()),
+            Self::FirmwareVersion => out.octets(meter.firmware_version().as_bytes()),
             Self::ActiveTariff { activation } => {
                 let by_curve = || meter.consumption.rate(cx.at.as_millis(), meter.tariff());
                 let name = [b'0' + meter.active_rate(*activation, cx.at).unwrap_or_else(by_curve)];

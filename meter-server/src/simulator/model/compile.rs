@@ -20,7 +20,8 @@ use super::schema::{
     SetupFile,
 };
 use super::{Model, ModelAssociation, ModelError, ModelSetup};
-use crate::objects::{ClockSettings, Switch};
+use crate::objects::{ClockSettings, ImageReceiver, Switch};
+use crate::simulator::meter::firmware::ImageBank;
 use crate::simulator::meter::rows::check_column;
 use crate::table::ObjectTable;
 
@@ -57,7 +58,8 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     let associations = associations(&places, &file.associations, &setups)?;
 
     let (access_names, access) = access(&places, file.access, &associations)?;
-    let mut builder = Builder::new(&places, &associations, &setups, &access_names, clock.time_zone_min);
+    let kind = format!("{manufacturer}{device_type}");
+    let mut builder = Builder::new(&places, &associations, &setups, &access_names, clock.time_zone_min, &kind);
     for object in &file.objects {
         builder.add(object)?;
     }
@@ -83,6 +85,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         initial_keys,
         associations,
         switch: built.switch.or(Switch::new(0)).ok_or_else(|| no_place("control mode 0 is unknown"))?,
+        image: built.image.unwrap_or_else(|| ImageReceiver::new(ImageBank::none(), Vec::new())),
         tariffs: built.tariffs,
         logs: built.logs,
         alarms: alarms::compile(&places, &file.alarms)?,

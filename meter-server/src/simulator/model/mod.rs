@@ -34,13 +34,14 @@ use self::rights::RightsList;
 use super::consumption::Installation;
 use super::meter::Meter;
 use super::meter::events::LogKind;
+use super::meter::firmware::ImageBank;
 use super::meter::kept::KeptSlot;
 use super::meter::push::ModelPush;
 use super::meter::tariff::ModelTariffs;
 use super::p1::P1Dialect;
 use crate::access::Rights;
 use crate::object::Object;
-use crate::objects::{ClockSettings, SingleActionSchedule, Switch};
+use crate::objects::{ClockSettings, ImageReceiver, SingleActionSchedule, Switch};
 use crate::table::{ObjectTable, member};
 
 /// The file of a small meter with short names.
@@ -92,6 +93,8 @@ pub struct Model {
     pub(crate) initial_keys: InitialKeys,
     pub(crate) associations: Vec<ModelAssociation>,
     pub(crate) switch: Switch,
+    /// The transfer that meters begin with; without an object of class 18 nobody reaches it.
+    pub(crate) image: ImageReceiver<ImageBank, Vec<u8>>,
     pub(crate) tariffs: ModelTariffs,
     logs: BTreeMap<u8, u32>,
     pub(crate) alarms: ModelAlarms,

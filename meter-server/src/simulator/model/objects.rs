@@ -10,7 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::{action, constant, fixed_rows, tariff};
+use super::classes::{action, constant, fixed_rows, image_transfer, tariff};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -18,11 +18,13 @@ use crate::alarms::AlarmValue;
 use crate::object::Object;
 use crate::objects::{
     Association, AssociationOf, AssociationSn, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl,
-    ExtendedRegister, ProfileGeneric, Register, SapAssignment, SecuritySetup, SingleActionSchedule, Switch,
+    ExtendedRegister, ImageReceiver, ImageTransfer, ProfileGeneric, Register, SapAssignment, SecuritySetup,
+    SingleActionSchedule, Switch,
 };
 use crate::simulator::consumption::{Quantity, RATES};
 use crate::simulator::meter::Meter;
 use crate::simulator::meter::events::LogKind;
+use crate::simulator::meter::firmware::ImageBank;
 use crate::simulator::meter::kept::KeptSlot;
 use crate::simulator::meter::measured::Measured;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
@@ -52,6 +54,7 @@ pub(super) struct Built {
     pub(super) names: BTreeMap<ShortName, usize>,
     pub(super) logs: BTreeMap<u8, u32>,
     pub(super) switch: Option<Switch>,
+    pub(super) image: Option<ImageReceiver<ImageBank, Vec<u8>>>,
     /// Objects of class 9.
     pub(super) scripts: Vec<(ObisCode, KeptSlot)>,
     /// Objects of class 22.
@@ -113,6 +116,8 @@ pub(super) struct Builder<'a> {
     setups: &'a [ModelSetup],
     access: &'a BTreeMap<String, usize>,
     time_zone_min: i16,
+    /// Manufacturer and device type.
+    kind: &'a str,
     built: Built,
 }
 
@@ -123,8 +128,9 @@ impl<'a> Builder<'a> {
         setups: &'a [ModelSetup],
         access: &'a BTreeMap<String, usize>,
         time_zone_min: i16,
+        kind: &'a str,
     ) -> Self {
-        Self { places, associations, setups, access, time_zone_min, built: Built::default() }
+        Self { places, associations, setups, access, time_zone_min, kind, built: Built::default() }
     }
 
     pub(super) fn finish(self) -> Built {
@@ -219,6 +225,14 @@ impl<'a> Builder<'a> {
             }
             15 => Box::new(Association { instance, of: self.association_of(file)? }),
             17 => Box::new(SapAssignment { instance }),
+            18 => {
+                let file = file.image_transfer.as_ref();
+                let file = file.ok_or_else(|| here("class 18 needs [object.image-transfer]"))?;
+                if self.built.image.replace(image_transfer::build(file, self.kind)?).is_some() {
+                    return Err(here("a meter has one image transfer"));
+                }
+                Box::new(ImageTransfer { instance })
+            }
             20 => {
                 let calendar = file.activity_calendar.as_ref();
                 let calendar = calendar.ok_or_else(|| here("class 20 needs [object.activity-calendar]"))?;
@@ -301,6 +315,7 @@ impl<'a> Builder<'a> {
             ValueName::BillingCount => Source::BillingCount { format: format()? },
             ValueName::LogicalDeviceName => Source::LogicalDeviceName,
             ValueName::SerialNumber => Source::SerialNumber,
+            ValueName::FirmwareVersion => Source::FirmwareVersion,
             ValueName::ActiveTariff => Source::ActiveTariff { activation: e.into() },
             ValueName::ProfileStatus => Source::ProfileStatus { period_seconds: period(file)? },
             ValueName::LastEvent => {
@@ -428,6 +443,7 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("activity-calendar", file.activity_calendar.is_some(), &[20]),
         ("special-day", file.special_day.is_some(), &[11]),
         ("register-activation", file.register_activation.is_some(), &[6]),
+        ("image-transfer", file.image_transfer.is_some(), &[18]),
     ];
     for (key, present, classes) in given {
         if present && !classes.contains(&file.class) {

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::classes::action::PushSetupFile;
 use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
+use super::classes::image_transfer::ImageTransferFile;
 use super::classes::tariff::{ActivationFile, CalendarFile, SpecialDayFile};
 use super::installation::InstallationFile;
 use super::pattern::ObisPattern;
@@ -247,6 +248,7 @@ pub(super) struct ObjectFile {
     pub(super) activity_calendar: Option<CalendarFile>,
     pub(super) special_day: Option<Vec<SpecialDayFile>>,
     pub(super) register_activation: Option<ActivationFile>,
+    pub(super) image_transfer: Option<ImageTransferFile>,
     /// Attributes of an object that does nothing by itself, of any class.
     pub(super) attributes: Option<AttributesFile>,
     /// What is not an attribute of a push setup (class 40).
@@ -290,6 +292,8 @@ pub(super) enum ValueName {
     VoltageQuality,
     LogicalDeviceName,
     SerialNumber,
+    /// Version of the firmware in use: see class 18.
+    FirmwareVersion,
     ActiveTariff,
     /// Status octet of a profile's rows.
     ProfileStatus,

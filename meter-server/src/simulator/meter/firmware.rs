@@ -1,0 +1,155 @@
+//! The firmware of one meter: images taken, verified and put in use.
+
+use dlms::apdu::ActionResult;
+use dlms::security::public_key::PublicKey;
+
+use super::Meter;
+use super::events::LogKind;
+use crate::events::code;
+use crate::moment::Moment;
+use crate::objects::{ImageReceiver, ImageState, ImageStorage, Work};
+use crate::simulator::defect::DefectKind;
+use crate::simulator::firmware::verify_image;
+
+/// What a model says of its firmware.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelFirmware {
+    pub(crate) version: String,
+    /// Manufacturer and device type, which an image must name.
+    pub(crate) kind: String,
+    pub(crate) block_size: u32,
+    pub(crate) octets_max: u32,
+    /// The key that images must be signed with.
+    pub(crate) key: Option<PublicKey>,
+}
+
+/// A transfer, of meters that have seen one.
+#[derive(Debug, Default)]
+pub(crate) struct Firmware(Option<Box<ImageReceiver<ImageBank, Vec<u8>>>>);
+
+/// Where a simulated meter puts an image, and the version in use.
+#[derive(Clone, Debug)]
+pub struct ImageBank {
+    model: ModelFirmware,
+    octets: Vec<u8>,
+    version: Option<String>,
+    coming: Option<String>,
+    signature: Vec<u8>,
+    /// No image verifies, none can be put in use.
+    defects: (bool, bool),
+    /// What has happened and is not in the log yet.
+    events: Vec<u8>,
+}
+
+impl ImageBank {
+    /// Of a model without images.
+    pub(crate) fn none() -> Self {
+        let (version, kind) = (String::new(), String::new());
+        Self::new(ModelFirmware { version, kind, block_size: 1, octets_max: 0, key: None })
+    }
+
+    pub(crate) const fn new(model: ModelFirmware) -> Self {
+        Self {
+            model,
+            octets: Vec::new(),
+            version: None,
+            coming: None,
+            signature: Vec::new(),
+            defects: (false, false),
+            events: Vec::new(),
+        }
+    }
+}
+
+impl ImageStorage for ImageBank {
+    fn block_size(&self) -> u32 {
+        self.model.block_size
+    }
+
+    fn begin(&mut self, _: &[u8], size: u32) -> Result<(), ActionResult> {
+        if size > self.model.octets_max {
+            return Err(ActionResult::OtherReason);
+        }
+        (self.coming, self.signature) = (None, Vec::new());
+        self.octets = vec![0xFF; usize::try_from(size).map_err(|_| ActionResult::OtherReason)?];
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, octets: &[u8]) -> Result<(), ActionResult> {
+        let place =
+            usize::try_from(offset).ok().and_then(|offset| self.octets.get_mut(offset..)?.get_mut(..octets.len()));
+        place.ok_or(ActionResult::OtherReason)?.copy_from_slice(octets);
+        Ok(())
+    }
+
+    fn verify(&mut self) -> Work {
+        let (bad, _) = self.defects;
+        match verify_image(&self.octets, &self.model.kind, self.model.key.as_ref()) {
+            Ok(image) if !bad => {
+                (self.coming, self.signature) = (Some(image.version.to_owned()), image.signature.to_vec());
+                self.events.push(code::FIRMWARE_READY);
+                Work::Done
+            }
+            refused => {
+                tracing::debug!(?refused, bad, "firmware image refused");
+                self.events.push(code::FIRMWARE_VERIFICATION_FAILED);
+                Work::Failed
+            }
+        }
+    }
+
+    fn activate(&mut self) -> Work {
+        let (_, stuck) = self.defects;
+        let Some(version) = self.coming.take().filter(|_| !stuck) else {
+            // The version in use stays in use.
+            return Work::Failed;
+        };
+        // What is in use needs no second copy.
+        self.octets = Vec::new();
+        self.version = Some(version);
+        self.events.push(code::FIRMWARE_ACTIVATED);
+        Work::Done
+    }
+
+    fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+impl ImageState for Meter {
+    type Storage = ImageBank;
+    type Bitmap = Vec<u8>;
+
+    fn image(&self) -> &ImageReceiver<ImageBank, Vec<u8>> {
+        self.firmware.0.as_ref().map_or(&self.model.image, |own| own)
+    }
+
+    fn image_mut(&mut self) -> &mut ImageReceiver<ImageBank, Vec<u8>> {
+        let defects = (self.has_defect(DefectKind::BadImage), self.has_defect(DefectKind::FailedActivation));
+        let own = self.firmware.0.get_or_insert_with(|| Box::new(self.model.image.clone()));
+        own.storage_mut().defects = defects;
+        own
+    }
+}
+
+impl Meter {
+    /// The version of the firmware in use.
+    pub(crate) fn firmware_version(&self) -> &str {
+        let bank = self.image().storage();
+        bank.version.as_ref().unwrap_or(&bank.model.version)
+    }
+
+    /// Due at once when something happened that the log does not have yet.
+    pub(super) fn firmware_due(&self) -> Option<Moment> {
+        let own = self.firmware.0.as_ref()?;
+        (!own.storage().events.is_empty()).then(|| self.done_until())
+    }
+
+    /// Enters what happened.
+    pub(super) fn note_firmware(&mut self, at: Moment) {
+        let Some(own) = &mut self.firmware.0 else { return };
+        for event in std::mem::take(&mut own.storage_mut().events) {
+            self.record(LogKind::Standard, at, event);
+        }
+    }
+}
