@@ -59,7 +59,12 @@ impl From<io::Error> for LineEnd {
 }
 
 /// Serves a line until it ends. The device is held only while a request is answered.
-pub(super) async fn run<L, T>(port: &Port, line: Line<L>, io: &mut T, faults: FaultPlan) -> LineEnd
+pub(super) async fn run<L, T, const N: usize>(
+    port: &Port,
+    line: Box<Line<L, N>>,
+    io: &mut T,
+    faults: FaultPlan,
+) -> LineEnd
 where
     L: ServerLink,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -81,9 +86,9 @@ async fn next_unasked(unasked: &mut Unasked) -> Vec<u8> {
 }
 
 /// The same, or until `done` says so after something was answered; sends `unasked` in between.
-pub(super) async fn run_until<L, T>(
+pub(super) async fn run_until<L, T, const N: usize>(
     port: &Port,
-    mut line: Line<L>,
+    mut line: Box<Line<L, N>>,
     io: &mut T,
     faults: FaultPlan,
     unasked: &mut Unasked,
@@ -109,9 +114,9 @@ where
     end
 }
 
-async fn serve<L, T>(
+async fn serve<L, T, const N: usize>(
     port: &Port,
-    line: &mut Line<L>,
+    line: &mut Line<L, N>,
     io: &mut T,
     sender: &mut Sender<'_>,
     unasked: &mut Unasked,
@@ -158,9 +163,9 @@ where
 }
 
 /// Hands octets in, sending in between what answers them.
-async fn receive<L, T>(
+async fn receive<L, T, const N: usize>(
     port: &Port,
-    line: &mut Line<L>,
+    line: &mut Line<L, N>,
     io: &mut T,
     sender: &mut Sender<'_>,
     mut octets: &[u8],
@@ -195,7 +200,7 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     /// Sends everything; returns whether there was anything.
-    async fn flush<L, T>(&mut self, line: &mut Line<L>, io: &mut T) -> Result<bool, LineEnd>
+    async fn flush<L, T, const N: usize>(&mut self, line: &mut Line<L, N>, io: &mut T) -> Result<bool, LineEnd>
     where
         L: ServerLink,
         T: AsyncWrite + Unpin,

@@ -40,6 +40,8 @@ use super::population::Population;
 
 /// Associations on one line. A client that opens one more replaces the one that was not used for longest.
 const ASSOCIATIONS: usize = 4;
+/// Associations on one TCP connection to a device that is one meter: each takes 6 KiB, and thousands may be open.
+const ASSOCIATIONS_OF_ONE: usize = 2;
 /// Links on one HDLC line.
 const HDLC_LINKS: usize = 4;
 /// Octets around a plain APDU when it is ciphered: general-glo header, system title, security header and tag.
@@ -50,7 +52,7 @@ const LONG_REQUEST_OCTETS: usize = 2_048;
 const INTER_OCTET_MS: u32 = 1_000;
 
 /// A line with its associations.
-pub(super) type Line<L> = Connection<L, RustCrypto, Room, ASSOCIATIONS>;
+pub(super) type Line<L, const N: usize = ASSOCIATIONS> = Connection<L, RustCrypto, Room, N>;
 
 /// What all ports of a fleet need.
 #[derive(Debug)]
@@ -109,25 +111,31 @@ impl Port {
         usize::from(largest) + CIPHERING_OCTETS
     }
 
-    fn line<L: ServerLink>(&self, link: L, source: Source) -> Line<L> {
+    /// Whether the device is one meter.
+    fn is_alone(&self) -> bool {
+        self.site.numbers.len() == 1
+    }
+
+    /// In a box: it would make every future large that has it.
+    fn line<L: ServerLink, const N: usize>(&self, link: L, source: Source) -> Box<Line<L, N>> {
         let mut line = Connection::new(
             link,
             || Room::new(self.shared.limits.response_octets.max(LONG_REQUEST_OCTETS)),
             Room::new(self.shared.limits.response_octets),
         );
         line.set_source(source);
-        line
+        Box::new(line)
     }
 
     /// A line with the wrapper.
-    fn wrapper_line(&self, source: Source) -> Line<wrapper::server::Wrapper<Room>> {
+    fn wrapper_line<const N: usize>(&self, source: Source) -> Box<Line<wrapper::server::Wrapper<Room>, N>> {
         let read_timeout_ms = u32::try_from(self.shared.limits.read.as_millis()).unwrap_or(u32::MAX);
         let transmit = Room::new(self.shared.limits.response_octets + wrapper::Header::LENGTH);
         self.line(wrapper::server::Wrapper::new(Room::new(self.request_octets()), transmit, read_timeout_ms), source)
     }
 
     /// A line with HDLC.
-    fn hdlc_line(&self, full_duplex: bool, source: Source) -> Line<HdlcStation> {
+    fn hdlc_line(&self, full_duplex: bool, source: Source) -> Box<Line<HdlcStation>> {
         let config = Config {
             parameters: Parameters::symmetric(self.shared.hdlc.information, self.shared.hdlc.window),
             inactivity_timeout_ms: u32::try_from(self.shared.limits.idle.as_millis()).unwrap_or(u32::MAX),

@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::find::Find;
 use super::line::{self, LineEnd};
 use super::uses::{Place, Way};
-use super::{Port, Shared};
+use super::{ASSOCIATIONS, ASSOCIATIONS_OF_ONE, Port, Shared};
 use crate::simulator::FleetError;
 use crate::simulator::fault::FaultKind;
 
@@ -129,7 +129,10 @@ pub(super) async fn serve(port: &Port, mut stream: TcpStream, way: Way) -> LineE
     let faults = port.fault_plan(way);
     let end = match way {
         Way::HdlcTcp => line::run(port, port.hdlc_line(true, source), &mut stream, faults).await,
-        _ => line::run(port, port.wrapper_line(source), &mut stream, faults).await,
+        _ if port.is_alone() => {
+            line::run(port, port.wrapper_line::<ASSOCIATIONS_OF_ONE>(source), &mut stream, faults).await
+        }
+        _ => line::run(port, port.wrapper_line::<ASSOCIATIONS>(source), &mut stream, faults).await,
     };
     let closed = match end {
         LineEnd::Fault(FaultKind::Reset | FaultKind::Reboot) => stream.set_zero_linger(),

@@ -27,7 +27,7 @@ type Key = (SocketAddr, IpAddr);
 /// What is kept of one client of one meter.
 struct Peer {
     port: Port,
-    line: Line<Wrapper<Room>>,
+    line: Box<Line<Wrapper<Room>>>,
     faults: FaultPlan,
     silent: bool,
     heard: Instant,
