@@ -334,12 +334,12 @@ impl Device for PhysicalDevice {
 
     fn broadcast_floor(&self, server: ServerSap, setup: u8, peer: SystemTitle) -> u32 {
         let meter = self.meter(server).filter(|meter| meter.counters(setup).is_some());
-        meter.map_or(u32::MAX, |meter| meter.security().broadcast_counters().floor(peer))
+        meter.map_or(u32::MAX, |meter| meter.security().broadcast_floor(peer))
     }
 
     fn accept_broadcast_counter(&mut self, server: ServerSap, setup: u8, peer: SystemTitle, counter: u32) {
         if let Some(meter) = self.meter_mut(server).filter(|meter| meter.counters(setup).is_some()) {
-            meter.security_mut().broadcast_counters_mut().accept(peer, counter);
+            meter.security_mut().accept_broadcast(peer, counter);
         }
     }
 

@@ -109,7 +109,8 @@ fn of_disturbance(quality: Quality, day: i64) -> [Option<Event>; 2] {
 #[derive(Debug)]
 pub(crate) struct Logs {
     seed: SeedEvents,
-    recorded: BTreeMap<LogKind, Recorded>,
+    /// In boxes: a map has room for eleven more than it holds.
+    recorded: BTreeMap<LogKind, Box<Recorded>>,
     /// The log that is being read.
     open: Option<Box<EventLog>>,
 }
@@ -178,7 +179,7 @@ impl Logs {
     fn make(&self, kind: LogKind, at: Moment, capacity: u32) -> EventLog {
         let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
         let none = Recorded::default();
-        let recorded = self.recorded.get(&kind).unwrap_or(&none);
+        let recorded = self.recorded.get(&kind).map_or(&none, AsRef::as_ref);
         let (since, before) = recorded.emptied.unwrap_or((self.seed.since, 0));
         let mut log = EventLog { kind, entries: VecDeque::new(), first: before + recorded.dropped + 1, entered: at };
         let mut own = recorded.entries.iter().take_while(|event| event.at <= at).copied().peekable();
@@ -226,7 +227,7 @@ impl Logs {
     fn clear(&mut self, kind: LogKind, at: Moment, capacity: u32) {
         let RowRange { first, count } = self.make(kind, at, capacity).range();
         let emptied = Some((at, first + u64::from(count) - 1));
-        self.recorded.insert(kind, Recorded { emptied, ..Recorded::default() });
+        self.recorded.insert(kind, Box::new(Recorded { emptied, ..Recorded::default() }));
         self.record(kind, at, code::LOG_CLEARED, capacity);
     }
 

@@ -80,7 +80,7 @@ struct Record {
 
 /// What is kept of a client's failures: not where it succeeded.
 fn failures<'a>(
-    (client, attempts): (&'a ClientSap, &'a Attempts<SOURCES>),
+    (client, attempts): (&'a ClientSap, &'a Box<Attempts<SOURCES>>),
 ) -> impl Iterator<Item = (u16, u64, u32)> + 'a {
     let failing = attempts.iter().filter(|(_, attempts)| attempts.count > 0);
     failing.map(|(source, attempts)| (client.0, source.0, attempts.count))
@@ -117,8 +117,10 @@ pub(crate) struct Security {
     generation: u32,
     pub(super) setups: Vec<Setup>,
     counters: Counters<State>,
-    broadcast_counters: Counters<State>,
-    failed: BTreeMap<ClientSap, Attempts<SOURCES>>,
+    /// `None` before the first use where nothing is remembered.
+    broadcast_counters: Option<Box<Counters<State>>>,
+    /// In boxes: a map has room for eleven more than it holds.
+    failed: BTreeMap<ClientSap, Box<Attempts<SOURCES>>>,
     secrets: Secrets,
     /// Whether it remembers anything at all.
     is_kept: bool,
@@ -171,7 +173,7 @@ impl Security {
         };
         // Time without power does not count: a lockout begins anew with the simulator.
         let last = dlms::Instant::from_millis(0);
-        let mut failed = BTreeMap::<_, Attempts<SOURCES>>::new();
+        let mut failed = BTreeMap::<_, Box<Attempts<SOURCES>>>::new();
         for (client, source, count) in &record.failures {
             let attempts = FailedAttempts { count: *count, last };
             failed.entry(ClientSap(*client)).or_default().set(Source(*source), attempts);
@@ -192,7 +194,10 @@ impl Security {
             generation: 0,
             setups: setups.collect(),
             counters: counters("counters", record.unicast_generation)?,
-            broadcast_counters: counters("broadcast-counters", record.broadcast_generation)?,
+            broadcast_counters: match folder {
+                Some(_) => Some(Box::new(counters("broadcast-counters", record.broadcast_generation)?)),
+                None => None,
+            },
             failed,
             fleet,
             journal,
@@ -276,12 +281,20 @@ impl Security {
         &mut self.counters
     }
 
-    pub(crate) const fn broadcast_counters(&self) -> &Counters<State> {
-        &self.broadcast_counters
+    /// The lowest counter of the broadcast key that is acceptable from `peer`.
+    pub(crate) fn broadcast_floor(&self, peer: SystemTitle) -> u32 {
+        self.broadcast_counters.as_ref().map_or(0, |counters| counters.floor(peer))
     }
 
-    pub(crate) const fn broadcast_counters_mut(&mut self) -> &mut Counters<State> {
-        &mut self.broadcast_counters
+    /// A counter of the broadcast key was verified.
+    pub(crate) fn accept_broadcast(&mut self, peer: SystemTitle, counter: u32) {
+        if self.broadcast_counters.is_none() {
+            let nothing_kept = Counters::open(State::new(None, "", ""), self.broadcast_generation, 0);
+            self.broadcast_counters = nothing_kept.ok().map(Box::new);
+        }
+        if let Some(counters) = &mut self.broadcast_counters {
+            counters.accept(peer, counter);
+        }
     }
 
     pub(crate) const fn generation(&self) -> u32 {
@@ -348,7 +361,9 @@ impl Security {
         }
         if broadcast.is_some() {
             self.broadcast_generation = self.broadcast_generation.saturating_add(1);
-            self.broadcast_counters.restart(self.broadcast_generation);
+            if let Some(counters) = &mut self.broadcast_counters {
+                counters.restart(self.broadcast_generation);
+            }
             self.own.broadcast = broadcast;
         }
         if authentication.is_some() {
