@@ -51,10 +51,30 @@ pub trait ImageStorage {
     /// Puts the verified image in use. Asked again while it is running.
     fn activate(&mut self) -> Work;
 
+    /// The transfer is so far now; whether that is kept. Storage that outlives a restart writes it down, for
+    /// [`ImageReceiver::resume`]; which blocks are there it knows by itself.
+    fn keep(&mut self, transfer: &Transfer<'_>) -> bool {
+        let _ = transfer;
+        true
+    }
+
     /// Signature of the verified image, told in `image_to_activate_info`.
     fn signature(&self) -> &[u8] {
         &[]
     }
+}
+
+/// How far a transfer is, for whoever keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer<'a> {
+    /// The step it is at.
+    pub status: Status,
+    /// Name of the image.
+    pub identifier: &'a [u8],
+    /// Octets of the image; 0 before a transfer.
+    pub size: u32,
+    /// Octets of a block; 0 before a transfer.
+    pub block_size: u32,
 }
 
 /// The state of a transfer: which blocks are there, and how far it is. `B` holds one bit for each block.
@@ -97,6 +117,40 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
             identifier: [0; IMAGE_IDENTIFIER_MAX],
             identifier_length: 0,
         }
+    }
+
+    /// A transfer that was kept, after a restart; `has` says which blocks are there. A step that was under way goes on
+    /// with [`poll`](Self::poll). What does not fit is no transfer.
+    pub fn resume(storage: T, bitmap: B, transfer: &Transfer<'_>, mut has: impl FnMut(&mut T, u32) -> bool) -> Self {
+        let mut receiver = Self::new(storage, bitmap);
+        let Some(name) = receiver.identifier.get_mut(..transfer.identifier.len()) else { return receiver };
+        name.copy_from_slice(transfer.identifier);
+        receiver.identifier_length = transfer.identifier.len();
+        (receiver.size, receiver.block_size) = (transfer.size, transfer.block_size);
+        receiver.bitmap.as_mut().fill(0);
+        for number in 0..receiver.blocks() {
+            let Some(octet) = usize::try_from(number >> 3).ok().and_then(|at| receiver.bitmap.as_mut().get_mut(at))
+            else {
+                (receiver.size, receiver.block_size) = (0, 0);
+                return receiver;
+            };
+            if has(&mut receiver.storage, number) {
+                *octet |= 0x80 >> (number & 7);
+            }
+        }
+        receiver.status = transfer.status;
+        receiver
+    }
+
+    /// Goes to a step, if that is kept.
+    fn keep(&mut self, status: Status) -> bool {
+        let identifier = self.identifier.get(..self.identifier_length).unwrap_or_default();
+        let transfer = Transfer { status, identifier, size: self.size, block_size: self.block_size };
+        let kept = self.storage.keep(&transfer);
+        if kept {
+            self.status = status;
+        }
+        kept
     }
 
     /// Whether images are taken; a meter may begin with `true`.
@@ -156,7 +210,7 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
         found.and_then(|index| u32::try_from(index).ok()).unwrap_or(self.blocks())
     }
 
-    fn initiate(&mut self, image: ImageToTransfer<'_>) -> Result<(), ActionResult> {
+    pub(crate) fn initiate(&mut self, image: ImageToTransfer<'_>) -> Result<(), ActionResult> {
         let block_size = self.storage.block_size();
         let name = self.identifier.get_mut(..image.image_identifier.len()).ok_or(ActionResult::OtherReason)?;
         let blocks = image
@@ -168,18 +222,20 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
             return Err(ActionResult::OtherReason);
         }
         // From here on an earlier image is lost, so that it must not be activated any more.
-        self.status = Status::NotInitiated;
         name.copy_from_slice(image.image_identifier);
         self.identifier_length = image.image_identifier.len();
         (self.size, self.block_size) = (0, 0);
+        self.status = Status::NotInitiated;
+        if !self.keep(Status::NotInitiated) {
+            return Err(ActionResult::OtherReason);
+        }
         self.storage.begin(image.image_identifier, image.image_size)?;
         (self.size, self.block_size) = (image.image_size, block_size);
         self.bitmap.as_mut().fill(0);
-        self.status = Status::Initiated;
-        Ok(())
+        if self.keep(Status::Initiated) { Ok(()) } else { Err(ActionResult::OtherReason) }
     }
 
-    fn take(&mut self, block: ImageBlock<'_>) -> Result<(), ActionResult> {
+    pub(crate) fn take(&mut self, block: ImageBlock<'_>) -> Result<(), ActionResult> {
         if self.status != Status::Initiated {
             return Err(ActionResult::OtherReason);
         }
@@ -196,7 +252,7 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
         Ok(())
     }
 
-    fn verify(&mut self) -> Result<(), ActionResult> {
+    pub(crate) fn verify(&mut self) -> Result<(), ActionResult> {
         match self.status {
             Status::Initiated if self.first_missing() == self.blocks() => self.run_verification(),
             Status::VerificationInitiated => self.run_verification(),
@@ -210,7 +266,7 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
         }
     }
 
-    fn activate(&mut self) -> Result<(), ActionResult> {
+    pub(crate) fn activate(&mut self) -> Result<(), ActionResult> {
         match self.status {
             Status::VerificationSuccessful | Status::ActivationInitiated => self.run_activation(),
             _ => return Err(ActionResult::OtherReason),
@@ -223,19 +279,25 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
     }
 
     fn run_verification(&mut self) {
-        self.status = match self.storage.verify() {
+        let status = match self.storage.verify() {
             Work::Running => Status::VerificationInitiated,
             Work::Done => Status::VerificationSuccessful,
             Work::Failed => Status::VerificationFailed,
         };
+        if status != self.status && !self.keep(status) {
+            self.status = Status::VerificationFailed;
+        }
     }
 
     fn run_activation(&mut self) {
-        self.status = match self.storage.activate() {
+        let status = match self.storage.activate() {
             Work::Running => Status::ActivationInitiated,
             Work::Done => Status::ActivationSuccessful,
             Work::Failed => Status::ActivationFailed,
         };
+        if status != self.status && !self.keep(status) {
+            self.status = Status::ActivationFailed;
+        }
     }
 
     /// While transfers are not enabled, every method fails.

@@ -35,7 +35,9 @@ pub use constant::{Constant, ConstantState, Constants};
 pub use disconnect_control::{DisconnectControl, Switch, SwitchEvent, SwitchState};
 pub use dlms::cosem::disconnect_control::ControlState;
 pub use dlms::cosem::profile_generic::CaptureObject;
-pub use image_transfer::{IMAGE_IDENTIFIER_MAX, ImageReceiver, ImageState, ImageStorage, ImageTransfer, Work};
+pub use image_transfer::{
+    IMAGE_IDENTIFIER_MAX, ImageReceiver, ImageState, ImageStorage, ImageTransfer, Transfer, Work,
+};
 pub use kept::{Kept, kept_value};
 pub use limiter::{Limiter, LimiterState};
 pub use profile_generic::{ProfileGeneric, RowRange, Rows};

@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use super::{BlockStore, FlashSlots, Partition, RowRing};
 use crate::counters::Counters;
 use crate::journal::{Found, Journal};
+use crate::objects::{ImageReceiver, ImageStorage, Transfer, Work};
+use dlms::apdu::ActionResult;
+use dlms::cosem::image_transfer::{ImageBlock, ImageToTransfer, ImageTransferStatus};
 use dlms::id::SystemTitle;
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind, ReadNorFlash};
 use nor::Nor;
@@ -288,4 +291,112 @@ fn a_partition_ends_where_the_next_one_begins() {
     assert_eq!(octets, [7; 4]);
     front.read(124, &mut octets).unwrap();
     assert_eq!(octets, [0xFF; 4]);
+}
+
+/// A bank whose transfer is kept beside its blocks.
+struct Bank<'a> {
+    store: BlockStore<Partition<'a, Nor<4, 64>>>,
+    journal: Journal<FlashSlots<Partition<'a, Nor<4, 64>>>>,
+    size: usize,
+}
+
+const BLOCK: usize = 16;
+
+impl<'a> Bank<'a> {
+    /// The bank, and how far its transfer is.
+    fn open(flash: &'a RefCell<Nor<4, 64>>) -> ImageReceiver<Self, [u8; 2]> {
+        let mut room = [0; 64];
+        let (journal, found) = Journal::open(FlashSlots::new(Partition::new(flash, 0, 2).unwrap()).unwrap(), &mut room);
+        let store = BlockStore::new(Partition::new(flash, 2, 4).unwrap(), BLOCK).unwrap();
+        let (status, size, block_size) = match found {
+            Found::Nothing => (0, 0, 0),
+            Found::Record(_) => (room[0], u32::from(room[1]), u32::from(room[2])),
+            Found::Lost => panic!("lost"),
+        };
+        let bank = Self { store, journal, size: size as usize };
+        let transfer = Transfer { status: status.into(), identifier: b"new", size, block_size };
+        let mut receiver = ImageReceiver::resume(bank, [0; 2], &transfer, |bank, number| bank.store.has(number));
+        receiver.set_enabled(true);
+        receiver
+    }
+}
+
+impl ImageStorage for Bank<'_> {
+    fn block_size(&self) -> u32 {
+        BLOCK as u32
+    }
+
+    fn begin(&mut self, _: &[u8], size: u32) -> Result<(), ActionResult> {
+        self.size = size as usize;
+        self.store.clear().ok_or(ActionResult::OtherReason)
+    }
+
+    fn write(&mut self, offset: u32, octets: &[u8]) -> Result<(), ActionResult> {
+        self.store.write(offset / BLOCK as u32, octets).ok_or(ActionResult::OtherReason)
+    }
+
+    fn verify(&mut self) -> Work {
+        let mut image = vec![0; self.size];
+        let read = self.store.read(0, &mut image);
+        let expected: Vec<u8> = (0..5).flat_map(block).collect();
+        if read.is_some() && image == expected { Work::Done } else { Work::Failed }
+    }
+
+    fn activate(&mut self) -> Work {
+        Work::Done
+    }
+
+    fn keep(&mut self, transfer: &Transfer<'_>) -> bool {
+        let mut room = [0; 64];
+        room[6..9].copy_from_slice(&[transfer.status.into(), transfer.size as u8, transfer.block_size as u8]);
+        self.journal.keep(&mut room, 3)
+    }
+}
+
+/// A client that sends an image and loses its meter again and again ends with the image in use, and no step that it was
+/// told of is ever taken back.
+#[test]
+fn an_image_arrives_whenever_power_fails() {
+    let reached = RefCell::new(0_u8);
+    let send = |nor: &Nor<4, 64>| -> Option<()> {
+        let flash = RefCell::new(nor.clone());
+        let mut receiver = Bank::open(&flash);
+        let status = u8::from(receiver.status());
+        assert!(status >= *reached.borrow(), "{status} after {}", *reached.borrow());
+        if receiver.status() == ImageTransferStatus::NotInitiated {
+            let image = ImageToTransfer { image_identifier: b"new", image_size: 69 };
+            receiver.initiate(image).ok()?;
+            *reached.borrow_mut() = 1;
+        }
+        if receiver.status() == ImageTransferStatus::Initiated {
+            for number in 0..5 {
+                let octets = block(number);
+                let block = ImageBlock { image_block_number: number, image_block_value: &octets };
+                receiver.take(block).ok()?;
+            }
+            receiver.verify().ok()?;
+            *reached.borrow_mut() = u8::from(ImageTransferStatus::VerificationSuccessful);
+        }
+        receiver.activate().ok()?;
+        *reached.borrow_mut() = u8::from(ImageTransferStatus::ActivationSuccessful);
+        Some(())
+    };
+    let mut life = |nor: &Nor<4, 64>| {
+        *reached.borrow_mut() = 0;
+        send(nor);
+    };
+    let mut check = |nor: &Nor<4, 64>| {
+        // A receiver that is done is not asked again.
+        if *reached.borrow() < u8::from(ImageTransferStatus::ActivationSuccessful) {
+            let flash = RefCell::new(nor.clone());
+            if Bank::open(&flash).status() != ImageTransferStatus::ActivationSuccessful {
+                send(nor).expect("with power the image arrives");
+            }
+        }
+        let flash = RefCell::new(nor.clone());
+        let mut receiver = Bank::open(&flash);
+        assert_eq!(receiver.status(), ImageTransferStatus::ActivationSuccessful);
+        assert_eq!(receiver.storage_mut().verify(), Work::Done);
+    };
+    at_every_step::<4, 64>(6, true, &mut life, &mut check);
 }
