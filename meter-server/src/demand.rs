@@ -37,10 +37,12 @@ impl DemandWindow {
     /// Averages over `periods` periods of `period_s` seconds each, one for block demand, aligned to the clock. `None` for
     /// what no register does: none, a period of more than a day, or a window of more than 96 periods.
     #[must_use]
-    pub fn new(period_s: u32, periods: u16) -> Option<Self> {
-        let possible = (1..=PERIOD_SECONDS_MAX).contains(&period_s) && (1..=PERIODS_MAX).contains(&periods);
-        let epoch = Moment::from_millis(0);
-        possible.then_some(Self { period_s, periods, origin: epoch, since: Moment::from_millis(i64::MIN), cut: None })
+    pub const fn new(period_s: u32, periods: u16) -> Option<Self> {
+        if period_s == 0 || period_s > PERIOD_SECONDS_MAX || periods == 0 || periods > PERIODS_MAX {
+            return None;
+        }
+        let (origin, since) = (Moment::from_millis(0), Moment::from_millis(i64::MIN));
+        Some(Self { period_s, periods, origin, since, cut: None })
     }
 
     /// Seconds of a period (attribute 8).

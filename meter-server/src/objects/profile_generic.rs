@@ -110,6 +110,15 @@ pub trait Rows<S: ?Sized> {
         let _ = (state, cx);
         Err(ActionResult::ReadWriteDenied)
     }
+
+    /// Captures one row now; refused unless overridden.
+    ///
+    /// # Errors
+    /// What the client gets.
+    fn capture(&self, state: &mut S, cx: &Context<'_, S>) -> Result<(), ActionResult> {
+        let _ = (state, cx);
+        Err(ActionResult::ReadWriteDenied)
+    }
 }
 
 /// Rows of captured values, first in first out.
@@ -228,5 +237,9 @@ impl<'c, S: ClockState + ?Sized, R: Rows<S>> profile_generic::Server<S, Context<
 
     fn reset(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
         self.rows.reset(state, cx)
+    }
+
+    fn capture(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        self.rows.capture(state, cx)
     }
 }

@@ -1,12 +1,12 @@
 //! Data (class 1), Register (3), Extended register (4) and Demand register (5).
 //!
-//! Their methods `reset` and `next_period` are not offered: measured values are not set back, and to end a period early
-//! would disturb what the load profiles show of it.
+//! Registers offer no method `reset`: measured values are not set back. What a demand register lets clients do is up to
+//! the meter.
 
-use dlms::apdu::DataAccessResult;
+use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Progress;
 use dlms::axdr::{BufferFull, Data, Writer};
-use dlms::cosem::{Answer, ToData, data, demand_register, extended_register, register};
+use dlms::cosem::{Answer, ToData, Zero, data, demand_register, extended_register, register};
 use dlms::obis::ObisCode;
 use dlms::time::DateTime;
 use dlms::unit::ScalerUnit;
@@ -79,11 +79,48 @@ pub trait Demand<S: ?Sized> {
     }
 
     /// Length of a period in seconds.
-    fn period_seconds(&self) -> u32;
+    fn period_seconds(&self, state: &S) -> u32;
 
     /// Periods that are averaged together; more than one makes a sliding average.
-    fn periods(&self) -> u16 {
+    fn periods(&self, state: &S) -> u16 {
+        let _ = state;
         1
+    }
+
+    /// Changes the length of a period; refused unless overridden.
+    ///
+    /// # Errors
+    /// What the client gets; nothing is changed then.
+    fn set_period(&self, state: &mut S, cx: &Context<'_, S>, seconds: u32) -> Result<(), DataAccessResult> {
+        let _ = (state, cx, seconds);
+        Err(DataAccessResult::ReadWriteDenied)
+    }
+
+    /// Changes the number of periods; refused unless overridden.
+    ///
+    /// # Errors
+    /// What the client gets; nothing is changed then.
+    fn set_periods(&self, state: &mut S, cx: &Context<'_, S>, periods: u16) -> Result<(), DataAccessResult> {
+        let _ = (state, cx, periods);
+        Err(DataAccessResult::ReadWriteDenied)
+    }
+
+    /// Clears both averages and starts anew; refused unless overridden.
+    ///
+    /// # Errors
+    /// What the client gets; nothing is changed then.
+    fn reset(&self, state: &mut S, cx: &Context<'_, S>) -> Result<(), ActionResult> {
+        let _ = (state, cx);
+        Err(ActionResult::ReadWriteDenied)
+    }
+
+    /// Ends the running period early; refused unless overridden.
+    ///
+    /// # Errors
+    /// What the client gets; nothing is changed then.
+    fn next_period(&self, state: &mut S, cx: &Context<'_, S>) -> Result<(), ActionResult> {
+        let _ = (state, cx);
+        Err(ActionResult::ReadWriteDenied)
     }
 
     /// The last average's status word.
@@ -237,16 +274,32 @@ impl<'c, S: ?Sized, V: Demand<S>> demand_register::Server<S, Context<'c, S>> for
         answer.value(&self.demand.start_time(state, cx))
     }
 
-    fn period(&self, _: &S, _: &Context<'c, S>, answer: Answer<'_, '_, demand_register::Period>) -> Answered {
-        answer.value(&self.demand.period_seconds())
+    fn period(&self, state: &S, _: &Context<'c, S>, answer: Answer<'_, '_, demand_register::Period>) -> Answered {
+        answer.value(&self.demand.period_seconds(state))
     }
 
     fn number_of_periods(
         &self,
-        _: &S,
+        state: &S,
         _: &Context<'c, S>,
         answer: Answer<'_, '_, demand_register::NumberOfPeriods>,
     ) -> Answered {
-        answer.value(&self.demand.periods())
+        answer.value(&self.demand.periods(state))
+    }
+
+    fn set_period(&self, state: &mut S, cx: &Context<'c, S>, seconds: u32) -> Result<(), DataAccessResult> {
+        self.demand.set_period(state, cx, seconds)
+    }
+
+    fn set_number_of_periods(&self, state: &mut S, cx: &Context<'c, S>, periods: u16) -> Result<(), DataAccessResult> {
+        self.demand.set_periods(state, cx, periods)
+    }
+
+    fn reset(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        self.demand.reset(state, cx)
+    }
+
+    fn next_period(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
+        self.demand.next_period(state, cx)
     }
 }

@@ -25,6 +25,7 @@ use super::population::Population;
 use super::timeline::Timeline;
 use crate::device::{LogicalDevice, response_protection};
 use crate::moment::Moment;
+use crate::objects::{SwitchEvent, SwitchState};
 use crate::table::ObjectTable;
 
 /// Pushes that wait for the serial line; more fail, and are tried again.
@@ -132,6 +133,15 @@ impl PhysicalDevice {
         let done = act(meter, at);
         self.call_driver(index);
         Some(done)
+    }
+
+    /// Somebody works the switch of a meter by hand; whether that changed anything.
+    pub fn operate_switch(&mut self, server: ServerSap, event: SwitchEvent) -> bool {
+        let changed = self.act(server, |meter, at| {
+            let before = meter.switch();
+            meter.operate(event, at).is_ok() && meter.switch() != before
+        });
+        changed.unwrap_or(false)
     }
 
     /// Calls the driver of the fleet if a meter has something to do that the driver does not know of.

@@ -380,18 +380,25 @@ impl Consumption {
     }
 
     /// Average power over the last whole quarter of an hour.
+    #[cfg(test)]
     pub(crate) fn last_average(&self, quantity: Quantity, at_ms: i64) -> i64 {
         let end = at_ms - at_ms.rem_euclid(QUARTER_MS);
         self.average(quantity, end - QUARTER_MS, end)
     }
 
     fn average(&self, quantity: Quantity, from_ms: i64, to_ms: i64) -> i64 {
+        self.average_over(quantity, from_ms, to_ms, QUARTER_MS)
+    }
+
+    /// What flowed from `from_ms` to `to_ms` as an average over `window_ms`.
+    pub(crate) fn average_over(&self, quantity: Quantity, from_ms: i64, to_ms: i64, window_ms: i64) -> i64 {
         let from_ms = from_ms.max(self.installed_ms);
         if from_ms >= to_ms {
             return 0;
         }
         let flow = self.flowed(from_ms, to_ms, &SINGLE);
-        let watts = |sums: [i64; BANDS]| sums.map(|sum| sum as f64 * 0.004);
+        // A milliwatt-hour is 3.6 watt-seconds.
+        let watts = |sums: [i64; BANDS]| sums.map(|sum| sum as f64 * 3_600.0 / window_ms as f64);
         quantity.of(&Active { import: watts(flow.import[0]), export: watts(flow.export[0]) }, &self.tangents)
     }
 

@@ -58,8 +58,14 @@ impl Meter {
     /// When the meter has something to do by itself next: the earliest moment of its parts. A part whose moment has
     /// passed already is due at once.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        let parts =
-            [self.agenda.seed, self.tariffs.next_due(), self.schedule_due(), self.push_due(), self.firmware_due()];
+        let parts = [
+            self.agenda.seed,
+            self.tariffs.next_due(),
+            self.schedule_due(),
+            self.push_due(),
+            self.firmware_due(),
+            self.supervision_due(),
+        ];
         parts.into_iter().flatten().min()
     }
 
@@ -93,6 +99,7 @@ impl Meter {
             self.agenda.schedule = Schedule::Known(self.next_schedule(due));
         }
         self.note_firmware(due);
+        self.run_supervision(due);
         self.run_pushes(due);
     }
 

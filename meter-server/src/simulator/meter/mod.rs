@@ -2,6 +2,7 @@
 
 mod agenda;
 mod alarms;
+mod billing;
 pub(crate) mod clock;
 mod constants;
 mod defects;
@@ -19,6 +20,7 @@ mod schedules;
 mod secrets;
 pub(crate) mod security;
 mod shown;
+pub(crate) mod supervision;
 pub(crate) mod tariff;
 pub(crate) mod values;
 
@@ -34,6 +36,7 @@ pub use self::firmware::ImageBank;
 pub use self::outgoing::{Carrier, Notification};
 
 use self::agenda::Agenda;
+use self::billing::Billing;
 use self::clock::MeterClock;
 use self::constants::Written;
 use self::defects::Defects;
@@ -44,9 +47,11 @@ use self::outgoing::Outgoing;
 use self::push::Pushes;
 use self::rows::ProfileState;
 use self::security::{Security, Setup};
+use self::supervision::Supervision;
 use self::tariff::Tariffs;
 use crate::alarms::Alarms;
 use crate::counters::Counters;
+use crate::demand::DemandWindow;
 use crate::moment::Moment;
 use crate::objects::{
     AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PublicKeys, SapState,
@@ -102,6 +107,12 @@ pub struct Meter {
     tariffs: Tariffs,
     defects: Defects,
     firmware: Firmware,
+    billing: Billing,
+    supervision: Supervision,
+    /// Demand registers that average otherwise than the model says, by slot.
+    demands: BTreeMap<usize, DemandWindow>,
+    /// A script runs because of what the meter has found itself.
+    acts_locally: bool,
 }
 
 impl Meter {
@@ -144,6 +155,10 @@ impl Meter {
             tariffs: Tariffs::default(),
             defects: Defects::default(),
             firmware: Firmware::default(),
+            billing: Billing::default(),
+            supervision: Supervision::default(),
+            demands: BTreeMap::new(),
+            acts_locally: false,
         }
     }
 
@@ -256,6 +271,7 @@ impl SwitchState for Meter {
     }
 
     fn operate(&mut self, event: SwitchEvent, at: Moment) -> Result<(), ActionResult> {
+        let event = self.switch_event(event);
         if !self.switch.apply(event) {
             return Ok(());
         }

@@ -81,7 +81,8 @@ impl PeriodicRows {
         let row = match self.seconds(meter) {
             None => {
                 let (year, month) = (date.year().unwrap_or(1970), date.month().unwrap_or(1));
-                (i64::from(year) - 1970) * 12 + i64::from(month) - 1
+                let months = (i64::from(year) - 1970) * 12 + i64::from(month) - 1;
+                return u64::try_from(months).unwrap_or(0) + meter.billing_resets(moment);
             }
             Some(DAY_SECONDS) => date.to_unix_days().unwrap_or(0),
             Some(seconds) => moment.as_seconds().div_euclid(i64::from(seconds.max(1))),
@@ -90,6 +91,14 @@ impl PeriodicRows {
     }
 
     fn moment_of(&self, meter: &Meter, row: u64) -> Moment {
+        let mut row = row;
+        if self.seconds(meter).is_none() {
+            let ordinal = |at| self.row_before(meter, at) - meter.billing_resets(at);
+            match meter.billing_reset(row, ordinal) {
+                Ok(reset) => return reset,
+                Err(month) => row = month,
+            }
+        }
         let row = i64::try_from(row).unwrap_or(i64::MAX);
         match self.seconds(meter) {
             None => {
@@ -205,6 +214,15 @@ impl Rows<Meter> for PeriodicRows {
 
     fn reset(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
         self.change(meter, cx.at, |_| {});
+        Ok(())
+    }
+
+    fn capture(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
+        // Rows of a period are where its end is, whoever asks.
+        if self.interval != Interval::Month {
+            return Err(ActionResult::ReadWriteDenied);
+        }
+        meter.end_billing_period(cx.at);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Where the values of a simulated meter's objects come from.
 
-use dlms::apdu::DataAccessResult;
+use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::axdr::{Data, Writer};
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
@@ -10,6 +10,7 @@ use super::events::{LogKind, code};
 use super::measured::Measured;
 use super::number::NumberFormat;
 use crate::alarms::AlarmValue;
+use crate::demand::{Counted, DemandWindow};
 use crate::moment::Moment;
 use crate::object::Context;
 use crate::objects::{Captured, ClockState, Demand, Value};
@@ -211,14 +212,15 @@ impl Value<Meter> for Source {
                 let energy = |at: Moment| meter.consumption.energy(*quantity, 0, at.as_millis(), meter.tariff());
                 return format.write_floor(energy(cx.at) - energy(from), out);
             }
-            Self::BillingDate => out.octets(meter.stamp(meter.start_of_month(cx.at)).as_bytes()),
+            Self::BillingDate => out.octets(meter.stamp(meter.billing_start(cx.at)).as_bytes()),
             Self::BillingCount { format } => {
                 let month = |at: Moment| {
                     let date = meter.stamp(at).date();
                     i64::from(date.year().unwrap_or(0)) * 12 + i64::from(date.month().unwrap_or(0))
                 };
                 let installed = Moment::from_millis(meter.consumption.installed_ms());
-                return format.write_floor(month(cx.at) - month(installed), out);
+                let resets = i64::try_from(meter.billing_resets(cx.at)).unwrap_or(i64::MAX);
+                return format.write_floor(month(cx.at) - month(installed) + resets, out);
             }
             Self::Stored { slot, initial } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
             Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),
@@ -283,12 +285,60 @@ impl Meter {
     }
 }
 
-/// Average power over quarters of an hour (class 5).
+/// Average power over periods (class 5), quarters of an hour unless a client writes otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct AverageDemand {
     pub(crate) quantity: Quantity,
     pub(crate) format: NumberFormat,
+    /// Number of the object in the model.
+    pub(crate) slot: usize,
 }
+
+impl AverageDemand {
+    fn window(&self, meter: &Meter) -> DemandWindow {
+        meter.demands.get(&self.slot).copied().unwrap_or(QUARTERS)
+    }
+
+    fn change(&self, meter: &mut Meter, change: impl FnOnce(&mut DemandWindow)) {
+        let mut window = self.window(meter);
+        change(&mut window);
+        meter.demands.insert(self.slot, window);
+    }
+
+    /// What was counted over a span, as an average over the whole window.
+    fn write(
+        &self,
+        meter: &Meter,
+        counted: Counted,
+        window: DemandWindow,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        let (from, to) = (counted.from.as_millis(), counted.to.as_millis());
+        self.format.write_floor(meter.consumption.average_over(self.quantity, from, to, window.window_ms()), out)
+    }
+
+    fn set(
+        &self,
+        meter: &mut Meter,
+        cx: &Context<'_, Meter>,
+        period_s: u32,
+        periods: u16,
+    ) -> Result<(), DataAccessResult> {
+        let mut window = self.window(meter);
+        if !window.set(period_s, periods, cx.at) {
+            return Err(DataAccessResult::OtherReason);
+        }
+        self.change(meter, |kept| *kept = window);
+        meter.record(LogKind::Standard, cx.at, code::PARAMETERS_CHANGED);
+        Ok(())
+    }
+}
+
+/// Block demand over quarters of an hour.
+const QUARTERS: DemandWindow = match DemandWindow::new(900, 1) {
+    Some(window) => window,
+    None => unreachable!(),
+};
 
 /// The end of the last whole quarter of an hour.
 fn quarter(at: Moment) -> Moment {
@@ -302,7 +352,8 @@ impl Demand<Meter> for AverageDemand {
         cx: &Context<'_, Meter>,
         out: &mut Writer<'_>,
     ) -> Result<(), DataAccessResult> {
-        self.format.write_floor(meter.consumption.running_average(self.quantity, cx.at.as_millis()), out)
+        let window = self.window(meter);
+        self.write(meter, window.current(cx.at), window, out)
     }
 
     fn last_average(
@@ -311,15 +362,42 @@ impl Demand<Meter> for AverageDemand {
         cx: &Context<'_, Meter>,
         out: &mut Writer<'_>,
     ) -> Result<(), DataAccessResult> {
-        self.format.write_floor(meter.consumption.last_average(self.quantity, cx.at.as_millis()), out)
+        let window = self.window(meter);
+        self.write(meter, window.last(cx.at), window, out)
     }
 
     fn capture_time(&self, meter: &Meter, cx: &Context<'_, Meter>) -> DateTime {
-        meter.stamp(quarter(cx.at))
+        meter.stamp(self.window(meter).period_start(cx.at))
     }
 
-    fn period_seconds(&self) -> u32 {
-        QUARTER as u32
+    fn start_time(&self, meter: &Meter, cx: &Context<'_, Meter>) -> DateTime {
+        meter.stamp(self.window(meter).current(cx.at).from)
+    }
+
+    fn period_seconds(&self, meter: &Meter) -> u32 {
+        self.window(meter).period_s()
+    }
+
+    fn periods(&self, meter: &Meter) -> u16 {
+        self.window(meter).periods()
+    }
+
+    fn set_period(&self, meter: &mut Meter, cx: &Context<'_, Meter>, seconds: u32) -> Result<(), DataAccessResult> {
+        self.set(meter, cx, seconds, self.window(meter).periods())
+    }
+
+    fn set_periods(&self, meter: &mut Meter, cx: &Context<'_, Meter>, periods: u16) -> Result<(), DataAccessResult> {
+        self.set(meter, cx, self.window(meter).period_s(), periods)
+    }
+
+    fn reset(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
+        self.change(meter, |window| window.reset(cx.at));
+        Ok(())
+    }
+
+    fn next_period(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
+        self.change(meter, |window| window.next_period(cx.at));
+        Ok(())
     }
 }
 
@@ -339,7 +417,7 @@ impl Captured<Meter> for LastDemand {
     }
 }
 
-/// The highest average power of the running month, with its time (class 4).
+/// The highest average power of the running billing period, with its time (class 4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct MaximumDemand {
     pub(crate) quantity: Quantity,
@@ -350,8 +428,8 @@ pub(crate) struct MaximumDemand {
 
 impl MaximumDemand {
     fn find(&self, meter: &Meter, at: Moment) -> Option<Maximum> {
-        // The first instant of a month still shows the month before, which is what a billing profile captures then.
-        let from = meter.start_of_month(at.plus_millis(-1));
+        // The first instant of a period still shows the period before, which is what a billing profile captures then.
+        let from = meter.billing_start(at.plus_millis(-1));
         meter.consumption.maximum(self.quantity, self.rate, from.as_millis(), at.as_millis(), meter.tariff())
     }
 }

@@ -87,6 +87,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         switch: built.switch.or(Switch::new(0)).ok_or_else(|| no_place("control mode 0 is unknown"))?,
         image: built.image.unwrap_or_else(|| ImageReceiver::new(ImageBank::none(), Vec::new())),
         tariffs: built.tariffs,
+        supervision: built.supervision,
         logs: built.logs,
         alarms: alarms::compile(&places, &file.alarms)?,
         idle_schedules,

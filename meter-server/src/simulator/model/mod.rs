@@ -37,6 +37,7 @@ use super::meter::events::LogKind;
 use super::meter::firmware::ImageBank;
 use super::meter::kept::KeptSlot;
 use super::meter::push::ModelPush;
+use super::meter::supervision::ModelSupervision;
 use super::meter::tariff::ModelTariffs;
 use super::p1::P1Dialect;
 use crate::access::Rights;
@@ -96,6 +97,7 @@ pub struct Model {
     /// The transfer that meters begin with; without an object of class 18 nobody reaches it.
     pub(crate) image: ImageReceiver<ImageBank, Vec<u8>>,
     pub(crate) tariffs: ModelTariffs,
+    pub(crate) supervision: ModelSupervision,
     logs: BTreeMap<u8, u32>,
     pub(crate) alarms: ModelAlarms,
     pub(crate) schedules: Vec<SingleActionSchedule<KeptSlot>>,

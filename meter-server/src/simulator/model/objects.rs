@@ -10,7 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::{action, constant, fixed_rows, image_transfer, tariff};
+use super::classes::{action, constant, fixed_rows, image_transfer, supervision, tariff};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -30,6 +30,7 @@ use crate::simulator::meter::measured::Measured;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
 use crate::simulator::meter::push::ModelPush;
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
+use crate::simulator::meter::supervision::ModelSupervision;
 use crate::simulator::meter::tariff::ModelTariffs;
 use crate::simulator::meter::values::{
     AverageDemand, Instantaneous, LastDemand, MaximumDemand, QualityRegister, Source,
@@ -62,6 +63,7 @@ pub(super) struct Built {
     /// Objects of class 40.
     pub(super) pushes: Vec<ModelPush>,
     pub(super) tariffs: ModelTariffs,
+    pub(super) supervision: ModelSupervision,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
     /// Attributes without a value, which no right may make readable: number of the object, attribute and its name.
@@ -190,7 +192,7 @@ impl<'a> Builder<'a> {
                 let (quantity, rate, format) = demand(file, instance)?;
                 match file.value {
                     Some(ValueName::LastDemand) => {
-                        let value = LastDemand(AverageDemand { quantity, format });
+                        let value = LastDemand(AverageDemand { quantity, format, slot });
                         Box::new(ExtendedRegister { instance, value, scaler_unit })
                     }
                     Some(ValueName::MaximumDemand) => {
@@ -206,7 +208,7 @@ impl<'a> Builder<'a> {
                 if file.value != Some(ValueName::Demand) {
                     return Err(here("class 5 has a value of demand"));
                 }
-                Box::new(DemandRegister { instance, demand: AverageDemand { quantity, format }, scaler_unit })
+                Box::new(DemandRegister { instance, demand: AverageDemand { quantity, format, slot }, scaler_unit })
             }
             6 => {
                 let activation = file.register_activation.as_ref();
@@ -237,6 +239,15 @@ impl<'a> Builder<'a> {
                 let calendar = file.activity_calendar.as_ref();
                 let calendar = calendar.ok_or_else(|| here("class 20 needs [object.activity-calendar]"))?;
                 tariff::calendar(calendar, instance, &mut self.built)?
+            }
+            21 => {
+                let monitor = file.register_monitor.as_ref();
+                let monitor = monitor.ok_or_else(|| here("class 21 needs [object.register-monitor]"))?;
+                supervision::monitor(monitor, instance, &mut self.built)?
+            }
+            71 => {
+                let limiter = file.limiter.as_ref().ok_or_else(|| here("class 71 needs [object.limiter]"))?;
+                supervision::limiter(limiter, instance, &mut self.built)?
             }
             64 => {
                 let number = instance.0[4];
@@ -441,6 +452,8 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("control-mode", file.control_mode.is_some(), &[70]),
         ("push-setup", file.push_setup.is_some(), &[40]),
         ("activity-calendar", file.activity_calendar.is_some(), &[20]),
+        ("limiter", file.limiter.is_some(), &[71]),
+        ("register-monitor", file.register_monitor.is_some(), &[21]),
         ("special-day", file.special_day.is_some(), &[11]),
         ("register-activation", file.register_activation.is_some(), &[6]),
         ("image-transfer", file.image_transfer.is_some(), &[18]),
@@ -498,7 +511,7 @@ fn stored(file: &ObjectFile, initial: &Spanned<Initial>, slot: usize) -> Result<
 }
 
 /// `8:0.0.1.0.0:2`.
-fn column(text: &str) -> Option<CaptureObject> {
+pub(super) fn column(text: &str) -> Option<CaptureObject> {
     let (class, rest) = text.split_once(':')?;
     let (instance, attribute) = rest.rsplit_once(':')?;
     let (class, attribute) = (ClassId(class.parse().ok()?), AttributeId(attribute.parse().ok()?));

@@ -12,6 +12,7 @@ use super::classes::action::PushSetupFile;
 use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
 use super::classes::image_transfer::ImageTransferFile;
+use super::classes::supervision::{LimiterFile, MonitorFile};
 use super::classes::tariff::{ActivationFile, CalendarFile, SpecialDayFile};
 use super::installation::InstallationFile;
 use super::pattern::ObisPattern;
@@ -246,6 +247,8 @@ pub(super) struct ObjectFile {
     /// Control mode (class 70).
     pub(super) control_mode: Option<u8>,
     pub(super) activity_calendar: Option<CalendarFile>,
+    pub(super) limiter: Option<LimiterFile>,
+    pub(super) register_monitor: Option<MonitorFile>,
     pub(super) special_day: Option<Vec<SpecialDayFile>>,
     pub(super) register_activation: Option<ActivationFile>,
     pub(super) image_transfer: Option<ImageTransferFile>,

@@ -79,7 +79,11 @@ pub(in crate::simulator::model) struct PushSetupFile {
     time: Option<bool>,
 }
 
-/// Which schedules only push, by setups that name no destination.
+/// The start of each month, as an execution time: a billing period ends there in any case.
+const START_OF_MONTH: &[u8] = &[1, 1, 2, 2, 9, 4, 0, 0, 0, 0, 9, 5, 0xFF, 0xFF, 0xFF, 1, 0xFF];
+
+/// Which schedules need not wake a meter: those that only push, by setups that name no destination, and those that end
+/// the billing period where it ends by itself.
 pub(in crate::simulator::model) fn idle_schedules(built: &Built) -> Vec<bool> {
     let nowhere = |instance: ObisCode| {
         let setup = built.pushes.iter().find(|setup| setup.instance == instance);
@@ -87,17 +91,25 @@ pub(in crate::simulator::model) fn idle_schedules(built: &Built) -> Vec<bool> {
             setup.and_then(|setup| kept_value::<SendDestinationAndMethod<'_>>(setup.attributes.initial(3)));
         destination.is_some_and(|found| found.destination.is_empty())
     };
-    let only_pushes = |script: ActionItem| {
+    let needless = |script: ActionItem, of_month: bool| {
         let (_, table) = built.scripts.iter().find(|(instance, _)| *instance == script.script_logical_name)?;
         let scripts: Array<'_, Script<'_>> = kept_value(table.initial(2))?;
         let script = scripts.iter().flatten().find(|found| found.script_identifier == script.script_selector)?;
-        let pushes = |action: ActionSpecification<'_>| {
-            action.service == ScriptService::InvokeMethod && action.class_id.0 == 40 && nowhere(action.logical_name)
+        let nothing = |action: ActionSpecification<'_>| {
+            action.service == ScriptService::InvokeMethod
+                && match action.class_id.0 {
+                    7 => of_month && action.index == 2,
+                    40 => nowhere(action.logical_name),
+                    _ => false,
+                }
         };
-        Some(script.actions.iter().all(|action| action.is_ok_and(pushes)))
+        Some(script.actions.iter().all(|action| action.is_ok_and(nothing)))
     };
     let script = |schedule: &SingleActionSchedule<KeptSlot>| kept_value::<ActionItem>(schedule.attributes.initial(2));
-    built.schedules.iter().map(|schedule| script(schedule).and_then(only_pushes).unwrap_or(false)).collect()
+    let is_idle = |schedule: &SingleActionSchedule<KeptSlot>| {
+        needless(script(schedule)?, schedule.attributes.initial(4) == START_OF_MONTH)
+    };
+    built.schedules.iter().map(|schedule| is_idle(schedule).unwrap_or(false)).collect()
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -5,4 +5,5 @@ pub(super) mod alarms;
 pub(super) mod constant;
 pub(super) mod fixed_rows;
 pub(super) mod image_transfer;
+pub(super) mod supervision;
 pub(super) mod tariff;

@@ -1,0 +1,211 @@
+//! What a simulated meter watches: the limiter, and register monitors.
+//!
+//! A value is looked at every so often while a threshold is set that it could pass; a meter without one takes no time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dlms::apdu::DataAccessResult;
+use dlms::association::server::Cursor;
+use dlms::axdr::{Data, Writer};
+use dlms::cosem::action::{ActionItem, MonitoredValue};
+use dlms::obis::ObisCode;
+
+use super::Meter;
+use super::events::{LogKind, code};
+use crate::limiter::{LimiterAction, LimiterSettings, Limiting};
+use crate::moment::Moment;
+use crate::number::Number;
+use crate::object::{Context, Read};
+use crate::objects::{LimiterState, MonitorState, SwitchEvent};
+use crate::register_monitor::{Crossing, MonitorSettings, Monitoring};
+use crate::table::ObjectTable;
+
+/// Milliseconds between two looks at a monitored value.
+const LOOK_MS: i64 = 30_000;
+
+/// What a model says about supervision.
+#[derive(Debug, Default)]
+pub(crate) struct ModelSupervision {
+    pub(crate) limiter: Option<LimiterSettings>,
+    pub(crate) monitors: BTreeMap<ObisCode, MonitorSettings>,
+}
+
+/// The supervision of one meter: what clients changed, and how far it is.
+#[derive(Debug, Default)]
+pub(crate) struct Supervision {
+    limiter: Option<Box<LimiterSettings>>,
+    limiting: Limiting,
+    monitors: BTreeMap<ObisCode, MonitorSettings>,
+    monitoring: BTreeMap<ObisCode, Monitoring>,
+    /// When the values were looked at last.
+    looked: Option<Moment>,
+}
+
+impl Meter {
+    fn limiter_settings(&self) -> Option<&LimiterSettings> {
+        self.supervision.limiter.as_deref().or(self.model.supervision.limiter.as_ref())
+    }
+
+    /// When a monitored value is looked at next.
+    pub(super) fn supervision_due(&self) -> Option<Moment> {
+        let limiter = self.limiter_settings().filter(|limiter| limiter.is_armed());
+        let monitored = self.model.supervision.monitors.keys().any(|instance| self.monitor(*instance).is_armed());
+        if limiter.is_none() && !monitored {
+            return None;
+        }
+        let Some(looked) = self.supervision.looked else { return Some(Moment::from_millis(i64::MIN)) };
+        let next = looked.plus_millis(LOOK_MS);
+        let sooner = limiter.and_then(|limiter| self.supervision.limiting.due(limiter)).filter(|due| *due > looked);
+        let change = limiter.and_then(|limiter| limiter.next_change(looked));
+        [Some(next), sooner, change].into_iter().flatten().min()
+    }
+
+    /// Looks at the monitored values.
+    pub(super) fn run_supervision(&mut self, at: Moment) {
+        if self.supervision_due().is_none_or(|due| due > at) {
+            return;
+        }
+        self.supervision.looked = Some(at);
+        if let Some(limiter) = self.limiter_settings().filter(|limiter| limiter.is_armed()).cloned()
+            && let Some(value) = self.monitored_value(limiter.monitored, at)
+        {
+            match self.supervision.limiting.observe(&limiter, value, at) {
+                Some(LimiterAction::Over) => {
+                    self.record(LogKind::Disconnector, at, code::LIMITER_EXCEEDED);
+                    self.run_local_script(limiter.actions.over_threshold, at);
+                }
+                Some(LimiterAction::Under) => {
+                    self.record(LogKind::Disconnector, at, code::LIMITER_OK);
+                    self.run_local_script(limiter.actions.under_threshold, at);
+                }
+                None => {}
+            }
+        }
+        let model = Arc::clone(&self.model);
+        for (number, instance) in (0_u8..).zip(model.supervision.monitors.keys()) {
+            let settings = self.monitor(*instance).clone();
+            let Some(value) = settings.is_armed().then(|| self.monitored_value(settings.monitored, at)).flatten()
+            else {
+                continue;
+            };
+            let monitoring = self.supervision.monitoring.entry(*instance).or_default();
+            for (threshold, way) in monitoring.observe(&settings.thresholds, value, true) {
+                let action = settings.actions.get(threshold);
+                // The log knows three monitors with one threshold each.
+                let event = (number < 3 && threshold == 0).then(|| code::MONITOR_1_EXCEEDED + 2 * number);
+                let (event, script) = match way {
+                    Crossing::Up => (event, action.map(|action| action.action_up)),
+                    Crossing::Down => (event.map(|event| event + 1), action.map(|action| action.action_down)),
+                };
+                if let Some(event) = event {
+                    self.record(LogKind::PowerQuality, at, event);
+                }
+                if let Some(script) = script {
+                    self.run_local_script(script, at);
+                }
+            }
+        }
+    }
+
+    /// Runs a script because of something that the meter itself has found: the disconnector takes it as local.
+    pub(super) fn run_local_script(&mut self, script: ActionItem, at: Moment) {
+        if script.script_selector == 0 {
+            return;
+        }
+        self.acts_locally = true;
+        self.run_script(script, at);
+        self.acts_locally = false;
+    }
+
+    /// An event of the switch, which is a local one while the meter acts by itself.
+    pub(super) const fn switch_event(&self, event: SwitchEvent) -> SwitchEvent {
+        match event {
+            SwitchEvent::RemoteDisconnect if self.acts_locally => SwitchEvent::LocalDisconnect,
+            SwitchEvent::RemoteReconnect if self.acts_locally => SwitchEvent::LocalReconnect,
+            event => event,
+        }
+    }
+
+    /// The number that an attribute shows.
+    fn monitored_value(&self, monitored: MonitoredValue, at: Moment) -> Option<i64> {
+        let access = self.own_access();
+        let cx = Context { access: &access, at, table: &*self.model };
+        let object = self.model.find(monitored.class_id, monitored.logical_name);
+        let object = object.and_then(|index| self.model.object(index))?;
+        let mut buffer = [0; 32];
+        let mut out = Writer::new(&mut buffer);
+        let request = Read { attribute: monitored.attribute_index, selection: None };
+        object.read(self, &cx, request, &mut Cursor::default(), &mut out).ok()?;
+        Some(Number::from_data(&Data::from_slice(out.written()).ok()?)?.value())
+    }
+
+    /// Whether there is a number to be watched, or nothing is to be.
+    fn can_watch(&self, monitored: MonitoredValue, at: Moment) -> bool {
+        monitored.class_id.0 == 0 || self.monitored_value(monitored, at).is_some()
+    }
+}
+
+impl LimiterState for Meter {
+    fn limiter(&self) -> &LimiterSettings {
+        match self.limiter_settings() {
+            Some(limiter) => limiter,
+            // There is no such object without settings in the model.
+            None => unreachable!("a limiter without settings"),
+        }
+    }
+
+    fn set_limiter(&mut self, settings: LimiterSettings, at: Moment) -> Result<(), DataAccessResult> {
+        if !self.can_watch(settings.monitored, at) {
+            return Err(DataAccessResult::OtherReason);
+        }
+        let before = self.limiter();
+        let thresholds = |limiter: &LimiterSettings| (limiter.normal, limiter.emergency_threshold);
+        let changed = thresholds(before) != thresholds(&settings);
+        if before.monitored != settings.monitored {
+            self.supervision.limiting = Limiting::default();
+        }
+        self.supervision.limiter = Some(Box::new(settings));
+        self.supervision.looked = None;
+        if changed {
+            self.record(LogKind::Disconnector, at, code::LIMITER_CHANGED);
+        } else {
+            self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
+        }
+        Ok(())
+    }
+}
+
+/// What an object has that the model does not know of; there is none.
+static NO_MONITOR: MonitorSettings = MonitorSettings {
+    thresholds: heapless::Vec::new(),
+    monitored: MonitoredValue {
+        class_id: dlms::id::ClassId(0),
+        logical_name: ObisCode([0; 6]),
+        attribute_index: dlms::id::AttributeId(0),
+    },
+    actions: heapless::Vec::new(),
+};
+
+impl MonitorState for Meter {
+    fn monitor(&self, instance: ObisCode) -> &MonitorSettings {
+        let own = self.supervision.monitors.get(&instance);
+        own.or_else(|| self.model.supervision.monitors.get(&instance)).unwrap_or(&NO_MONITOR)
+    }
+
+    fn set_monitor(
+        &mut self,
+        instance: ObisCode,
+        settings: MonitorSettings,
+        at: Moment,
+    ) -> Result<(), DataAccessResult> {
+        if !self.can_watch(settings.monitored, at) {
+            return Err(DataAccessResult::OtherReason);
+        }
+        self.supervision.monitors.insert(instance, settings);
+        self.supervision.monitoring.remove(&instance);
+        self.supervision.looked = None;
+        self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
+        Ok(())
+    }
+}
