@@ -31,6 +31,7 @@ pub mod moment;
 pub mod number;
 pub mod object;
 pub mod objects;
+pub mod prepayment;
 pub mod push;
 pub mod register_monitor;
 pub mod schedule;

@@ -6,11 +6,14 @@
 
 #[macro_use]
 mod serve;
+mod account;
 mod activity_calendar;
 mod association;
 mod association_sn;
+mod charge;
 mod clock;
 mod constant;
+mod credit;
 mod disconnect_control;
 mod image_transfer;
 mod kept;
@@ -25,13 +28,17 @@ mod script_table;
 mod security_setup;
 mod single_action_schedule;
 mod special_days_table;
+mod token_gateway;
 mod values;
 
+pub use account::{Account, PrepaymentState};
 pub use activity_calendar::{ActivityCalendar, CalendarState};
 pub use association::{Association, AssociationDescription, AssociationOf, AssociationState};
 pub use association_sn::AssociationSn;
+pub use charge::Charge;
 pub use clock::{Clock, ClockSettings, ClockState, PresetTime};
 pub use constant::{Constant, ConstantState, Constants};
+pub use credit::Credit;
 pub use disconnect_control::{DisconnectControl, Switch, SwitchEvent, SwitchState};
 pub use dlms::cosem::disconnect_control::ControlState;
 pub use dlms::cosem::profile_generic::CaptureObject;
@@ -51,4 +58,5 @@ pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, P
 pub use security_setup::{NewKeys, SecurityDescription, SecuritySetup, SecurityState};
 pub use single_action_schedule::SingleActionSchedule;
 pub use special_days_table::{SpecialDaysState, SpecialDaysTable};
+pub use token_gateway::TokenGateway;
 pub use values::{Captured, DataObject, Demand, DemandRegister, ExtendedRegister, Register, Value};

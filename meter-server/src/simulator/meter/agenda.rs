@@ -65,6 +65,7 @@ impl Meter {
             self.push_due(),
             self.firmware_due(),
             self.supervision_due(),
+            self.prepayment_due(),
         ];
         parts.into_iter().flatten().min()
     }
@@ -99,6 +100,7 @@ impl Meter {
             self.agenda.schedule = Schedule::Known(self.next_schedule(due));
         }
         self.note_firmware(due);
+        self.run_prepayment(due);
         self.run_supervision(due);
         self.run_pushes(due);
     }

@@ -13,6 +13,7 @@ pub(crate) mod kept;
 pub(crate) mod measured;
 pub(crate) mod number;
 mod outgoing;
+pub(crate) mod prepayment;
 pub(crate) mod push;
 mod push_body;
 pub(crate) mod rows;
@@ -57,6 +58,7 @@ use crate::objects::{
     AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PublicKeys, SapState,
     SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
+use crate::prepayment::Prepayment;
 use crate::simulator::consumption::{Consumption, Noise};
 use crate::simulator::defect::DefectKind;
 use crate::simulator::model::Model;
@@ -109,6 +111,10 @@ pub struct Meter {
     firmware: Firmware,
     billing: Billing,
     supervision: Supervision,
+    /// Where supply is paid for in advance.
+    account: Option<Box<Prepayment>>,
+    /// The switch is open for want of credit.
+    unpaid: bool,
     /// Demand registers that average otherwise than the model says, by slot.
     demands: BTreeMap<usize, DemandWindow>,
     /// A script runs because of what the meter has found itself.
@@ -132,6 +138,7 @@ impl Meter {
         let drift_ppm = noise.signed(1) * model.drift_ppm;
         let clock = MeterClock::new(model.clock.clone(), now, now.plus_millis(error_ms), drift_ppm);
         let logs = Logs::new(noise.stream(2), installed);
+        let account = Self::new_account(model.prepayment.as_ref(), now);
         Self {
             alarms: Alarms::new(model.alarms.layout, model.alarms.filters),
             agenda: Agenda::new(now, &logs, model.alarms.layout),
@@ -157,6 +164,8 @@ impl Meter {
             firmware: Firmware::default(),
             billing: Billing::default(),
             supervision: Supervision::default(),
+            account,
+            unpaid: false,
             demands: BTreeMap::new(),
             acts_locally: false,
         }

@@ -128,7 +128,7 @@ impl Meter {
     }
 
     /// The number that an attribute shows.
-    fn monitored_value(&self, monitored: MonitoredValue, at: Moment) -> Option<i64> {
+    pub(super) fn monitored_value(&self, monitored: MonitoredValue, at: Moment) -> Option<i64> {
         let access = self.own_access();
         let cx = Context { access: &access, at, table: &*self.model };
         let object = self.model.find(monitored.class_id, monitored.logical_name);

@@ -64,6 +64,9 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         builder.add(object)?;
     }
     let built = builder.finish();
+    if built.prepayment.as_ref().is_some_and(|payment| payment.account.currency.name.is_empty()) {
+        return Err(no_place("credits, charges and token gateways need an account (class 111)"));
+    }
     let mut bases = vec![None; built.objects.len()];
     for (base, index) in &built.names {
         bases[*index] = Some(*base);
@@ -88,6 +91,7 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         image: built.image.unwrap_or_else(|| ImageReceiver::new(ImageBank::none(), Vec::new())),
         tariffs: built.tariffs,
         supervision: built.supervision,
+        prepayment: built.prepayment,
         logs: built.logs,
         alarms: alarms::compile(&places, &file.alarms)?,
         idle_schedules,

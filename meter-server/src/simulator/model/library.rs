@@ -30,6 +30,7 @@ pub const MODELS: &[BuiltInModel] = built_in![
     "norway-kamstrup",
     "austria-kaifa",
     "short-names",
+    "prepayment",
 ];
 
 impl BuiltInModel {

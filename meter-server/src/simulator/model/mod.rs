@@ -36,6 +36,7 @@ use super::meter::Meter;
 use super::meter::events::LogKind;
 use super::meter::firmware::ImageBank;
 use super::meter::kept::KeptSlot;
+use super::meter::prepayment::ModelPrepayment;
 use super::meter::push::ModelPush;
 use super::meter::supervision::ModelSupervision;
 use super::meter::tariff::ModelTariffs;
@@ -98,6 +99,7 @@ pub struct Model {
     pub(crate) image: ImageReceiver<ImageBank, Vec<u8>>,
     pub(crate) tariffs: ModelTariffs,
     pub(crate) supervision: ModelSupervision,
+    pub(crate) prepayment: Option<ModelPrepayment>,
     logs: BTreeMap<u8, u32>,
     pub(crate) alarms: ModelAlarms,
     pub(crate) schedules: Vec<SingleActionSchedule<KeptSlot>>,

@@ -10,7 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::{action, constant, fixed_rows, image_transfer, supervision, tariff};
+use super::classes::{action, constant, fixed_rows, image_transfer, prepayment, supervision, tariff};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -28,6 +28,7 @@ use crate::simulator::meter::firmware::ImageBank;
 use crate::simulator::meter::kept::KeptSlot;
 use crate::simulator::meter::measured::Measured;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
+use crate::simulator::meter::prepayment::ModelPrepayment;
 use crate::simulator::meter::push::ModelPush;
 use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
 use crate::simulator::meter::supervision::ModelSupervision;
@@ -64,6 +65,7 @@ pub(super) struct Built {
     pub(super) pushes: Vec<ModelPush>,
     pub(super) tariffs: ModelTariffs,
     pub(super) supervision: ModelSupervision,
+    pub(super) prepayment: Option<ModelPrepayment>,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
     /// Attributes without a value, which no right may make readable: number of the object, attribute and its name.
@@ -244,6 +246,23 @@ impl<'a> Builder<'a> {
                 let monitor = file.register_monitor.as_ref();
                 let monitor = monitor.ok_or_else(|| here("class 21 needs [object.register-monitor]"))?;
                 supervision::monitor(monitor, instance, &mut self.built)?
+            }
+            111 => {
+                let account = file.account.as_ref().ok_or_else(|| here("class 111 needs [object.account]"))?;
+                prepayment::account(account, instance, &mut self.built)?
+            }
+            112 => {
+                let credit = file.credit.as_ref().ok_or_else(|| here("class 112 needs [object.credit]"))?;
+                prepayment::credit(credit, instance, &mut self.built)?
+            }
+            113 => {
+                let charge = file.charge.as_ref().ok_or_else(|| here("class 113 needs [object.charge]"))?;
+                prepayment::charge(charge, instance, &mut self.built)?
+            }
+            115 => {
+                let gateway = file.token_gateway.as_ref();
+                let gateway = gateway.ok_or_else(|| here("class 115 needs [object.token-gateway]"))?;
+                prepayment::gateway(gateway, instance, &mut self.built)?
             }
             71 => {
                 let limiter = file.limiter.as_ref().ok_or_else(|| here("class 71 needs [object.limiter]"))?;
@@ -452,6 +471,10 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("control-mode", file.control_mode.is_some(), &[70]),
         ("push-setup", file.push_setup.is_some(), &[40]),
         ("activity-calendar", file.activity_calendar.is_some(), &[20]),
+        ("account", file.account.is_some(), &[111]),
+        ("credit", file.credit.is_some(), &[112]),
+        ("charge", file.charge.is_some(), &[113]),
+        ("token-gateway", file.token_gateway.is_some(), &[115]),
         ("limiter", file.limiter.is_some(), &[71]),
         ("register-monitor", file.register_monitor.is_some(), &[21]),
         ("special-day", file.special_day.is_some(), &[11]),

@@ -12,6 +12,7 @@ use super::classes::action::PushSetupFile;
 use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
 use super::classes::image_transfer::ImageTransferFile;
+use super::classes::prepayment::{AccountFile, ChargeFile, CreditFile, GatewayFile};
 use super::classes::supervision::{LimiterFile, MonitorFile};
 use super::classes::tariff::{ActivationFile, CalendarFile, SpecialDayFile};
 use super::installation::InstallationFile;
@@ -247,6 +248,10 @@ pub(super) struct ObjectFile {
     /// Control mode (class 70).
     pub(super) control_mode: Option<u8>,
     pub(super) activity_calendar: Option<CalendarFile>,
+    pub(super) account: Option<AccountFile>,
+    pub(super) credit: Option<CreditFile>,
+    pub(super) charge: Option<ChargeFile>,
+    pub(super) token_gateway: Option<GatewayFile>,
     pub(super) limiter: Option<LimiterFile>,
     pub(super) register_monitor: Option<MonitorFile>,
     pub(super) special_day: Option<Vec<SpecialDayFile>>,

@@ -5,5 +5,6 @@ pub(super) mod alarms;
 pub(super) mod constant;
 pub(super) mod fixed_rows;
 pub(super) mod image_transfer;
+pub(super) mod prepayment;
 pub(super) mod supervision;
 pub(super) mod tariff;

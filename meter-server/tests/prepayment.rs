@@ -1,0 +1,156 @@
+//! Payment in advance, over an association while time goes on: credit is used up, the switch opens, a token closes it.
+
+mod support;
+
+use dlms::apdu::{ActionResult, DataAccessResult};
+use dlms::axdr::{Data, Value};
+use dlms_meter_server::simulator::{FleetConfig, MODELS};
+use hmac::{Hmac, KeyInit, Mac};
+use support::client::Management;
+use support::{Server, elements, moment, number, rows};
+
+const ACCOUNT: &str = "0.0.19.0.0.255";
+const CREDIT: &str = "0.0.19.10.0.255";
+const EMERGENCY: &str = "0.0.19.10.1.255";
+const CONSUMPTION: &str = "0.0.19.20.0.255";
+const DAYS: &str = "0.0.19.20.1.255";
+const GATEWAY: &str = "0.0.19.40.0.255";
+const START: &str = "2026-03-16T10:00:00Z";
+
+fn server() -> Server {
+    let model = MODELS.iter().find(|model| model.name == "prepayment").unwrap().model().unwrap();
+    let config = FleetConfig { model: std::sync::Arc::new(model), ..FleetConfig::default() };
+    Server::standing(config, START)
+}
+
+fn jump(server: &Server, hours: i64) {
+    server.fleet().jump(moment(START).plus_millis(3_600_000 * hours));
+}
+
+/// A token as the model's file describes it.
+fn token(server: &Server, number: u32, amount: i32) -> Vec<u8> {
+    let title = server.fleet().devices()[0].meters()[0].system_title;
+    let body = [&[1][..], &number.to_be_bytes(), &amount.to_be_bytes()].concat();
+    let key: Vec<u8> = (0..16).collect();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
+    mac.update(&title.0);
+    mac.update(&body);
+    [&body[..], &mac.finalize().into_bytes()[..12]].concat()
+}
+
+/// Status code of a token that is entered.
+fn enter(client: &mut Management, token: &[u8]) -> i64 {
+    let status = client.action_reply(115, GATEWAY, 1, Data::OctetString(token)).unwrap().unwrap();
+    assert_eq!(client.get(115, GATEWAY, 6), status);
+    number(&elements(&status)[0])
+}
+
+fn control_state(client: &mut Management) -> i64 {
+    client.number(70, "0.0.96.3.10.255", 3)
+}
+
+#[test]
+fn credit_is_used_up_the_switch_opens_and_a_token_closes_it() {
+    let server = server();
+    let mut client = server.management();
+    assert_eq!((client.number(111, ACCOUNT, 5), client.number(111, ACCOUNT, 3)), (1_000, 1));
+    let counted = client.number(3, "1.0.1.8.0.255", 2);
+    jump(&server, 12);
+    let paid = client.number(113, CONSUMPTION, 2);
+    let consumed = client.number(3, "1.0.1.8.0.255", 2) - counted;
+    // 30 cents for a kilowatt-hour; the first collection takes note of the register.
+    let first = consumed * 3 / 100;
+    assert!(paid > 0 && paid <= first && first - paid < 30, "{paid} of {first}");
+    assert_eq!(client.number(112, CREDIT, 2), 1_000 - paid);
+    assert_eq!(client.number(113, DAYS, 2), 0);
+    jump(&server, 25);
+    assert_eq!(client.number(113, DAYS, 2), 25);
+    // Some days later nothing is left; nobody was there when the switch opened.
+    jump(&server, 24 * 14);
+    assert_eq!(control_state(&mut client), 2);
+    assert_eq!((client.number(111, ACCOUNT, 3), client.number(112, CREDIT, 8)), (0, 4));
+    let bits = client.get(111, ACCOUNT, 4);
+    let Value::BitString(bits) = &bits else { panic!("{bits:?}") };
+    assert_eq!(bits.as_bits().to_u64(), Some(0x12), "the next can be selected, and there is no credit");
+    let log = rows(&client.get(7, "0.0.99.98.2.255", 2));
+    assert_eq!(log.iter().map(|row| number(&row[1])).collect::<Vec<_>>(), [64]);
+    // A forged token, one for another meter, and one that brings credit; the same again does not.
+    let good = token(&server, 7, 5_000);
+    let mut forged = good.clone();
+    forged[8] ^= 1;
+    assert_eq!(enter(&mut client, &forged), 5);
+    assert_eq!(enter(&mut client, &good[..20]), 4);
+    assert_eq!(control_state(&mut client), 2);
+    let owed = client.number(112, CREDIT, 2);
+    assert!(owed <= 0);
+    assert_eq!(enter(&mut client, &good), 3);
+    assert_eq!(client.number(112, CREDIT, 2), 5_000 + owed);
+    assert_eq!((control_state(&mut client), client.number(111, ACCOUNT, 3)), (1, 1));
+    assert_eq!(enter(&mut client, &good), 6);
+    let log = rows(&client.get(7, "0.0.99.98.2.255", 2));
+    assert_eq!(log.iter().map(|row| number(&row[1])).collect::<Vec<_>>(), [64, 69]);
+    server.shutdown();
+}
+
+#[test]
+fn emergency_credit_is_chosen_and_paid_back() {
+    let server = server();
+    let mut client = server.management();
+    // Not while there is enough.
+    assert_eq!(client.action(112, EMERGENCY, 3), ActionResult::OtherReason);
+    let before = client.action_reply(112, CREDIT, 2, Data::DoubleLong(50)).unwrap().unwrap();
+    assert_eq!(number(&before), 1_000);
+    assert_eq!(client.number(112, EMERGENCY, 8), 1);
+    assert_eq!(client.action(112, EMERGENCY, 3), ActionResult::Success);
+    jump(&server, 8);
+    assert_eq!((control_state(&mut client), client.number(111, ACCOUNT, 3)), (1, 2));
+    let to_clear = client.number(111, ACCOUNT, 6);
+    assert!(to_clear > 0 && to_clear == 300 - client.number(112, EMERGENCY, 2));
+    let token = token(&server, 1, 1_000);
+    assert_eq!(enter(&mut client, &token), 3);
+    assert_eq!((client.number(111, ACCOUNT, 6), client.number(112, EMERGENCY, 2)), (0, 300));
+    assert_eq!(client.number(112, CREDIT, 2), 1_000 - to_clear);
+    assert_eq!(client.number(111, ACCOUNT, 3), 1);
+    server.shutdown();
+}
+
+#[test]
+fn a_closed_account_pays_for_nothing_and_begins_anew() {
+    let server = server();
+    let mut client = server.management();
+    assert_eq!(client.action(111, ACCOUNT, 1), ActionResult::OtherReason, "it is active");
+    assert_eq!(client.action(111, ACCOUNT, 2), ActionResult::Success);
+    jump(&server, 24 * 20);
+    assert_eq!((client.number(112, CREDIT, 2), control_state(&mut client)), (1_000, 1));
+    assert_eq!(client.action(111, ACCOUNT, 3), ActionResult::Success);
+    assert_eq!(client.action(111, ACCOUNT, 1), ActionResult::Success);
+    jump(&server, 24 * 21);
+    assert!(client.number(112, CREDIT, 2) < 1_000);
+    server.shutdown();
+}
+
+#[test]
+fn prices_to_come_are_written_and_put_in_force() {
+    let server = server();
+    let mut client = server.management();
+    let prices = support::encoded(|out| {
+        out.array(1)?;
+        out.structure(2)?;
+        out.octets(b"")?;
+        out.long(60)
+    });
+    let parameter = Data::from_slice(&prices).unwrap();
+    assert_eq!(client.action_with(113, CONSUMPTION, 1, parameter), ActionResult::Success);
+    let price = |client: &mut Management, attribute| {
+        let price = client.get(113, CONSUMPTION, attribute);
+        number(&elements(&elements(&elements(&price)[2])[0])[1])
+    };
+    assert_eq!((price(&mut client, 5), price(&mut client, 6)), (30, 60));
+    assert_eq!(client.action(113, CONSUMPTION, 2), ActionResult::Success);
+    assert_eq!(price(&mut client, 5), 60);
+    assert_eq!(client.action(113, CONSUMPTION, 3), ActionResult::Success);
+    assert_eq!(client.set(111, ACCOUNT, 16, Data::DoubleLong(5)).unwrap(), DataAccessResult::Success);
+    assert_eq!(client.number(111, ACCOUNT, 16), 5);
+    assert_eq!(client.set(112, CREDIT, 2, Data::DoubleLong(5)).unwrap(), DataAccessResult::ReadWriteDenied);
+    server.shutdown();
+}
