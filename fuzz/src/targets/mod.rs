@@ -16,6 +16,7 @@ mod p1;
 #[path = "../../../stack/tests/pair/mod.rs"]
 mod pair;
 mod push;
+mod receiver;
 mod rows;
 mod sealed;
 mod security;
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "stations", longest: 512, run: stations::run },
     Target { name: "client", longest: 1024, run: client::run },
     Target { name: "server", longest: 1024, run: server::run },
+    Target { name: "receiver", longest: 512, run: receiver::run },
     Target { name: "line", longest: 512, run: line::run },
     Target { name: "blocks", longest: 512, run: blocks::run },
     Target { name: "meter", longest: 1024, run: server::run_meter },
