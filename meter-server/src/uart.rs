@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_ring_gives_back_what_it_took_in_order() {
         let ring = Ring::<5>::new();
-        let (mut written, mut read) = (0_u8, 0_u8);
+        let (mut written, mut read, mut count) = (0_u8, 0_u8, 0);
         for step in 0..200_u8 {
             for _ in 0..step % 6 {
                 let free = ring.free();
@@ -205,11 +205,12 @@ mod tests {
                 if let Some(octet) = ring.pop() {
                     assert_eq!(octet, read);
                     read = read.wrapping_add(1);
+                    count += 1;
                 }
             }
             assert_eq!(ring.is_empty(), written == read);
         }
-        assert!(read > 100);
+        assert!(count > 256, "{count}");
         ring.skip(100);
         assert!(ring.is_empty());
     }
