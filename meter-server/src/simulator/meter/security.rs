@@ -79,9 +79,7 @@ struct Record {
 }
 
 /// What is kept of a client's failures: not where it succeeded.
-fn failures<'a>(
-    (client, attempts): (&'a ClientSap, &'a Box<Attempts<SOURCES>>),
-) -> impl Iterator<Item = (u16, u64, u32)> + 'a {
+fn failures<'a>(client: &'a ClientSap, attempts: &'a Attempts<SOURCES>) -> impl Iterator<Item = (u16, u64, u32)> + 'a {
     let failing = attempts.iter().filter(|(_, attempts)| attempts.count > 0);
     failing.map(|(source, attempts)| (client.0, source.0, attempts.count))
 }
@@ -383,7 +381,7 @@ impl Security {
             unicast_generation,
             broadcast_generation,
             keys: BTreeMap::new(),
-            failures: self.failed.iter().flat_map(failures).collect(),
+            failures: self.failed.iter().flat_map(|(client, attempts)| failures(client, attempts)).collect(),
             secrets: BTreeMap::new(),
         };
         if self.is_kept {
