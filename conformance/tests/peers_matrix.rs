@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use dlms::apdu::Selection;
-use dlms::axdr::Data;
+use dlms::axdr::{Data, Value as Owned};
 use dlms::hdlc::Parameters;
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
@@ -23,7 +23,7 @@ use peer::exercise::{exercise, read_all};
 use peer::ours::Ours;
 use peer::python::Python;
 use peer::reader::Reader;
-use peer::simulated::{self, MeterServer, NOW, SECRET, Truth, View, encoded, without_types};
+use peer::simulated::{self, MeterServer, NOW, SECRET, Truth, View, encoded, has_bits, without_types};
 use peer::table::{Row, document, holds};
 use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY, Framing, PASSWORD, ours};
 
@@ -33,18 +33,23 @@ const LOAD_PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
 fn requests(truth: &Truth, view: View, title: [u8; 8]) -> Vec<(Value, Option<Value>)> {
     let mut requests = Vec::new();
     let mut ask = |class: u16, obis: ObisCode, attribute: i8| {
+        let seen = truth.seen(view, class, obis, attribute, None);
+        let bits = seen.as_ref().is_ok_and(|octets| has_bits(&Owned::from_slice(octets).expect("the model's")));
         let expected = match (class, obis.0[4], attribute) {
             // What the association itself changes: its own status (2: associated), and the client's title.
             (15, 3, 8) => Some(json!(2)),
             (64, 0, 4) => Some(json!(hex::encode(title))),
-            _ => match truth.seen(view, class, obis, attribute, None) {
+            _ => match seen {
                 // Of what has the tag of a date-time, each makes an object of its own.
                 Ok(octets) if octets.first() == Some(&25) => Some(json!({ "anything": "date-time" })),
                 Ok(octets) => Some(without_types(&octets)),
                 Err(_) => None,
             },
         };
-        requests.push((json!({ "class": class, "obis": obis.to_string(), "attribute": attribute }), expected));
+        requests.push((
+            json!({ "class": class, "obis": obis.to_string(), "attribute": attribute, "bits": bits }),
+            expected,
+        ));
     };
     for (class, obis, attributes) in truth.objects(view) {
         for attribute in attributes {
@@ -114,8 +119,8 @@ fn run(python: &Python, meter: &Meter, case: &Case, counter: &mut u32) -> Outcom
     let access = case.access();
     let mut requests = requests(&meter.truth, View { access, max_pdu: case.max_pdu }, title);
     if case.stack == "dlms-cosem" {
-        // It decodes no bit-string, which xDLMS context info begins with, and asks for no entries.
-        requests.retain(|(request, _)| !is_context_info(request) && request.get("entries").is_none());
+        // It decodes no bit-string, and asks for no entries.
+        requests.retain(|(request, _)| request["bits"] != json!(true) && request.get("entries").is_none());
     }
     if matches!(case.envelope, Envelope::Service { .. }) {
         // Without general protection it proposes something else than the model is asked with.

@@ -18,7 +18,7 @@ use dlms_meter_server::simulator::MODELS;
 use serde_json::{Value, json};
 
 use peer::python::Python;
-use peer::simulated::{MeterServer, NOW, Truth, without_types};
+use peer::simulated::{MeterServer, NOW, Truth, has_bits, without_types};
 use peer::{AUTHENTICATION_KEY, ENCRYPTION_KEY, PASSWORD};
 
 /// Rows beyond which a profile is read in part.
@@ -79,14 +79,6 @@ enum Expected {
 fn count(octets: &[u8]) -> usize {
     let value = without_types(octets);
     value.as_u64().and_then(|value| usize::try_from(value).ok()).expect("a number")
-}
-
-/// Whether there is a bit-string anywhere in a value.
-fn has_bits(value: &Owned) -> bool {
-    match value {
-        Owned::BitString(_) => true,
-        other => other.elements().unwrap_or_default().iter().any(has_bits),
-    }
 }
 
 /// Everything in the object list, and what must come of it.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dlms::acse::Mechanism;
 use dlms::apdu::{AttributeDescriptor, Conformance, DataAccessResult, Selection};
 use dlms::association::server::{Access as Asked, Cursor, Device, Progress};
-use dlms::axdr::{BufferFull, Data, Writer};
+use dlms::axdr::{BufferFull, Data, Value as Owned, Writer};
 use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::Protection;
@@ -271,6 +271,14 @@ impl Truth {
             Some((class, obis, ids))
         };
         list.as_array().expect("a list").iter().map(|entry| object(entry).expect("an object")).collect()
+    }
+}
+
+/// Whether there is a bit-string anywhere in a value.
+pub(crate) fn has_bits(value: &Owned) -> bool {
+    match value {
+        Owned::BitString(_) => true,
+        other => other.elements().unwrap_or_default().iter().any(has_bits),
     }
 }
 
