@@ -88,7 +88,12 @@ impl<S: Slots> Counters<S> {
         if version != VERSION || usize::from(known) > PEERS {
             return None;
         }
-        if u32::from_be_bytes([a, b, c, d]) != self.generation {
+        let kept = u32::from_be_bytes([a, b, c, d]);
+        if kept > self.generation {
+            // Of a key that the meter no longer knows to have had: nothing may be counted from 0 again.
+            return None;
+        }
+        if kept < self.generation {
             return Some(());
         }
         let end = u32::from_be_bytes([e, f, g, h]);

@@ -314,3 +314,38 @@ fn a_restarted_simulator_remembers_passwords() {
         assert!(!text.contains("another one") && !text.contains(&hex::encode(b"another one")));
     }
 }
+
+#[test]
+fn keys_of_several_transfers_in_one_request_hold_together_and_count_on_after_a_restart() {
+    const NEW_AUTHENTICATION: [u8; 16] = [0xA5; 16];
+    let new = || {
+        let keys = KeySet::new(Suite::Suite0, &NEW_KEY, &NEW_AUTHENTICATION).unwrap();
+        let mut config = with_keys(&NEW_KEY, TITLE);
+        config.security.as_mut().unwrap().keys = keys;
+        config
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(meter(Some(folder.path())));
+    let mut client = tcp(port(&server), management(), 500).associate().unwrap();
+    let unicast = transfer(&[(KeyId::GlobalUnicastEncryption, &NEW_KEY)]);
+    let authentication = transfer(&[(KeyId::Authentication, &NEW_AUTHENTICATION)]);
+    let parameter = |octets| Data::from_slice(octets).unwrap();
+    // The policy is kept behind the keys, and before they are in force.
+    let results = client.action_list(&[
+        (64, SETUP, 2, parameter(&unicast)),
+        (64, SETUP, 2, parameter(&authentication)),
+        (64, SETUP, 1, Data::Enum(3)),
+    ]);
+    assert_eq!(results, [ActionResult::Success; 3]);
+    drop(client);
+    let mut client = tcp(port(&server), new(), 10).associate().unwrap();
+    client.get(3, IMPORT, 2);
+    let sent = client.connection.receive_floor().unwrap();
+    drop(client);
+    server.shutdown();
+
+    let server = Server::start(meter(Some(folder.path())));
+    assert!(tcp(port(&server), new(), 10).associate().is_err(), "a replay");
+    let client = tcp(port(&server), new(), 1_000).associate().unwrap();
+    assert!(client.connection.receive_floor().unwrap() > sent, "no counter of the new key comes twice");
+}

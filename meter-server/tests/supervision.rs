@@ -3,7 +3,7 @@
 mod support;
 
 use dlms::apdu::DataAccessResult;
-use dlms::axdr::{Data, Value};
+use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::ToData;
 use dlms::cosem::limiter::EmergencyProfile;
 use dlms::time::DateTime;
@@ -175,4 +175,44 @@ fn remote_and_local_transitions_are_told_apart() {
     let switch = server.fleet().devices()[0].with(|device| device.meter(dlms::id::ServerSap(1)).unwrap().switch());
     assert!(switch.is_connected());
     server.shutdown();
+}
+
+#[test]
+fn a_monitor_whose_script_writes_that_monitor_does_not_stop_the_meter() {
+    const MONITOR: &str = "1.0.31.4.0.255";
+    let server = Server::standing_at(START);
+    let mut client = server.management();
+    // A script that writes the threshold which it was run for.
+    let threshold = client.get(21, MONITOR, 2);
+    let value = elements(&threshold)[0].clone();
+    let low = match value {
+        Value::DoubleLongUnsigned(_) => Value::DoubleLongUnsigned(0),
+        Value::LongUnsigned(_) => Value::LongUnsigned(0),
+        Value::DoubleLong(_) => Value::DoubleLong(0),
+        other => panic!("{other:?}"),
+    };
+    let structure = |fields: Vec<Value>| Value::Structure(fields);
+    let octets = |code: &str| Value::OctetString(code.parse::<dlms::obis::ObisCode>().unwrap().0.to_vec());
+    let thresholds = Value::Array(vec![low]);
+    let write = structure(vec![
+        Value::Enum(1),
+        Value::LongUnsigned(21),
+        octets(MONITOR),
+        Value::Integer(2),
+        thresholds.clone(),
+    ]);
+    let script = structure(vec![Value::LongUnsigned(1), Value::Array(vec![write])]);
+    let run = |script: u16| structure(vec![octets("0.0.10.0.108.255"), Value::LongUnsigned(script)]);
+    let mut set = |class: u16, instance: &str, attribute: i8, value: &Value| {
+        let mut buffer = [0; 512];
+        let mut out = Writer::new(&mut buffer);
+        value.encode(&mut out).unwrap();
+        let data = Data::from_slice(out.written()).unwrap();
+        assert_eq!(client.set(class, instance, attribute, data).unwrap(), DataAccessResult::Success, "{instance}");
+    };
+    set(9, "0.0.10.0.108.255", 2, &Value::Array(vec![script]));
+    set(21, MONITOR, 4, &Value::Array(vec![structure(vec![run(1), run(0)])]));
+    set(21, MONITOR, 2, &thresholds);
+    server.fleet().jump(after(300));
+    assert!(client.number(3, "1.0.1.8.0.255", 2) > 0, "the meter answers");
 }

@@ -116,11 +116,12 @@ impl PhysicalDevice {
         let meter = self.meter(server)?;
         let keys = meter.security();
         meter.policy(setup)?;
+        let (encryption, authentication) = meter.keys_in_use();
         Some(SecurityConfig {
             setup,
             suite: keys.suite(),
             policy: SecurityPolicy::both(protection),
-            ..SecurityConfig::new(keys.encryption(), keys.authentication(), meter.identity().system_title)
+            ..SecurityConfig::new(encryption, authentication, meter.identity().system_title)
         })
     }
 
@@ -251,10 +252,7 @@ impl Device for PhysicalDevice {
             _ => meter.secret(client).unwrap_or_else(|| meter.security().password()),
         };
         let keys = meter.security();
-        let (encryption, authentication) = match meter.wrong_keys() {
-            None => (keys.encryption(), keys.authentication()),
-            Some(wrong) => (wrong.encryption.as_bytes(), wrong.authentication.as_bytes()),
-        };
+        let (encryption, authentication) = meter.keys_in_use();
         let security = match association.security_setup {
             None => None,
             Some(setup) => Some(SecurityConfig {

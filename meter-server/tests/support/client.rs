@@ -321,6 +321,23 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         })
     }
 
+    /// Methods of objects in one request.
+    pub(crate) fn action_list(&mut self, calls: &[(u16, &str, i8, Data<'_>)]) -> Vec<dlms::apdu::ActionResult> {
+        let method = |&(class, instance, method, _): &(u16, &str, i8, Data<'_>)| MethodDescriptor {
+            class: ClassId(class),
+            instance: instance.parse().unwrap(),
+            method: MethodId(method),
+        };
+        let methods: Vec<_> = calls.iter().map(method).collect();
+        let parameters: Vec<_> = calls.iter().map(|(_, _, _, parameter)| *parameter).collect();
+        self.connection.action_list(&methods, &parameters, self.now()).unwrap();
+        let answer = self.until(|event| match event {
+            Event::Response(Response::ActionList(list)) => Some(list.iter().map(|answer| answer.result).collect()),
+            _ => None,
+        });
+        answer.unwrap()
+    }
+
     pub(crate) fn action(&mut self, class: u16, instance: &str, method: i8) -> dlms::apdu::ActionResult {
         self.action_with(class, instance, method, Data::Integer(0))
     }

@@ -27,6 +27,7 @@ pub(super) fn fleet(config: &FleetConfig) -> Result<(), FleetError> {
     setting(limits.connections_per_port > 0, "the number of connections per port", "at least 1")?;
     let loopback = config.control.is_none_or(|address| address.ip().is_loopback());
     setting(loopback, "the address of the control interface", "a loopback address: it asks nobody who he is")?;
+    setting(limits.idle.as_secs() <= 31_536_000, "the time without an octet", "up to a year")?;
     let udp = limits.udp_clients_per_port.min(limits.udp_clients_shared);
     setting(udp > 0, "the number of UDP clients per port", "at least 1")
 }

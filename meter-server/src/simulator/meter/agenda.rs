@@ -9,6 +9,9 @@ use super::events::Logs;
 use crate::alarms::AlarmLayout;
 use crate::moment::Moment;
 
+/// Times that parts of a meter may act at one moment: a defect of the simulator must not hold up a whole fleet.
+const TURNS_MAX: u32 = 1_000;
+
 /// Where a meter stands in time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Agenda {
@@ -20,6 +23,8 @@ pub(crate) struct Agenda {
     woken: bool,
     /// When the seed lets something happen next.
     seed: Option<Moment>,
+    /// A part is due again and again at one moment: it waits for the next client.
+    stuck: bool,
     /// When a schedule runs next; unknown since clock or schedules changed.
     schedule: Schedule,
 }
@@ -33,7 +38,7 @@ enum Schedule {
 impl Agenda {
     pub(crate) fn new(now: Moment, logs: &Logs, layout: AlarmLayout) -> Self {
         let seed = logs.seed().next_alarm(layout, now);
-        Self { done: now, scheduled: None, woken: false, seed, schedule: Schedule::Unknown }
+        Self { done: now, scheduled: None, woken: false, seed, stuck: false, schedule: Schedule::Unknown }
     }
 }
 
@@ -73,10 +78,17 @@ impl Meter {
     /// Lets everything happen that happens by itself until `now`, in order of time; returns whether anything did.
     pub(crate) fn advance(&mut self, now: Moment) -> bool {
         let mut any = false;
+        let mut turns: u32 = 0;
         self.agenda.schedule = Schedule::Known(self.schedule_due());
         while let Some(due) = self.next_due().filter(|due| *due <= now) {
             // What was late happens now, not in a past in which it was not there.
             let due = due.max(self.agenda.done);
+            turns = if due == self.agenda.done { turns + 1 } else { 0 };
+            if turns > TURNS_MAX {
+                tracing::error!(meter = %self.identity.serial, "a part of a meter is due for ever at one moment");
+                self.agenda.stuck = true;
+                break;
+            }
             self.agenda.done = due;
             self.run_due(due);
             any = true;
@@ -121,7 +133,7 @@ impl Meter {
 
     /// The driver has looked at the meter; returns when it was to look, and when it has to next.
     pub(in crate::simulator) fn looked_at(&mut self) -> (Option<Moment>, Option<Moment>) {
-        let next = self.next_due();
+        let next = if std::mem::take(&mut self.agenda.stuck) { None } else { self.next_due() };
         self.agenda.woken = false;
         (std::mem::replace(&mut self.agenda.scheduled, next), next)
     }

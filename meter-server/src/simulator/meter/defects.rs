@@ -43,13 +43,13 @@ impl Meter {
     pub(crate) fn suffer(&mut self, kind: DefectKind, at: Moment) {
         match kind {
             DefectKind::ResetCounter => {
-                let generation = self.security.generation();
-                self.security.counters_mut().restart(generation);
+                self.security.reset_counters();
             }
             DefectKind::Clock(seconds) => {
                 // The clock goes wrong by itself: no event tells of it.
                 let shown = self.clock.shown(at).plus_millis(i64::from(seconds).saturating_mul(1_000));
                 self.clock.set(at, shown);
+                self.times_changed();
             }
             DefectKind::FullLog => self.fill_logs(at),
             DefectKind::Reboot => {
@@ -96,8 +96,16 @@ impl Meter {
         counter
     }
 
+    /// Encryption and authentication key with which the meter protects everything.
+    pub(crate) fn keys_in_use(&self) -> (&[u8], &[u8]) {
+        match self.wrong_keys() {
+            None => (self.security.encryption(), self.security.authentication()),
+            Some(wrong) => (wrong.encryption.as_bytes(), wrong.authentication.as_bytes()),
+        }
+    }
+
     /// Keys that nobody was told, if the meter's are wrong.
-    pub(crate) fn wrong_keys(&self) -> Option<&'static Keys> {
+    fn wrong_keys(&self) -> Option<&'static Keys> {
         static KEYS: LazyLock<[Option<Keys>; 2]> = LazyLock::new(|| {
             let secret = wall_clock().as_millis().to_be_bytes();
             let octets: Vec<u8> = secret.iter().copied().cycle().take(32).collect();

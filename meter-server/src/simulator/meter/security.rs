@@ -33,6 +33,9 @@ const PER_SECOND: i64 = 16;
 const RECORD_OCTETS: usize = 4_096;
 /// Sources whose failed attempts are told apart, for each client.
 const SOURCES: usize = 8;
+/// Keys that are transferred.
+const PURPOSES: [WrappedFor; 4] =
+    [WrappedFor::Unicast, WrappedFor::Broadcast, WrappedFor::Authentication, WrappedFor::Master];
 
 /// What a meter kept cannot be used.
 #[derive(Debug, Error)]
@@ -219,8 +222,7 @@ impl Security {
     /// Sets a secret, if it can be kept.
     pub(super) fn set_secret(&mut self, client: ClientSap, secret: &[u8]) -> Result<(), DataAccessResult> {
         let before = self.secrets.replace(client, Some(secret)).ok_or(DataAccessResult::OtherReason)?;
-        let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
-        if self.keep(unicast, broadcast) {
+        if self.keep() {
             return Ok(());
         }
         self.secrets.replace(client, before.as_deref());
@@ -295,6 +297,14 @@ impl Security {
         }
     }
 
+    /// The counters of the unicast key begin anew, and those of its clients are forgotten.
+    pub(crate) fn reset_counters(&mut self) {
+        self.counters.restart(self.unicast_generation);
+        if let Some(counters) = &mut self.broadcast_counters {
+            counters.restart(self.broadcast_generation);
+        }
+    }
+
     pub(crate) const fn generation(&self) -> u32 {
         self.generation
     }
@@ -316,16 +326,14 @@ impl Security {
         if before == attempts {
             return;
         }
-        let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
-        self.keep(unicast, broadcast);
+        self.keep();
     }
 
     /// Puts a policy in force, if it can be kept.
     pub(super) fn activate(&mut self, number: u8, policy: SecurityPolicy) -> Result<(), ActionResult> {
         let setup = self.setup_mut(number).ok_or(ActionResult::ObjectUnavailable)?;
         let before = std::mem::replace(&mut setup.policy, policy);
-        let (unicast, broadcast) = (self.unicast_generation, self.broadcast_generation);
-        if self.keep(unicast, broadcast) {
+        if self.keep() {
             return Ok(());
         }
         if let Some(setup) = self.setup_mut(number) {
@@ -335,15 +343,33 @@ impl Security {
     }
 
     /// Keeps new keys; they are put in force by [`answered`](Self::answered).
-    pub(super) fn replace(&mut self, keys: NewKeys) -> Result<(), ActionResult> {
-        let unicast = self.unicast_generation.saturating_add(u32::from(keys.unicast.is_some()));
-        let broadcast = self.broadcast_generation.saturating_add(u32::from(keys.broadcast.is_some()));
-        self.coming = Some(Box::new(keys));
-        if self.keep(unicast, broadcast) {
+    pub(super) fn replace(&mut self, mut keys: NewKeys) -> Result<(), ActionResult> {
+        let before = self.coming.is_some();
+        let given = PURPOSES.map(|purpose| (purpose, key(&keys, purpose).is_some()));
+        let swap = |coming: &mut NewKeys, keys: &mut NewKeys| {
+            for (purpose, _) in given.iter().filter(|(_, given)| *given) {
+                std::mem::swap(place(coming, *purpose), place(keys, *purpose));
+            }
+        };
+        // A request with several transfers puts all of them in force together.
+        swap(self.coming.get_or_insert_default(), &mut keys);
+        if self.keep() {
             return Ok(());
         }
-        self.coming = None;
+        match &mut self.coming {
+            Some(coming) if before => swap(coming, &mut keys),
+            coming => *coming = None,
+        }
         Err(ActionResult::OtherReason)
+    }
+
+    /// Generations of the keys as they will be when the present request is answered: what is kept with the keys to come.
+    fn coming_generations(&self) -> (u32, u32) {
+        let of = |generation: u32, purpose: WrappedFor| {
+            let comes = self.coming.as_ref().is_some_and(|keys| key(keys, purpose).is_some());
+            generation.saturating_add(u32::from(comes))
+        };
+        (of(self.unicast_generation, WrappedFor::Unicast), of(self.broadcast_generation, WrappedFor::Broadcast))
     }
 
     /// Puts keys in force that came with the request which is answered now; those that are kept already if power fails
@@ -375,7 +401,8 @@ impl Security {
     }
 
     /// Keeps policies, keys and failed attempts.
-    fn keep(&mut self, unicast_generation: u32, broadcast_generation: u32) -> bool {
+    fn keep(&mut self) -> bool {
+        let (unicast_generation, broadcast_generation) = self.coming_generations();
         let mut record = Record {
             policies: self.setups.iter().map(|setup| (setup.number, setup.policy.to_v1())).collect(),
             unicast_generation,
@@ -389,7 +416,7 @@ impl Security {
             let Some(secrets) = self.secrets.wrapped(self.fleet.master.as_ref()) else { return false };
             record.secrets = secrets;
         }
-        for purpose in [WrappedFor::Unicast, WrappedFor::Broadcast, WrappedFor::Authentication, WrappedFor::Master] {
+        for purpose in PURPOSES {
             let coming = self.coming.as_ref().and_then(|keys| key(keys, purpose));
             let Some(key) = coming.or(key(&self.own, purpose)) else { continue };
             let Some(master) = &self.fleet.master else { return false };

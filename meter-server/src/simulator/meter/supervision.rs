@@ -40,6 +40,17 @@ pub(crate) struct Supervision {
     monitoring: BTreeMap<ObisCode, Monitoring>,
     /// When the values were looked at last.
     looked: Option<Moment>,
+    /// Values are being looked at: what scripts change meanwhile is looked at next time.
+    looking: bool,
+}
+
+impl Supervision {
+    /// Settings have changed: the values are looked at soon.
+    const fn look_soon(&mut self) {
+        if !self.looking {
+            self.looked = None;
+        }
+    }
 }
 
 impl Meter {
@@ -67,6 +78,12 @@ impl Meter {
             return;
         }
         self.supervision.looked = Some(at);
+        self.supervision.looking = true;
+        self.look_at_values(at);
+        self.supervision.looking = false;
+    }
+
+    fn look_at_values(&mut self, at: Moment) {
         if let Some(limiter) = self.limiter_settings().filter(|limiter| limiter.is_armed()).cloned()
             && let Some(value) = self.monitored_value(limiter.monitored, at)
         {
@@ -166,7 +183,7 @@ impl LimiterState for Meter {
             self.supervision.limiting = Limiting::default();
         }
         self.supervision.limiter = Some(Box::new(settings));
-        self.supervision.looked = None;
+        self.supervision.look_soon();
         if changed {
             self.record(LogKind::Disconnector, at, code::LIMITER_CHANGED);
         } else {
@@ -204,7 +221,7 @@ impl MonitorState for Meter {
         }
         self.supervision.monitors.insert(instance, settings);
         self.supervision.monitoring.remove(&instance);
-        self.supervision.looked = None;
+        self.supervision.look_soon();
         self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
         Ok(())
     }
