@@ -2,9 +2,10 @@
 
 use embedded_storage::nor_flash::MultiwriteNorFlash;
 
-use super::{BLANK, WRITE_SIZE_MAX, place};
+use super::{BLANK, WRITE_SIZE_MAX, aligned, place};
 
-/// An image in flash memory: its octets, and behind them a mark for each of its blocks that is whole.
+/// An image in flash memory: its octets, and behind them a mark for each of its blocks that is whole. The marks begin
+/// where memory is erased apart from the octets, so that they go before what they vouch for.
 ///
 /// A mark is programmed after the block, so that a block whose write was cut off counts as missing. It comes again with
 /// the same octets, which is why the memory must bear to be programmed twice.
@@ -19,12 +20,18 @@ impl<F: MultiwriteNorFlash> BlockStore<F> {
     /// Room for blocks of `block_size` octets, as many as `flash` holds with their marks. `None` for a block size that is
     /// not a multiple of what is programmed at once, or when there is no room for one block.
     pub fn new(flash: F, block_size: usize) -> Option<Self> {
-        let units = F::WRITE_SIZE != 0 && F::WRITE_SIZE <= WRITE_SIZE_MAX && F::READ_SIZE == 1;
+        let units = F::WRITE_SIZE != 0 && F::WRITE_SIZE <= WRITE_SIZE_MAX && F::READ_SIZE == 1 && F::ERASE_SIZE != 0;
         if !units || block_size == 0 || !block_size.is_multiple_of(F::WRITE_SIZE) {
             return None;
         }
-        let blocks = flash.capacity().checked_div(block_size.checked_add(F::WRITE_SIZE)?)?;
-        (blocks != 0).then_some(Self { flash, block_size, blocks })
+        let capacity = flash.capacity();
+        let most = capacity.checked_div(block_size.checked_add(F::WRITE_SIZE)?)?;
+        let mut store = Self { flash, block_size, blocks: most };
+        // What is lost to the marks' own beginning is less than is erased at once.
+        while store.marks().checked_add(store.blocks.checked_mul(F::WRITE_SIZE)?)? > capacity {
+            store.blocks = store.blocks.checked_sub(1)?;
+        }
+        (store.blocks != 0).then_some(store)
     }
 
     /// Octets of a block.
@@ -51,11 +58,16 @@ impl<F: MultiwriteNorFlash> BlockStore<F> {
         Some(())
     }
 
+    /// Where the marks begin.
+    const fn marks(&self) -> usize {
+        aligned(self.capacity(), F::ERASE_SIZE)
+    }
+
     fn mark(&self, number: usize) -> Option<u32> {
         if number >= self.blocks {
             return None;
         }
-        place(self.capacity(), number.checked_mul(F::WRITE_SIZE)?)
+        place(self.marks(), number.checked_mul(F::WRITE_SIZE)?)
     }
 
     /// Whether block number `number` is there.

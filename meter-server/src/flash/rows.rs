@@ -213,9 +213,16 @@ impl<F: NorFlash, const N: usize> RowRing<F, N> {
 
     /// Forgets all rows, the oldest first; whether that is for good. Numbers go on, until the next start.
     pub fn clear(&mut self) -> bool {
-        let blocks = self.places.checked_div(Self::per_block()).unwrap_or(0);
+        let mut blocks = self.places.checked_div(Self::per_block()).unwrap_or(0);
+        // At its start the head has no row of its own block yet: the oldest are there.
+        if self.starts_block(self.head) {
+            if self.erase_block().is_none() {
+                return false;
+            }
+            blocks = blocks.saturating_sub(1);
+        }
         for _ in 0..blocks {
-            // To the next block; the head's own comes last.
+            // To the next block; the one with the newest row comes last.
             self.head = self.following(self.head);
             while !self.starts_block(self.head) {
                 self.head = self.following(self.head);
