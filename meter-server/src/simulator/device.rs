@@ -409,10 +409,10 @@ impl Device for PhysicalDevice {
                 debug!(client = client.0, server = server.0, ?attribute, ?result, "reading refused");
             }
             AuditEvent::WriteRefused { client, server, attribute, result } => {
-                info!(client = client.0, server = server.0, ?attribute, ?result, "writing refused");
+                debug!(client = client.0, server = server.0, ?attribute, ?result, "writing refused");
             }
             AuditEvent::ActionRefused { client, server, method, result } => {
-                info!(client = client.0, server = server.0, ?method, ?result, "method refused");
+                debug!(client = client.0, server = server.0, ?method, ?result, "method refused");
             }
             _ => {}
         }
