@@ -215,6 +215,31 @@ fn ciphered_telegrams_open_with_the_customers_keys_only() {
     server.shutdown();
 }
 
+#[test]
+fn no_frame_counter_comes_twice_whatever_simulated_time_does() {
+    let counter = |stream: &mut TcpStream| {
+        let (octets, ciphered) = next(&mut framer(), &mut |buffer| stream.read(&mut buffer[..1]).unwrap());
+        assert!(ciphered);
+        u32::from_be_bytes(octets[14..18].try_into().unwrap())
+    };
+    let mut all = Vec::new();
+    // The same simulated time again and again, as with a fixed start, at two ports of a meter that have one key.
+    for _ in 0..3 {
+        let server = server("smr5", 200.0);
+        let mut ports = [P1Dialect::Luxembourg, P1Dialect::Austria].map(|dialect| connect(open_tcp(&server, dialect)));
+        let taken: Vec<u32> = (0..4).flat_map(|_| ports.each_mut().map(counter)).collect();
+        let last = all.iter().max().copied().unwrap_or(0);
+        assert!(taken.iter().all(|counter| *counter > last), "{taken:?} after {all:?}");
+        all.extend(taken);
+        server.shutdown();
+    }
+    // Not ahead of the wall clock, so that the next process goes on behind.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(all.iter().all(|counter| u64::from(*counter) <= (now.as_secs() + 1 - 1_767_225_600) * 16));
+    all.sort_unstable();
+    assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
+}
+
 /// The text of a ciphered telegram, with its own check sum.
 fn opened(octets: &mut [u8], keys: &KeySet) -> Vec<u8> {
     let mut context = dlms::security::Context::<RustCrypto>::new(dlms::id::SystemTitle([0; 8]), keys).unwrap();

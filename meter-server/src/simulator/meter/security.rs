@@ -481,7 +481,7 @@ const fn place(keys: &mut NewKeys, purpose: WrappedFor) -> &mut Option<Transferr
 }
 
 /// The first transmit counter of a simulator that starts at the wall-clock moment `now` and remembers none.
-fn first_counter(now: Moment) -> u32 {
-    let start = now.as_seconds().saturating_sub(EPOCH_SECONDS).max(0).saturating_mul(PER_SECOND);
-    u32::try_from(start).unwrap_or(u32::MAX)
+pub(in crate::simulator) fn first_counter(now: Moment) -> u32 {
+    let passed_ms = now.as_millis().saturating_sub(EPOCH_SECONDS * 1000).max(0);
+    u32::try_from(passed_ms.saturating_mul(PER_SECOND) / 1000).unwrap_or(u32::MAX)
 }

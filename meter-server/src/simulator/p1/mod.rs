@@ -1,6 +1,7 @@
 //! The customer port: telegrams and lists that a meter sends unasked, over TCP and serial ports.
 
 mod cipher;
+mod counter;
 mod dialect;
 mod page;
 mod port;

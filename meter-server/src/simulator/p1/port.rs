@@ -18,6 +18,7 @@ use tokio_serial::{SerialPortBuilderExt, SerialStream};
 use tracing::{debug, warn};
 
 use super::cipher::seal;
+use super::counter::next_counter;
 use super::{P1Config, Peaks, push, telegram};
 use crate::moment::Moment;
 use crate::simulator::FleetError;
@@ -259,7 +260,7 @@ impl Source {
                 Some(pause) => tokio::time::sleep(pause.max(PAUSE_MIN)).await,
             }
             last = slot;
-            if let Some(telegram) = self.telegram(due, &mut peaks) {
+            if let Some(telegram) = self.telegram(due, &mut peaks).await {
                 // Fails when the last reader has just left.
                 let _ = self.telegrams.send(telegram.into());
             }
@@ -267,7 +268,7 @@ impl Source {
     }
 
     /// The octets of the telegram or list of a moment; `None` when there is none.
-    fn telegram(&self, at: Moment, peaks: &mut Peaks) -> Option<Vec<u8>> {
+    async fn telegram(&self, at: Moment, peaks: &mut Peaks) -> Option<Vec<u8>> {
         let dialect = self.config.dialect;
         let list = if dialect.is_push() { Some(push::List::at(dialect, at)?) } else { None };
         let made = self.device.with(|device| {
@@ -284,8 +285,7 @@ impl Source {
         let octets = match dialect.is_ciphered() {
             false => plain,
             true => {
-                // Simulated time in seconds never comes twice, and goes on where a restart leaves off.
-                let counter = u32::try_from(at.as_seconds()).ok()?;
+                let counter = next_counter(title).await?;
                 let sealed = seal(dialect, &self.config.keys, title, counter, &plain);
                 sealed.inspect_err(|error| warn!(%error, "a telegram could not be ciphered")).ok()?
             }
