@@ -20,6 +20,8 @@ enum State {
     Waiting(Moment),
     /// It is on its way; somebody will tell what became of it.
     Sending,
+    /// It is on its way, but nobody wants it any more.
+    Cancelled,
 }
 
 /// One push process.
@@ -50,6 +52,8 @@ pub enum Outcome {
     Again,
     /// It was given up.
     GivenUp,
+    /// The process was reset while it was on its way, and it did not arrive.
+    Cancelled,
 }
 
 impl Default for PushProcess {
@@ -76,7 +80,7 @@ impl PushProcess {
     pub const fn due(&self) -> Option<Moment> {
         match self.state {
             State::Waiting(due) => Some(due),
-            State::Idle | State::Sending => None,
+            State::Idle | State::Sending | State::Cancelled => None,
         }
     }
 
@@ -92,9 +96,20 @@ impl PushProcess {
         self.state = State::Sending;
     }
 
+    /// Forgets what waits. What is on its way cannot be called back, but is not repeated; nothing else is sent before its
+    /// end is known.
+    pub const fn reset(&mut self) {
+        self.triggers = 0;
+        self.state = match self.state {
+            State::Idle | State::Waiting(_) => State::Idle,
+            State::Sending | State::Cancelled => State::Cancelled,
+        };
+    }
+
     /// What was on its way has arrived, or not. The next trigger is taken up after `delay_ms` milliseconds.
     pub fn finished(&mut self, arrived: bool, at: Moment, repetition: Repetition, delay_ms: i64) -> Outcome {
-        if !arrived && self.failures < repetition.retries {
+        let cancelled = matches!(self.state, State::Cancelled);
+        if !arrived && !cancelled && self.failures < repetition.retries {
             self.failures = self.failures.saturating_add(1);
             let pause_s = i64::from(repetition.delay.seconds(self.failures)).max(1);
             self.state = State::Waiting(at.plus_millis(pause_s.saturating_mul(1000)));
@@ -105,7 +120,11 @@ impl PushProcess {
             self.triggers = left;
             self.trigger(at, delay_ms);
         }
-        if arrived { Outcome::Done } else { Outcome::GivenUp }
+        match (arrived, cancelled) {
+            (true, _) => Outcome::Done,
+            (false, true) => Outcome::Cancelled,
+            (false, false) => Outcome::GivenUp,
+        }
     }
 
     /// Whether there is nothing to remember.
@@ -144,6 +163,28 @@ mod tests {
         assert_eq!(process.due(), Some(AT.plus_millis(15_000)), "twice as long, but not longer than the maximum");
         process.sending();
         assert_eq!(process.finished(false, AT, TWICE, 0), Outcome::GivenUp);
+        assert!(process.is_idle());
+    }
+
+    #[test]
+    fn a_process_that_is_reset_sends_nothing_before_the_end_of_what_is_on_its_way() {
+        let mut process = PushProcess::default();
+        process.trigger(AT, 0);
+        process.reset();
+        assert!(process.is_idle());
+        process.trigger(AT, 0);
+        process.sending();
+        process.trigger(AT, 0);
+        for _ in 0..9 {
+            process.reset();
+            assert!(!process.is_idle());
+            process.trigger(AT, 0);
+            assert_eq!(process.due(), None);
+        }
+        assert_eq!(process.finished(false, AT, TWICE, 500), Outcome::Cancelled, "not tried again");
+        assert_eq!(process.due(), Some(AT.plus_millis(500)), "what was triggered after the last reset");
+        process.sending();
+        assert_eq!(process.finished(true, AT, TWICE, 0), Outcome::Done);
         assert!(process.is_idle());
     }
 

@@ -198,6 +198,50 @@ fn a_push_goes_out_on_the_serial_line_of_the_meter_between_its_answers() {
 }
 
 #[test]
+fn nobody_confirms_on_a_serial_line() {
+    let (pty, path) = support::client::Pty::pair();
+    let server = Server::start(FleetConfig {
+        model: model(2, 5, &version_2(UNPROTECTED, 2)).into(),
+        start: Some(Moment::from_seconds(BEFORE_NOON)),
+        serial: vec![SerialConfig { path, baud: 115_200, mode_e: false }],
+        ..FleetConfig::default()
+    });
+    let mut receiver = PtyListener::new(pty);
+    // The second one is sent when the first one has ended.
+    for _ in 0..2 {
+        push_now(&server);
+        receiver.receive();
+    }
+    let last = Client::management(server.fleet()).read(40, "0.5.25.9.0", 13);
+    let Ok(Value::DateTime(never)) = last else { panic!("{last:?}") };
+    assert_eq!(never.year(), None);
+    server.shutdown();
+}
+
+#[test]
+fn a_push_process_that_is_reset_sends_one_thing_at_a_time() {
+    let receiver = TcpReceiver::bind();
+    let server = fleet(model(2, 0, &version_2(UNPROTECTED, 2)), receiver.address(), 1.0);
+    let client = Client::management(server.fleet());
+    push_now(&server);
+    let mut incoming = receiver.accept();
+    let (first, _) = notification(&mut incoming, Protection::NONE);
+    for _ in 0..20 {
+        client.invoke(40, "0.5.25.9.0", 2, Data::Integer(0)).unwrap();
+        push_now(&server);
+    }
+    receiver.assert_silent(Duration::from_millis(500));
+    // Not confirmed, but not repeated either: the next one is that of the last trigger.
+    drop(incoming);
+    let mut incoming = receiver.accept();
+    let (second, _) = notification(&mut incoming, Protection::NONE);
+    assert_eq!(second.id, first.id + 1);
+    incoming.confirm(Protection::NONE);
+    receiver.assert_silent(Duration::from_millis(300));
+    server.shutdown();
+}
+
+#[test]
 fn a_push_that_nobody_took_is_sent_again_unchanged() {
     let receiver = TcpReceiver::bind();
     let address = receiver.address();

@@ -143,6 +143,8 @@ struct Process {
     /// The plain APDU on its way, kept for its repetitions.
     apdu: Vec<u8>,
     ticket: u32,
+    /// Its arrival is known by a confirmation.
+    awaits_confirmation: bool,
 }
 
 impl Pushes {
@@ -274,10 +276,12 @@ impl Meter {
             setup: self.model.setups.first().map_or(0, |setup| setup.number),
             ticket,
         };
+        // Nobody confirms on a line that is the meter's to speak on.
+        let awaits_confirmation = carrier != Carrier::Line && setup.is_confirmed(self);
         let queued = self.send(notification);
         if let Some(process) = self.pushes.processes.get_mut(&index) {
             process.process.sending();
-            (process.apdu, process.ticket) = (apdu, ticket);
+            *process = Process { process: process.process, apdu, ticket, awaits_confirmation };
         }
         if !queued {
             self.push_finished(ticket, false, at);
@@ -315,8 +319,8 @@ impl Meter {
         let model = Arc::clone(&self.model);
         let Some((index, setup)) = found.and_then(|index| Some((index, model.pushes.get(index)?))) else { return };
         let (repetition, delay_ms) = (setup.repetition(self), self.start_delay(setup, index));
-        let confirmed = arrived && setup.is_confirmed(self);
         let Some(process) = self.pushes.processes.get_mut(&index) else { return };
+        let confirmed = arrived && process.awaits_confirmation;
         let outcome = process.process.finished(arrived, at, repetition, delay_ms);
         if outcome != Outcome::Again {
             process.apdu = Vec::new();
@@ -348,8 +352,14 @@ impl PushState for Meter {
     }
 
     fn reset_push(&mut self, instance: ObisCode) -> Result<(), ActionResult> {
-        if let Some(index) = self.model.pushes.iter().position(|setup| setup.instance == instance) {
-            self.pushes.processes.remove(&index);
+        let index = self.model.pushes.iter().position(|setup| setup.instance == instance);
+        if let Some(index) = index
+            && let Some(process) = self.pushes.processes.get_mut(&index)
+        {
+            process.process.reset();
+            if process.process.is_idle() {
+                self.pushes.processes.remove(&index);
+            }
         }
         Ok(())
     }
