@@ -14,6 +14,8 @@ use crate::object::Context;
 
 /// Scripts that call scripts that call scripts: more than that is a circle.
 const DEPTH_MAX: u8 = 4;
+/// Steps of a script with all scripts that it calls: the meter does nothing else meanwhile.
+const STEPS_MAX: u16 = 1_000;
 /// Octets of a step's parameter.
 const PARAMETER_MAX: usize = 256;
 
@@ -21,6 +23,9 @@ const PARAMETER_MAX: usize = 256;
 pub trait ScriptState {
     /// How many scripts are running, each called by the one before; 0 at rest.
     fn script_depth(&mut self) -> &mut u8;
+
+    /// How many steps these scripts have begun, since the first of them was called.
+    fn script_steps(&mut self) -> &mut u16;
 }
 
 /// Series of writes and method calls.
@@ -66,7 +71,11 @@ impl<'c, S: ScriptState + ?Sized, V: Kept<S>> script_table::Server<S, Context<'c
         if *depth >= DEPTH_MAX {
             return Err(ActionResult::OtherReason);
         }
+        let first = *depth == 0;
         *depth = depth.saturating_add(1);
+        if first {
+            *state.script_steps() = 0;
+        }
         let result = self.run(state, cx, identifier);
         let depth = state.script_depth();
         *depth = depth.saturating_sub(1);
@@ -84,7 +93,7 @@ struct Step {
 
 impl<V> ScriptTable<V> {
     /// Runs the steps in order. One that fails ends the script; what was done before stays done. Whether meters go on
-    /// instead is not verified.
+    /// instead is not verified. With too many steps it ends with an error too.
     fn run<S: ScriptState + ?Sized>(
         &self,
         state: &mut S,
@@ -99,6 +108,11 @@ impl<V> ScriptTable<V> {
             // A step may change the table, so that nothing of it is held while one runs.
             let found = self.step(state, identifier, number, &mut parameter)?;
             let Some((step, length)) = found else { return Ok(()) };
+            let steps = state.script_steps();
+            if *steps >= STEPS_MAX {
+                return Err(ActionResult::OtherReason);
+            }
+            *steps = steps.saturating_add(1);
             let value = parameter.get(..length).and_then(|octets| Data::from_slice(octets).ok());
             let value = value.ok_or(ActionResult::TypeUnmatched)?;
             let object = cx.table.find(step.class, step.instance).and_then(|index| cx.table.object(index));

@@ -106,6 +106,8 @@ pub struct Meter {
     kept: BTreeMap<(usize, i8), Box<[u8]>>,
     /// Scripts that are running, each called by the one before.
     script_depth: u8,
+    /// Steps that they have done.
+    script_steps: u16,
     tariffs: Tariffs,
     defects: Defects,
     firmware: Firmware,
@@ -159,6 +161,7 @@ impl Meter {
             pushes: Pushes::new(noise.stream(3)),
             kept: BTreeMap::new(),
             script_depth: 0,
+            script_steps: 0,
             tariffs: Tariffs::default(),
             defects: Defects::default(),
             firmware: Firmware::default(),
