@@ -4,9 +4,12 @@ mod support;
 
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::axdr::{Data, Value};
-use dlms_meter_server::simulator::{FleetConfig, MODELS};
+use dlms::cosem::ToData;
+use dlms::id::ServerSap;
+use dlms_meter_server::objects::SwitchEvent;
+use dlms_meter_server::simulator::{FleetConfig, MODELS, Model, PhysicalDevice};
 use hmac::{Hmac, KeyInit, Mac};
-use support::client::Management;
+use support::client::{self, Management};
 use support::{Server, elements, moment, number, rows};
 
 const ACCOUNT: &str = "0.0.19.0.0.255";
@@ -152,5 +155,162 @@ fn prices_to_come_are_written_and_put_in_force() {
     assert_eq!(client.set(111, ACCOUNT, 16, Data::DoubleLong(5)).unwrap(), DataAccessResult::Success);
     assert_eq!(client.number(111, ACCOUNT, 16), 5);
     assert_eq!(client.set(112, CREDIT, 2, Data::DoubleLong(5)).unwrap(), DataAccessResult::ReadWriteDenied);
+    server.shutdown();
+}
+
+/// The model with something else in it.
+fn changed(change: impl FnOnce(&str) -> String) -> Server {
+    let model = Model::from_toml(&change(include_str!("../models/prepayment.toml"))).unwrap();
+    Server::standing(FleetConfig { model: std::sync::Arc::new(model), ..FleetConfig::default() }, START)
+}
+
+#[test]
+fn a_charge_by_time_is_not_collected_because_of_its_price() {
+    let server = server();
+    let mut client = server.management();
+    assert_eq!(client.action(113, DAYS, 2), ActionResult::Success);
+    assert_eq!(client.number(113, DAYS, 2), 0);
+    let five: dlms::time::DateTime = "2026-03-16T15:00:00Z".parse().unwrap();
+    let written = client.set_written(113, DAYS, 7, |out| five.to_data(out));
+    assert_eq!(written, DataAccessResult::Success);
+    jump(&server, 6);
+    assert_eq!(client.number(113, DAYS, 2), 0);
+    jump(&server, 24);
+    assert_eq!(client.number(113, DAYS, 2), 25);
+    server.shutdown();
+}
+
+#[test]
+fn a_token_counts_once_even_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let model = MODELS.iter().find(|model| model.name == "prepayment").unwrap().model().unwrap();
+        let state = Some(folder.path().to_path_buf());
+        let config = FleetConfig { model: std::sync::Arc::new(model), state, ..FleetConfig::default() };
+        Server::standing(config, START)
+    };
+    let associated =
+        |server: &Server, counter| client::tcp(server.ports(0).tcp.unwrap(), client::management(), counter).associate();
+    let server = start();
+    let mut client = associated(&server, 1).unwrap();
+    let used = token(&server, 7, 500);
+    assert_eq!(enter(&mut client, &used), 3);
+    server.shutdown();
+    let server = start();
+    let mut client = associated(&server, 10_000).unwrap();
+    assert_eq!(enter(&mut client, &used), 6);
+    assert_eq!(client.number(112, CREDIT, 2), 1_000);
+    let next = token(&server, 8, 500);
+    assert_eq!(enter(&mut client, &next), 3);
+    server.shutdown();
+}
+
+#[test]
+fn a_token_closes_what_is_open_for_want_of_credit_and_nothing_else() {
+    let mode = |client: &mut Management, mode| {
+        assert_eq!(client.set(70, "0.0.96.3.10.255", 4, Data::Enum(mode)).unwrap(), DataAccessResult::Success);
+    };
+    // Credit runs out while the meter is disconnected: once that is taken back, only credit is wanting.
+    let standing = server();
+    let mut client = standing.management();
+    assert_eq!(client.action_with(70, "0.0.96.3.10.255", 1, Data::Integer(0)), ActionResult::Success);
+    jump(&standing, 24 * 60);
+    assert_eq!((control_state(&mut client), client.number(111, ACCOUNT, 3)), (0, 0));
+    assert_eq!(client.action_with(70, "0.0.96.3.10.255", 2, Data::Integer(0)), ActionResult::Success);
+    assert_eq!(control_state(&mut client), 2);
+    let bought = token(&standing, 1, 50_000);
+    assert_eq!(enter(&mut client, &bought), 3);
+    assert_eq!(control_state(&mut client), 1);
+    standing.shutdown();
+
+    // A mode that does not let the meter close it: it is closed when the mode does.
+    let standing = server();
+    let mut client = standing.management();
+    jump(&standing, 24 * 14);
+    assert_eq!(control_state(&mut client), 2);
+    mode(&mut client, 1);
+    assert_eq!(enter(&mut client, &bought), 3);
+    assert_eq!(control_state(&mut client), 2);
+    mode(&mut client, 5);
+    jump(&standing, 24 * 14 + 1);
+    assert_eq!(control_state(&mut client), 1);
+    standing.shutdown();
+
+    // A mode that does not let the meter open it: what a hand opens later stays open.
+    let standing = server();
+    let mut client = standing.management();
+    mode(&mut client, 0);
+    jump(&standing, 24 * 14);
+    assert_eq!((control_state(&mut client), client.number(111, ACCOUNT, 3)), (1, 0));
+    assert_eq!(enter(&mut client, &bought), 3);
+    mode(&mut client, 5);
+    let by_hand = |device: &mut PhysicalDevice| device.operate_switch(ServerSap(1), SwitchEvent::ManualDisconnect);
+    assert!(standing.fleet().devices()[0].with(by_hand));
+    jump(&standing, 24 * 14 + 1);
+    assert_eq!(control_state(&mut client), 2);
+    standing.shutdown();
+}
+
+/// One collection each would be millions of them.
+#[test]
+fn seconds_of_months_are_paid_for() {
+    let by_second = "period = 1, price-scale = -6";
+    let server = changed(|text| text.replace("period = 86400, price-scale = -2", by_second));
+    let mut client = server.management();
+    jump(&server, 24 * 100);
+    // 25 millionths of a euro for each, in cents.
+    assert_eq!(client.number(113, DAYS, 2), 8_640_000 * 25 / 10_000);
+    server.shutdown();
+}
+
+#[test]
+fn rates_have_names_up_to_the_last() {
+    const ACTIVATION: &str = "0.0.14.0.1.255";
+    let server = changed(|text| {
+        let prices = "prices = [{ per-unit = 30 }]";
+        assert!(text.contains(prices));
+        let text = text.replace(prices, "prices = [{ tariff = \"210\", per-unit = 30 }]");
+        text + "
+[access.register-activation]
+management = \"2-4:RWae m1,m2,m3:Xae\"
+
+[[object]]
+obis = \"0.0.96.14.0\"
+class = 1
+value = \"active-tariff\"
+access = \"measurement\"
+
+[[object]]
+obis = \"0.0.14.0.1\"
+class = 6
+access = \"register-activation\"
+
+[object.register-activation]
+class = 3
+registers = [\"1.0.1.8.{0,1}\"]
+masks = [{ name = \"1\", rate = 1, script = 1 }]
+"
+    });
+    let mut client = server.management();
+    let register = support::encoded(|out| {
+        out.structure(2)?;
+        out.long_unsigned(3)?;
+        out.octets(&[1, 0, 1, 8, 210, 255])
+    });
+    let mask = support::encoded(|out| {
+        out.structure(2)?;
+        out.octets(b"last")?;
+        out.array(1)?;
+        out.unsigned(3)
+    });
+    for (method, parameter) in [(1, &register), (2, &mask)] {
+        let parameter = Data::from_slice(parameter).unwrap();
+        assert_eq!(client.action_with(6, ACTIVATION, method, parameter), ActionResult::Success);
+    }
+    let written = client.set(6, ACTIVATION, 4, Data::OctetString(b"last")).unwrap();
+    assert_eq!(written, DataAccessResult::Success);
+    assert_eq!(support::octets(&client.get(1, "0.0.96.14.0.255", 2)), b"210");
+    jump(&server, 12);
+    assert!(client.number(113, CONSUMPTION, 2) > 0);
     server.shutdown();
 }

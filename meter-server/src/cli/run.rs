@@ -91,8 +91,8 @@ pub(crate) struct Run {
     /// Global broadcast encryption key of all meters, 32 hexadecimal digits; no broadcasts without it.
     #[arg(long, value_name = "HEX", env = "METER_SERVER_GBEK", hide_env_values = true, help_heading = "Security")]
     gbek: Option<String>,
-    /// Folder in which the meters keep counters, policies, transferred keys, key pairs, certificates and failed attempts
-    /// across restarts. Nothing is kept without it.
+    /// Folder in which the meters keep counters, policies, transferred keys, key pairs, certificates, failed attempts and
+    /// the numbers of tokens across restarts. Nothing is kept without it.
     #[arg(long, value_name = "FOLDER", help_heading = "Security")]
     state: Option<PathBuf>,
     /// System title of the first meter, 16 hexadecimal digits; further meters count up in its last five octets, all with

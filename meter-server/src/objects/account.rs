@@ -30,6 +30,9 @@ pub trait PrepaymentState: ClockState {
     /// Collects charge `number` at this moment.
     fn collect(&mut self, number: usize, at: Moment);
 
+    /// Takes the price to come of charge `number` into use at this moment.
+    fn change_price(&mut self, number: usize, at: Moment);
+
     /// A client enters a token.
     fn enter_token(&mut self, token: &[u8], at: Moment);
 }

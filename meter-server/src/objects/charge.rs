@@ -159,14 +159,8 @@ impl<'c, S: PrepaymentState + ?Sized> charge::Server<S, Context<'c, S>> for Char
     }
 
     fn activate_passive_unit_charge(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
-        // What was consumed so far has the price so far.
-        state.collect(self.place, cx.at);
-        let change = |charge: &mut prepayment::Charge| {
-            charge.active = charge.passive.clone();
-            charge.activation.1 = None;
-            Ok(())
-        };
-        self.change(state, cx, change).map_err(action_result)
+        state.change_price(self.place, cx.at);
+        Ok(())
     }
 
     fn collect(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {

@@ -11,6 +11,9 @@ use crate::tariff::Name;
 /// Prices by tariff.
 pub const TARIFFS_MAX: usize = 8;
 
+/// Collections that a charge makes up for one by one; a meter that is later makes one for several periods.
+pub const COLLECTIONS_MAX: i64 = 1_024;
+
 /// Powers of ten beyond this are not those of any price.
 const POWER_MAX: u32 = 9;
 
@@ -82,21 +85,43 @@ impl Charge {
         (self.collected, self.counted, self.fraction) = (Some(at), None, 0);
     }
 
-    /// When it is to be collected, or the price changes, next.
+    /// When it is to be collected, or the price changes, next, for a meter that makes up for the time until `until`.
+    ///
+    /// One that is late by more than [`COLLECTIONS_MAX`] collections makes each of them for several periods, so that their
+    /// number stays bounded: the money is the same, and credit that runs out is noticed that much later.
     #[must_use]
-    pub fn due(&self) -> Option<Moment> {
-        let every = self.period_s > 0 && matches!(self.kind, ChargeType::Consumption | ChargeType::Time);
-        let collection = self.collected.filter(|_| every);
-        let collection = collection.map(|last| last.plus_millis(i64::from(self.period_s).saturating_mul(1000)));
-        [collection, self.activation.1].into_iter().flatten().min()
+    pub fn due(&self, until: Moment) -> Option<Moment> {
+        [self.collection_due(until), self.activation.1].into_iter().flatten().min()
     }
 
-    /// Takes the price to come into use if its time has come.
-    pub(super) fn change_price(&mut self, at: Moment) {
-        if self.activation.1.is_some_and(|due| due <= at) {
-            self.activation.1 = None;
-            self.active = self.passive.clone();
+    /// When it is to be collected next, as [`due`](Self::due) says.
+    #[must_use]
+    pub fn collection_due(&self, until: Moment) -> Option<Moment> {
+        let every = self.period_s > 0 && matches!(self.kind, ChargeType::Consumption | ChargeType::Time);
+        let last = self.collected.filter(|_| every)?;
+        // Rounded up, and no more than have passed.
+        let periods = self.passed_periods(until).saturating_add(COLLECTIONS_MAX - 1).div_euclid(COLLECTIONS_MAX).max(1);
+        Some(last.plus_millis(self.period_ms().saturating_mul(periods)))
+    }
+
+    fn period_ms(&self) -> i64 {
+        i64::from(self.period_s).saturating_mul(1000)
+    }
+
+    /// Whole periods since the last collection.
+    fn passed_periods(&self, at: Moment) -> i64 {
+        let since = self.collected.map_or(0, |last| at.as_millis().saturating_sub(last.as_millis()).max(0));
+        since.checked_div(self.period_ms()).unwrap_or(0)
+    }
+
+    /// Takes the price to come into use. `coming` is what its commodity's register shows, from which on is counted if it
+    /// is another than before.
+    pub(super) fn change_price(&mut self, coming: i64) {
+        if self.active.commodity != self.passive.commodity {
+            self.counted = self.counted.map(|_| coming);
         }
+        self.activation.1 = None;
+        self.active = self.passive.clone();
     }
 
     fn price(&self, tariff: &[u8]) -> i64 {
@@ -128,17 +153,17 @@ impl Charge {
         self.cost(counted.saturating_sub(before).max(0), scale, tariff, currency)
     }
 
-    /// A period costs so much: one unit.
-    pub(super) fn passed(&mut self, tariff: &[u8], currency: i8) -> i32 {
-        self.cost(1, 0, tariff, currency)
+    /// The periods that have passed cost so much: a unit each, and at least one.
+    pub(super) fn passed(&mut self, tariff: &[u8], currency: i8, at: Moment) -> i32 {
+        self.cost(self.passed_periods(at).max(1), 0, tariff, currency)
     }
 
     /// Notes a collection.
     pub(super) fn take(&mut self, amount: i32, at: Moment) {
-        let period_ms = i64::from(self.period_s).saturating_mul(1000);
         // Collections keep their rhythm, however late they are.
-        let due = self.collected.map_or(at, |last| last.plus_millis(period_ms));
-        self.collected = Some(if due <= at && period_ms > 0 { due } else { at });
+        let last = self.collected.filter(|_| self.passed_periods(at) > 0);
+        let passed_ms = self.period_ms().saturating_mul(self.passed_periods(at));
+        self.collected = Some(last.map_or(at, |last| last.plus_millis(passed_ms)));
         (self.last_amount, self.paid) = (amount, self.paid.saturating_add(amount));
         self.remaining = self.remaining.saturating_sub(amount).max(0);
     }

@@ -11,7 +11,7 @@ mod charge;
 mod credit;
 mod token;
 
-pub use charge::{Charge, Price, TARIFFS_MAX, UnitPrice};
+pub use charge::{COLLECTIONS_MAX, Charge, Price, TARIFFS_MAX, UnitPrice};
 pub use credit::Credit;
 pub use token::{TOKEN_OCTETS, Token, TokenVerifier};
 
@@ -227,42 +227,53 @@ impl Prepayment {
         }
     }
 
-    /// When a charge is to be collected, or a price changes, next.
+    /// When a charge is to be collected, or a price changes, next, for a meter that makes up for the time until `until`.
     #[must_use]
-    pub fn next_due(&self) -> Option<Moment> {
+    pub fn next_due(&self, until: Moment) -> Option<Moment> {
         if !self.is_active() {
             return None;
         }
-        self.charges.iter().filter_map(Charge::due).min()
+        self.charges.iter().filter_map(|charge| charge.due(until)).min()
     }
 
-    /// Collects what charge `number` demands: `counted` is what its commodity's register shows, and `tariff` the name of
-    /// the tariff in force.
+    /// Collects what charge `number` demands at the price in use, for all periods that have passed: `counted` is what its
+    /// commodity's register shows, and `tariff` the name of the tariff in force.
     pub fn collect(&mut self, number: usize, counted: i64, tariff: &[u8], at: Moment) {
         let scale = self.currency.scale;
         let Some(charge) = self.charges.get_mut(number).filter(|_| self.status == AccountStatus::Active) else {
             return;
         };
-        charge.change_price(at);
         let amount = match charge.kind {
             ChargeType::Consumption => charge.consumed(counted, tariff, scale),
-            ChargeType::Time => charge.passed(tariff, scale),
+            ChargeType::Time => charge.passed(tariff, scale, at),
             _ => 0,
         };
         charge.take(amount, at);
         self.debit(amount);
     }
 
-    /// A payment of `amount`: first what is to be paid back, then the first credit that takes tokens. False when there is
-    /// none, or the amount does not fit.
-    #[must_use]
-    fn top_up(&mut self, amount: i32) -> bool {
-        let Some(place) = self.credits.iter().position(Credit::takes_tokens) else { return false };
-        let mut left = amount;
-        let target = self.credits.get(place).map_or(0, |credit| credit.amount);
-        if target.checked_add(amount).is_none() {
-            return false;
+    /// Takes the price to come of charge `number` into use. What was consumed until now, which is `counted` by the register
+    /// so far, has the price so far; `coming` is what the register of the price to come shows. A charge by time is collected
+    /// when its period ends, and not because of its price.
+    pub fn change_price(&mut self, number: usize, counted: i64, coming: i64, tariff: &[u8], at: Moment) {
+        let due = |charge: &Charge| charge.kind == ChargeType::Consumption && charge.collected != Some(at);
+        if self.charges.get(number).is_some_and(due) {
+            self.collect(number, counted, tariff, at);
         }
+        if let Some(charge) = self.charges.get_mut(number) {
+            charge.change_price(coming);
+        }
+    }
+
+    /// Place of the first credit that takes tokens, if `amount` fits there.
+    fn room(&self, amount: i32) -> Option<usize> {
+        let (place, credit) = self.credits.iter().enumerate().find(|(_, credit)| credit.takes_tokens())?;
+        credit.amount.checked_add(amount).map(|_| place)
+    }
+
+    /// A payment of `amount`: first what is to be paid back, then the credit at `place`.
+    fn top_up(&mut self, place: usize, amount: i32) {
+        let mut left = amount;
         for credit in self.credits.iter_mut() {
             let part = left.min(credit.to_pay_back());
             credit.pay_back(part);
@@ -272,7 +283,6 @@ impl Prepayment {
             credit.amount = credit.amount.saturating_add(left);
         }
         self.settle();
-        true
     }
 
     /// A token was entered. Returns what became of it; credit is there when it was executed.
@@ -280,7 +290,7 @@ impl Prepayment {
         &mut self,
         octets: &[u8],
         delivery: TokenDeliveryMethod,
-        verifier: &dyn TokenVerifier,
+        verifier: &mut dyn TokenVerifier,
         at: Moment,
     ) -> TokenStatusCode {
         let status = self.execute(octets, verifier);
@@ -289,7 +299,7 @@ impl Prepayment {
         status
     }
 
-    fn execute(&mut self, octets: &[u8], verifier: &dyn TokenVerifier) -> TokenStatusCode {
+    fn execute(&mut self, octets: &[u8], verifier: &mut dyn TokenVerifier) -> TokenStatusCode {
         let Some(token) = Token::parse(octets) else { return TokenStatusCode::FormatFailure };
         if !token.is_authentic(octets, verifier) {
             return TokenStatusCode::AuthenticationFailure;
@@ -298,10 +308,15 @@ impl Prepayment {
         if token.number <= self.token_number || token.amount <= 0 {
             return TokenStatusCode::ValidationFailure;
         }
-        if !self.is_active() || !self.top_up(token.amount) {
+        let Some(place) = self.room(token.amount).filter(|_| self.is_active()) else {
+            return TokenStatusCode::ExecutionFailure;
+        };
+        // Kept before there is credit: rather a token that is lost with the power than one that counts twice.
+        if !verifier.keep(token.number) {
             return TokenStatusCode::ExecutionFailure;
         }
         self.token_number = token.number;
+        self.top_up(place, token.amount);
         TokenStatusCode::ExecutionOk
     }
 }

@@ -8,11 +8,18 @@ use dlms::obis::ObisCode;
 use dlms::time::DateTime;
 use proptest::prelude::*;
 
+/// A token that cannot be kept.
+const UNKEPT: u32 = 99;
+
 struct Anybody;
 
 impl TokenVerifier for Anybody {
     fn verify(&self, _: &[u8], tag: &[u8]) -> bool {
         tag == [7; 12]
+    }
+
+    fn keep(&mut self, number: u32) -> bool {
+        number != UNKEPT
     }
 }
 
@@ -103,7 +110,7 @@ fn consumption_and_time_use_up_credit_and_a_token_brings_more() {
     assert_eq!(account.available(), 100, "nothing is collected before activation");
     assert!(account.activate(at(0)) && !account.activate(at(0)));
     assert_eq!((account.credit_in_use(), account.supply()), (1, Supply::Paid));
-    assert_eq!(account.next_due(), Some(at(900)));
+    assert_eq!(account.next_due(at(0)), Some(at(900)));
     // The first look at the register takes note; then 1.2 kWh cost 30 cents.
     account.collect(0, 5_000, b"1", at(900));
     account.collect(0, 6_200, b"1", at(1_800));
@@ -131,7 +138,7 @@ fn consumption_and_time_use_up_credit_and_a_token_brings_more() {
     assert_eq!((account.credits[1].amount, account.to_clear()), (20, 10));
     let before = account.credits[0].amount;
     assert_eq!(
-        account.enter(&token(1, 500), TokenDeliveryMethod::Remote, &Anybody, at(8_200)),
+        account.enter(&token(1, 500), TokenDeliveryMethod::Remote, &mut Anybody, at(8_200)),
         TokenStatusCode::ExecutionOk
     );
     assert_eq!((account.credits[1].amount, account.to_clear()), (30, 0));
@@ -141,8 +148,9 @@ fn consumption_and_time_use_up_credit_and_a_token_brings_more() {
 #[test]
 fn tokens_are_refused_for_their_reasons() {
     let mut account = account();
-    let enter =
-        |account: &mut Prepayment, octets: &[u8]| account.enter(octets, TokenDeliveryMethod::Local, &Anybody, at(1));
+    let enter = |account: &mut Prepayment, octets: &[u8]| {
+        account.enter(octets, TokenDeliveryMethod::Local, &mut Anybody, at(1))
+    };
     assert_eq!(enter(&mut account, &token(1, 5)), TokenStatusCode::ExecutionFailure, "not active");
     assert!(account.activate(at(0)));
     assert_eq!(enter(&mut account, b"12345678901234567890"), TokenStatusCode::FormatFailure);
@@ -168,7 +176,7 @@ fn an_account_is_closed_and_begins_anew() {
     account.collect(0, 40_000, b"", at(1_800));
     assert_eq!(account.supply(), Supply::Unpaid);
     assert!(account.close(at(2_000)));
-    assert_eq!((account.supply(), account.next_due()), (Supply::Paid, None));
+    assert_eq!((account.supply(), account.next_due(at(0))), (Supply::Paid, None));
     assert!(account.reset() && account.activate(at(3_000)));
     assert_eq!((account.credits[0].amount, account.charges[0].paid), (100, 0));
 }
@@ -180,11 +188,75 @@ fn a_price_to_come_counts_from_its_time_on() {
     account.charges[1].passive.prices[0].per_unit = 3;
     account.charges[1].activation.1 = Some(at(5_000));
     account.collect(1, 0, b"", at(3_600));
+    assert_eq!(account.charges[1].due(at(3_600)), Some(at(5_000)));
+    account.change_price(1, 0, 0, b"", at(5_000));
+    assert_eq!((account.charges[1].paid, account.charges[1].due(at(5_000))), (1, Some(at(7_200))), "not once more");
     account.collect(1, 0, b"", at(7_200));
     assert_eq!((account.charges[1].paid, account.charges[1].activation.1), (4, None));
 }
 
+#[test]
+fn what_was_consumed_before_a_price_has_the_price_before() {
+    let mut account = account();
+    assert!(account.activate(at(0)));
+    account.collect(0, 5_000, b"", at(900));
+    let charge = &mut account.charges[0];
+    charge.passive.prices[0].per_unit = 50;
+    charge.passive.commodity.logical_name = ObisCode::new(1, 0, 2, 8, 0, 255);
+    charge.activation.1 = Some(at(1_000));
+    // A kilowatt-hour for 25 cents, and 200 Wh by another register for 50 cents a kilowatt-hour.
+    account.change_price(0, 6_000, 70_000, b"", at(1_000));
+    assert_eq!((account.charges[0].paid, account.charges[0].activation.1), (25, None));
+    account.collect(0, 70_200, b"", at(1_900));
+    assert_eq!(account.charges[0].paid, 35);
+}
+
+#[test]
+fn a_token_counts_when_its_number_is_kept() {
+    let mut account = account();
+    assert!(account.activate(at(0)));
+    let status = account.enter(&token(UNKEPT, 5), TokenDeliveryMethod::Local, &mut Anybody, at(1));
+    assert_eq!(status, TokenStatusCode::ExecutionFailure);
+    assert_eq!((account.credits[0].amount, account.token_number), (100, 0));
+}
+
+#[test]
+fn very_many_periods_are_collected_in_few_steps() {
+    let mut account = account();
+    account.charges[1].period_s = 1;
+    account.mode = PaymentMode::Credit;
+    assert!(account.activate(at(0)));
+    let (year, mut steps) = (at(31_536_000), 0);
+    while let Some(due) = account.charges[1].due(year).filter(|due| *due <= year) {
+        account.collect(1, 0, b"", due);
+        steps += 1;
+        assert!(steps < 100_000, "at {due:?}");
+    }
+    assert_eq!((account.charges[1].paid, account.charges[1].collected), (31_536_000, Some(year)));
+}
+
 proptest! {
+    /// Late or not, time and consumption cost the same.
+    #[test]
+    fn a_late_collection_is_the_sum_of_those_in_time(periods in 1_i64..60, late in 0_i64..3_600, price in 0_i16..300) {
+        let begin = || {
+            let mut account = account();
+            account.charges[1].active.prices[0].per_unit = price;
+            account.charges[1].active.price_scale = -4;
+            prop_assert!(account.activate(at(0)));
+            Ok(account)
+        };
+        let (mut late_one, mut in_time) = (begin()?, begin()?);
+        for period in 1..=periods {
+            in_time.collect(1, 0, b"", at(3_600 * period));
+        }
+        late_one.collect(1, 0, b"", at(3_600 * periods + late));
+        for account in [&mut late_one, &mut in_time] {
+            account.charges[1].last_amount = 0;
+        }
+        prop_assert_eq!(late_one, in_time);
+    }
+
     /// Whatever happens, nothing is created or lost: what was paid is what credits and tokens have given.
     #[test]
     fn money_adds_up(steps in proptest::collection::vec((0_u8..4, 0_i64..4_000), 1..100)) {
@@ -203,7 +275,7 @@ proptest! {
                 2 => {
                     let number = account.token_number + 1;
                     let amount = i32::try_from(size).unwrap() + 1;
-                    let status = account.enter(&token(number, amount), TokenDeliveryMethod::Remote, &Anybody, at(now));
+                    let status = account.enter(&token(number, amount), TokenDeliveryMethod::Remote, &mut Anybody, at(now));
                     prop_assert_eq!(status, TokenStatusCode::ExecutionOk);
                     tokens += amount;
                 }

@@ -5,10 +5,16 @@ pub const TOKEN_OCTETS: usize = 21;
 /// Octets that are authenticated.
 const BODY: usize = 9;
 
-/// Who can tell whether a token is authentic.
+/// Who can tell whether a token is authentic, and remembers which was the last.
 pub trait TokenVerifier {
     /// Whether `tag` is the one of `body`, for this meter.
     fn verify(&self, body: &[u8], tag: &[u8]) -> bool;
+
+    /// Keeps the number of a token that is about to be executed, so that [`Prepayment::token_number`] can begin with it after
+    /// a loss of power; whether it is kept. One that is not is refused.
+    ///
+    /// [`Prepayment::token_number`]: super::Prepayment::token_number
+    fn keep(&mut self, number: u32) -> bool;
 }
 
 /// A token of a form of our own: an octet of 1, a number that grows from token to token, an amount in the account's

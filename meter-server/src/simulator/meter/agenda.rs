@@ -63,6 +63,11 @@ impl Meter {
     /// When the meter has something to do by itself next: the earliest moment of its parts. A part whose moment has
     /// passed already is due at once.
     pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.next_due_until(self.agenda.done)
+    }
+
+    /// The same for a meter that makes up for the time until `until`.
+    fn next_due_until(&self, until: Moment) -> Option<Moment> {
         let parts = [
             self.agenda.seed,
             self.tariffs.next_due(),
@@ -70,7 +75,7 @@ impl Meter {
             self.push_due(),
             self.firmware_due(),
             self.supervision_due(),
-            self.prepayment_due(),
+            self.prepayment_due(until),
         ];
         parts.into_iter().flatten().min()
     }
@@ -80,7 +85,7 @@ impl Meter {
         let mut any = false;
         let mut turns: u32 = 0;
         self.agenda.schedule = Schedule::Known(self.schedule_due());
-        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+        while let Some(due) = self.next_due_until(now).filter(|due| *due <= now) {
             // What was late happens now, not in a past in which it was not there.
             let due = due.max(self.agenda.done);
             turns = if due == self.agenda.done { turns + 1 } else { 0 };
@@ -90,15 +95,15 @@ impl Meter {
                 break;
             }
             self.agenda.done = due;
-            self.run_due(due);
+            self.run_due(due, now);
             any = true;
         }
         self.agenda.done = self.agenda.done.max(now);
         any
     }
 
-    /// Does what is due at this moment. Each part must have a later moment afterwards, or none.
-    fn run_due(&mut self, due: Moment) {
+    /// Does what is due at this moment, on the way to `until`. Each part must have a later moment afterwards, or none.
+    fn run_due(&mut self, due: Moment, until: Moment) {
         if self.agenda.seed.is_some_and(|seed| seed <= due) {
             for event in self.logs.seed().at(due) {
                 self.raise_alarms(due, event);
@@ -112,7 +117,7 @@ impl Meter {
             self.agenda.schedule = Schedule::Known(self.next_schedule(due));
         }
         self.note_firmware(due);
-        self.run_prepayment(due);
+        self.run_prepayment(due, until);
         self.run_supervision(due);
         self.run_pushes(due);
     }

@@ -115,7 +115,7 @@ pub struct Meter {
     supervision: Supervision,
     /// Where supply is paid for in advance.
     account: Option<Box<Prepayment>>,
-    /// The switch is open for want of credit.
+    /// The switch is open for want of credit, so that credit closes it.
     unpaid: bool,
     /// Demand registers that average otherwise than the model says, by slot.
     demands: BTreeMap<usize, DemandWindow>,
@@ -140,7 +140,7 @@ impl Meter {
         let drift_ppm = noise.signed(1) * model.drift_ppm;
         let clock = MeterClock::new(model.clock.clone(), now, now.plus_millis(error_ms), drift_ppm);
         let logs = Logs::new(noise.stream(2), installed);
-        let account = Self::new_account(model.prepayment.as_ref(), now);
+        let account = Self::new_account(model.prepayment.as_ref(), security.token_number(), now);
         Self {
             alarms: Alarms::new(model.alarms.layout, model.alarms.filters),
             agenda: Agenda::new(now, &logs, model.alarms.layout),
@@ -286,6 +286,9 @@ impl SwitchState for Meter {
         let event = self.switch_event(event);
         if !self.switch.apply(event) {
             return Ok(());
+        }
+        if self.switch.is_connected() {
+            self.unpaid = false;
         }
         self.consumption.switched(self.switch.is_connected(), at.as_millis());
         let code = match event {

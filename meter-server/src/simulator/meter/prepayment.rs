@@ -6,9 +6,10 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Meter;
+use super::security::Security;
 use crate::moment::Moment;
 use crate::objects::{ControlState, PrepaymentState, SwitchEvent, SwitchState};
-use crate::prepayment::{Prepayment, Supply, TokenVerifier};
+use crate::prepayment::{CHARGES_MAX, Prepayment, Supply, TokenVerifier, UnitPrice};
 
 /// What a model says about payment.
 pub(crate) struct ModelPrepayment {
@@ -19,13 +20,11 @@ pub(crate) struct ModelPrepayment {
     pub(crate) active: bool,
 }
 
-/// Collections that are made up for after a jump through time: later ones take all that was consumed at once.
-const COLLECTIONS_MAX: usize = 4;
-
 /// The tokens of one meter: HMAC-SHA-256 of its system title and the token's body, its first twelve octets.
 struct Tokens<'a> {
     key: &'a [u8],
     title: [u8; 8],
+    security: &'a mut Security,
 }
 
 impl TokenVerifier for Tokens<'_> {
@@ -35,38 +34,56 @@ impl TokenVerifier for Tokens<'_> {
         mac.update(body);
         mac.verify_truncated_left(tag).is_ok()
     }
+
+    fn keep(&mut self, number: u32) -> bool {
+        self.security.keep_token_number(number)
+    }
 }
 
 impl Meter {
-    /// The account that the model gives the meter, active at `now` if it says so.
-    pub(super) fn new_account(model: Option<&ModelPrepayment>, now: Moment) -> Option<Box<Prepayment>> {
+    /// The account that the model gives the meter, active at `now` if it says so. Of what was before only the number of the
+    /// last token is known, if that.
+    pub(super) fn new_account(
+        model: Option<&ModelPrepayment>,
+        token_number: u32,
+        now: Moment,
+    ) -> Option<Box<Prepayment>> {
         let model = model?;
-        let mut account = Box::new(model.account.clone());
+        let mut account = Box::new(Prepayment { token_number, ..model.account.clone() });
         if model.active {
             let _ = account.activate(now);
         }
         Some(account)
     }
 
-    /// When a charge is collected next.
-    pub(super) fn prepayment_due(&self) -> Option<Moment> {
-        self.account.as_deref()?.next_due()
+    /// When a charge is collected, or changes its price, next, on the way to `until`.
+    pub(super) fn prepayment_due(&self, until: Moment) -> Option<Moment> {
+        self.account.as_deref()?.next_due(until)
     }
 
-    /// Collects what is due.
-    pub(super) fn run_prepayment(&mut self, at: Moment) {
-        let Some(account) = self.account.as_deref() else { return };
-        let due: Vec<usize> = (0..account.charges.len())
-            .filter(|number| {
-                account.charges.get(*number).and_then(crate::prepayment::Charge::due).is_some_and(|due| due <= at)
-            })
-            .take(COLLECTIONS_MAX)
-            .collect();
-        if account.is_active() {
-            for number in due {
+    /// Collects what is due, and changes prices.
+    pub(super) fn run_prepayment(&mut self, at: Moment, until: Moment) {
+        for number in 0..CHARGES_MAX {
+            let Some(account) = self.account.as_deref().filter(|account| account.is_active()) else { return };
+            let Some(charge) = account.charges.get(number) else { return };
+            let (collection, price) = (charge.collection_due(until), charge.activation.1);
+            // A period that ends with a price still has it.
+            if collection.is_some_and(|due| due <= at) {
                 self.collect(number, at);
             }
+            if price.is_some_and(|due| due <= at) {
+                self.change_price(number, at);
+            }
         }
+    }
+
+    /// What charge `number` is collected by: what its commodity's register shows, that of the price to come, and the
+    /// tariff's name.
+    fn counted(&self, number: usize, at: Moment) -> Option<(i64, i64, String)> {
+        let charge = self.prepayment().charges.get(number)?;
+        let shown = |price: &UnitPrice| self.monitored_value(price.commodity, at).unwrap_or(0);
+        let tariff = self.active_rate(0, at).map_or_else(String::new, |rate| rate.to_string());
+        Some((shown(&charge.active), shown(&charge.passive), tariff))
     }
 }
 
@@ -83,32 +100,43 @@ impl PrepaymentState for Meter {
 
     fn prepayment_changed(&mut self, at: Moment) {
         let account = self.prepayment();
-        let (supply, enough) = (account.supply(), account.available() >= account.clearance_threshold);
-        let event = match (supply, self.switch.state()) {
-            (Supply::Unpaid, ControlState::Connected) => SwitchEvent::LocalDisconnect,
-            // Only what was opened for want of credit is closed again: a remote disconnection stays.
-            (Supply::Paid, ControlState::ReadyForReconnection) if self.unpaid && enough => SwitchEvent::LocalReconnect,
-            _ => return,
-        };
-        self.unpaid = supply == Supply::Unpaid;
-        // The mode may forbid it.
-        let _ = self.operate(event, at);
+        let enough = account.available() >= account.clearance_threshold;
+        match (account.supply(), self.switch.state()) {
+            (Supply::Unpaid, ControlState::Connected) => {
+                // The mode may forbid it.
+                let _ = self.operate(SwitchEvent::LocalDisconnect, at);
+                self.unpaid = !self.switch.is_connected();
+            }
+            // What was opened for want of credit is closed again, now or when the mode allows it.
+            (Supply::Paid, ControlState::ReadyForReconnection) if self.unpaid && enough => {
+                let _ = self.operate(SwitchEvent::LocalReconnect, at);
+            }
+            // A remote disconnection stays. Once it is taken back, want of credit alone keeps the switch open.
+            (Supply::Unpaid, ControlState::Disconnected) => self.unpaid = true,
+            (Supply::Paid, ControlState::Disconnected) if enough => self.unpaid = false,
+            // What a hand or the limiter has opened is theirs to close.
+            _ => {}
+        }
     }
 
     fn collect(&mut self, number: usize, at: Moment) {
-        let Some(charge) = self.prepayment().charges.get(number) else { return };
-        let counted = self.monitored_value(charge.active.commodity, at).unwrap_or(0);
-        let tariff = self.active_rate(0, at).map(|rate| [b'0' + rate]);
-        let tariff = tariff.as_ref().map_or(&[][..], |name| name);
-        self.prepayment_mut().collect(number, counted, tariff, at);
+        let Some((counted, _, tariff)) = self.counted(number, at) else { return };
+        self.prepayment_mut().collect(number, counted, tariff.as_bytes(), at);
+        self.prepayment_changed(at);
+    }
+
+    fn change_price(&mut self, number: usize, at: Moment) {
+        let Some((counted, coming, tariff)) = self.counted(number, at) else { return };
+        self.prepayment_mut().change_price(number, counted, coming, tariff.as_bytes(), at);
         self.prepayment_changed(at);
     }
 
     fn enter_token(&mut self, token: &[u8], at: Moment) {
         let Some(model) = self.model.prepayment.as_ref() else { return };
-        let tokens = Tokens { key: &model.token_key, title: self.identity.system_title.0 };
+        let security = &mut self.security;
+        let mut tokens = Tokens { key: &model.token_key, title: self.identity.system_title.0, security };
         if let Some(account) = self.account.as_deref_mut() {
-            account.enter(token, TokenDeliveryMethod::Remote, &tokens, at);
+            account.enter(token, TokenDeliveryMethod::Remote, &mut tokens, at);
         }
         self.prepayment_changed(at);
     }

@@ -79,6 +79,9 @@ struct Record {
     /// Passwords and HLS secrets that clients have set, wrapped.
     #[serde(default)]
     secrets: BTreeMap<u16, String>,
+    /// Number of the last token that was executed.
+    #[serde(default)]
+    token_number: u32,
 }
 
 /// What is kept of a client's failures: not where it succeeded.
@@ -123,6 +126,8 @@ pub(crate) struct Security {
     /// In boxes: a map has room for eleven more than it holds.
     failed: BTreeMap<ClientSap, Box<Attempts<SOURCES>>>,
     secrets: Secrets,
+    /// Of the last token that was executed.
+    token_number: u32,
     /// Whether it remembers anything at all.
     is_kept: bool,
     journal: Journal<State>,
@@ -182,6 +187,7 @@ impl Security {
         let secrets = Secrets::unwrapped(&record.secrets, fleet.master.as_ref()).ok_or(StateError::Secrets)?;
         Ok(Self {
             secrets,
+            token_number: record.token_number,
             is_kept: folder.is_some(),
             master: own.master.as_ref().and_then(|key| as_master(suite, key)),
             suite,
@@ -227,6 +233,21 @@ impl Security {
         }
         self.secrets.replace(client, before.as_deref());
         Err(DataAccessResult::OtherReason)
+    }
+
+    /// Number of the last token that was executed.
+    pub(super) const fn token_number(&self) -> u32 {
+        self.token_number
+    }
+
+    /// Keeps the number of a token that is about to be executed.
+    pub(super) fn keep_token_number(&mut self, number: u32) -> bool {
+        let before = std::mem::replace(&mut self.token_number, number);
+        let kept = self.keep();
+        if !kept {
+            self.token_number = before;
+        }
+        kept
     }
 
     pub(crate) fn authentication(&self) -> &[u8] {
@@ -410,6 +431,7 @@ impl Security {
             keys: BTreeMap::new(),
             failures: self.failed.iter().flat_map(|(client, attempts)| failures(client, attempts)).collect(),
             secrets: BTreeMap::new(),
+            token_number: self.token_number,
         };
         if self.is_kept {
             // Without a master key there is nothing that they could be kept under.

@@ -228,8 +228,8 @@ impl Value<Meter> for Source {
             Self::FirmwareVersion => out.octets(meter.firmware_version().as_bytes()),
             Self::ActiveTariff { activation } => {
                 let by_curve = || meter.consumption.rate(cx.at.as_millis(), meter.tariff());
-                let name = [b'0' + meter.active_rate(*activation, cx.at).unwrap_or_else(by_curve)];
-                out.octets(&name)
+                let rate = meter.active_rate(*activation, cx.at).unwrap_or_else(by_curve);
+                out.octets(rate.to_string().as_bytes())
             }
             Self::ProfileStatus { period_seconds } => out.unsigned(meter.profile_status(cx.at, *period_seconds)),
             Self::LastEvent(kind) => {
