@@ -307,6 +307,23 @@ fn the_broadcast_key_serves_unconfirmed_requests_only() {
     assert_eq!(ask(&mut associated, &aarq), hex!("D80105"), "no broadcast key in this setup");
 }
 
+/// Nor is anybody refused under it, by a meter that forgives nothing.
+#[test]
+fn what_a_group_asks_for_against_the_standard_is_not_answered_either() {
+    let strict = Meter { quirks: Some(dlms::quirk::Quirks::STRICT), ..Meter::default() };
+    let mut pair = Pair::new(standing(), strict);
+    let general = |counter, plain: &[u8]| protected(Envelope::GeneralGlobal, AE, counter, true, plain);
+    // The presence octet of the parameter is 02: confirmed, unconfirmed.
+    for (counter, request) in
+        [(7, hex!("C301C1 0009 00000A0000FF 01 02 09 01 41")), (8, hex!("C30181 0009 00000A0000FF 01 02 09 01 41"))]
+    {
+        assert!(ask(&mut pair, &general(counter, &request)).is_empty());
+    }
+    assert_eq!(pair.meter.invoked, 0);
+    let own = protected(Envelope::Global, AE, 1, false, &hex!("C301C1 0009 00000A0000FF 01 02 09 01 41"));
+    assert!(!ask(&mut pair, &own).is_empty());
+}
+
 /// Whoever holds the key of the group must not get a value of his own executed with the rights of a unicast block.
 #[test]
 fn the_broadcast_key_neither_starts_nor_continues_nor_ends_a_transfer() {

@@ -415,6 +415,75 @@ fn without_an_association_the_receiver_confirms_with_the_same_keys() {
     assert_eq!(line.sent, Vec::<Vec<u8>>::new());
 }
 
+/// Nobody makes a server verify what it does not wait for, nor more than some of what is no confirmation.
+#[test]
+fn what_could_be_a_confirmation_is_looked_at_only_while_one_is_waited_for() {
+    let config = reader(PASSWORD);
+    let push = confirmed(to(&config, PushProtection::Keys(Envelope::GeneralGlobal)));
+    let mut line = over_wrapper(config, Meter::default());
+    let answer = |line: &mut Line<_, WrapperServer>, apdu: &[u8]| {
+        let mut wpdu = hex!("0001 0011 0001 00").to_vec();
+        wpdu.push(u8::try_from(apdu.len()).unwrap());
+        wpdu.extend_from_slice(apdu);
+        line.server.handle_input(&wpdu, line.now, &mut line.meter, &mut line.random).unwrap();
+        line.carry();
+    };
+    line.notify(&data(CONFIRMED_7), push).unwrap();
+    line.carry();
+    let mut apdu = line.sent.pop().unwrap()[8..].to_vec();
+    let mut receiver = receiver(&PUSH_KEY);
+    let received = receiver.open(&mut apdu, None).unwrap();
+    let confirm = |receiver: &mut Receiver<_>, counter| {
+        let mut buffer = [0; 64];
+        let place = receiver.confirm(&received, counter, &mut buffer).unwrap();
+        buffer[place].to_vec()
+    };
+    let mut forged = confirm(&mut receiver, 1);
+    *forged.last_mut().unwrap() ^= 1;
+    for _ in 0..server::REFUSALS_MAX {
+        answer(&mut line, &forged);
+    }
+    let genuine = confirm(&mut receiver, 2);
+    answer(&mut line, &genuine);
+    assert_eq!((line.audited("NotificationConfirmed"), line.meter.floors.len()), (0, 0), "looked at");
+    // Sent again it is waited for again.
+    line.wait();
+    line.carry();
+    answer(&mut line, &genuine);
+    assert_eq!(line.audited("NotificationConfirmed"), 1);
+    let floors = line.meter.floors.clone();
+    assert_eq!(floors.len(), 1);
+    // Nothing waits any more: no counter is taken note of.
+    let late = confirm(&mut receiver, 3);
+    answer(&mut line, &late);
+    assert_eq!(line.meter.floors, floors);
+}
+
+#[test]
+fn the_floor_of_the_broadcast_key_outlives_the_receiver() {
+    let context = |title| {
+        let keys = KeySet::new(Suite::Suite0, &PUSH_KEY, &GAK).unwrap().with_broadcast(&GBEK).unwrap();
+        let mut context = Context::<RustCrypto>::new(title, &keys).unwrap();
+        context.set_broadcast_accepted(true);
+        context
+    };
+    let sender = || Sender::new(SERVER_TITLE, context(CLIENT_TITLE), Protection::AUTHENTICATED_ENCRYPTED, 3);
+    let (meter, plain) = (context(SERVER_TITLE), encoded(&data(1)));
+    let mut buffer = vec![0; 100];
+    buffer[30..30 + plain.len()].copy_from_slice(&plain);
+    let control = meter.control(Protection::AUTHENTICATED_ENCRYPTED).with_broadcast_key();
+    let place = meter.protect(Envelope::GeneralGlobal, control, 9, &mut buffer, 30..30 + plain.len()).unwrap();
+    let octets = buffer[place].to_vec();
+    let mut first = Receiver::new([sender()]);
+    first.open(&mut octets.clone(), None).unwrap();
+    let [kept] = first.senders_mut();
+    assert_eq!((kept.floor(), kept.broadcast_floor()), (3, 10));
+    let floor = kept.broadcast_floor();
+    let mut second = Receiver::new([sender().with_broadcast_floor(floor)]);
+    let error = second.open(&mut octets.clone(), None).unwrap_err();
+    assert_eq!(error, PushError::Security(SecurityError::Counter { lowest: 10 }));
+}
+
 #[test]
 fn the_queue_is_bounded_and_takes_only_notifications() {
     let config = reader(PASSWORD);
@@ -544,7 +613,14 @@ fn the_first_request_to_a_pre_established_association_may_use_the_keys_of_pushes
     };
     let security = config.security.as_mut().unwrap();
     (security.peer_title, security.general) = (Some(SERVER_TITLE), true);
+    let push = confirmed(to(&config, PushProtection::Keys(Envelope::GeneralGlobal)));
     let mut line = over_wrapper(config, Meter { has_one_key: true, ..Meter::default() }).associated();
+    // A confirmation is waited for.
+    line.deaf = true;
+    line.notify(&data(CONFIRMED_7), push).unwrap();
+    line.carry();
+    assert_eq!(line.sent.len(), 1);
+    line.deaf = false;
     line.client.get(AttributeRequest::whole(REGISTER), line.now).unwrap();
     assert_eq!(line.drive(), [Seen::Value(913)]);
 }

@@ -34,7 +34,7 @@ use crate::axdr::{DecodeError, Writer};
 use crate::id::SystemTitle;
 use crate::security::general::{self, Cipher, Layers, Opened};
 #[cfg(feature = "alloc")]
-use crate::security::general::{GeneralSession, TransactionMemory};
+use crate::security::general::{GeneralSession, TransactionId, TransactionMemory};
 use crate::security::{
     Context, Crypto, Envelope, HEADROOM, KeyId, ProtectedHeader, Protection, ReceiveFloor, SecurityError,
     VerifiedCounter,
@@ -82,12 +82,12 @@ impl<C: Crypto> Sender<C> {
     }
 
     /// Also opens what the sender protects with general-ciphering and general-signing, whichever key it comes with, and
-    /// confirms it alike. Of messages that only their transaction-id keeps fresh those from `lowest` on are accepted, each
+    /// confirms it alike; `keys.next_transaction` is not used for that. Of messages that only their transaction-id keeps fresh those from `lowest` on are accepted, each
     /// once.
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn with_general(mut self, keys: General, lowest: u128) -> Self {
-        let (transactions, messages) = (TransactionMemory::new(lowest), GeneralSession::new());
+        let (transactions, messages) = (TransactionMemory::new(lowest), GeneralSession::unasked());
         self.general = Some(alloc::boxed::Box::new(GeneralSender { keys, transactions, messages }));
         self
     }
@@ -99,11 +99,12 @@ impl<C: Crypto> Sender<C> {
         self.general.as_ref().map(|general| general.transactions.floor())
     }
 
-    /// The next transaction-id of confirmations, to be kept across restarts.
-    #[cfg(feature = "alloc")]
+    /// Accepts invocation counters from `floor` on under the broadcast key, where the context accepts that key at all.
+    /// Without this those from the floor of [`new`](Self::new) on are.
     #[must_use]
-    pub fn next_transaction(&self) -> Option<u64> {
-        self.general.as_ref().map(|general| general.keys.next_transaction)
+    pub const fn with_broadcast_floor(mut self, floor: u32) -> Self {
+        self.broadcast = ReceiveFloor::new(floor);
+        self
     }
 
     /// The sender's system title.
@@ -116,6 +117,12 @@ impl<C: Crypto> Sender<C> {
     #[must_use]
     pub const fn floor(&self) -> u32 {
         self.unicast.lowest()
+    }
+
+    /// The same under the broadcast key, for [`with_broadcast_floor`](Self::with_broadcast_floor).
+    #[must_use]
+    pub const fn broadcast_floor(&self) -> u32 {
+        self.broadcast.lowest()
     }
 
     fn unprotect(&mut self, apdu: &mut [u8]) -> Result<Opened, SecurityError> {
@@ -302,7 +309,10 @@ impl<S> Receiver<S> {
     }
 
     /// The same for any notification, general-ciphering and general-signing included. `counter` gives a counter of the
-    /// own global key that was never used before; it is asked only where one is needed.
+    /// own global key that was never used before, `transaction` a transaction-id of the own system title; each is asked
+    /// only where one is needed. Ids must come from one count for each own system title, the one that
+    /// [`General::next_transaction`] of its associations is taken from: with the same id the static unified model gives
+    /// the same key again.
     ///
     /// # Errors
     /// As [`confirm`](Self::confirm); `Security(BufferTooSmall)` unless `out` has 448 octets.
@@ -311,6 +321,7 @@ impl<S> Receiver<S> {
         &mut self,
         received: &Received<'_>,
         counter: impl FnOnce() -> Result<u32, CounterExhausted>,
+        transaction: impl FnOnce() -> Result<u64, CounterExhausted>,
         random: &mut dyn Random,
         out: &mut [u8],
     ) -> Result<Range<usize>, PushError>
@@ -323,7 +334,7 @@ impl<S> Receiver<S> {
         }
         let sender = find(self.senders.as_mut(), received.sender)?;
         let GeneralSender { keys, messages, .. } = sender.general.as_deref_mut().ok_or(SecurityError::NoGeneralKey)?;
-        let id = keys.take_transaction().map_err(|_| SecurityError::TransactionId)?;
+        let id = TransactionId::new(transaction().map_err(SecurityError::from)?);
         let mut layers = received.layers;
         layers.cipher = match layers.cipher {
             Some(Cipher::Envelope(Envelope::Global)) => Some(Cipher::Envelope(Envelope::GeneralGlobal)),

@@ -2,7 +2,9 @@
 
 use super::*;
 use dlms::association::client::General;
-use dlms::security::general::{Cipher, KeyChoice, Layers, Order, TransactionMemory};
+use dlms::security::general::{
+    Cipher, GeneralKeys, GeneralSession, KeyChoice, Layers, Order, TransactionId, TransactionMemory, protect,
+};
 use dlms::security::public_key::Curve;
 use dlms::security::{Curves, KeyEncryptionKey, PrivateKey, PublicKey, Random};
 
@@ -145,8 +147,15 @@ fn every_key_and_signature_opens_once_and_is_confirmed_alike() {
 
             let mut buffer = [0; 448];
             let counter = || Ok(line.meter.floors.get(&CLIENT_TITLE).map_or(1, |floor| floor + 1));
-            let place = receiver.confirm_general(&received, counter, &mut Counting(9 << 32), &mut buffer).unwrap();
+            let place = receiver
+                .confirm_general(&received, counter, || Ok(7_777), &mut Counting(9 << 32), &mut buffer)
+                .unwrap();
             let confirmation = buffer[place].to_vec();
+            let named = confirmation.windows(8).any(|octets| octets == 7_777_u64.to_be_bytes());
+            let outside = layers.order == Order::CipherThenSign && layers.protection.signed;
+            if outside || matches!(layers.cipher, None | Some(Cipher::General(_))) {
+                assert!(named, "{what}: with the id that the caller gave");
+            }
             let mut forged = confirmation.clone();
             *forged.last_mut().unwrap() ^= 1;
             answer(&mut line, &forged);
@@ -296,6 +305,72 @@ fn a_push_in_general_ciphering_disturbs_no_request() {
         let received = receiver.open(&mut apdu, None).unwrap();
         assert_eq!(encoded(&received.apdu), encoded(&data(9)), "{layers:?}");
     }
+}
+
+/// In the static unified model the key depends on the transaction-id alone; the client chooses that of an answer.
+#[test]
+fn no_push_meets_key_and_counter_of_an_answer() {
+    let suite = Suite::Suite1;
+    let cipher = Some(Cipher::General(KeyChoice::StaticUnified));
+    let config = ecdsa(suite, AE);
+    let push = push(&config, Layers { cipher, protection: AE, order: Order::default() });
+    let mut meter = meter(suite);
+    meter.policy = Some(AE);
+    meter.keys.as_mut().unwrap().next_transaction = Some(6_999);
+    let mut line = over_wrapper(config, meter);
+    let general = General { cipher: Some(KeyChoice::StaticUnified), ..general(suite) };
+    line.client = line.client.with_general(general);
+    let mut line = line.associated();
+    for _ in 0..5 {
+        line.client.get(AttributeRequest::whole(REGISTER), line.now).unwrap();
+        line.notify(&data(9), push).unwrap();
+        assert!(line.drive().contains(&Seen::Value(913)));
+    }
+    let mut used = Vec::new();
+    let sent = line.sent.concat();
+    let mut rest = &sent[..];
+    while !rest.is_empty() {
+        let (apdu, behind) = rest[8..].split_at(usize::from(u16::from_be_bytes([rest[6], rest[7]])));
+        rest = behind;
+        // Id, titles, no date-time and no other information; key-info, length, control, counter.
+        assert_eq!((&apdu[..2], &apdu[28..35]), (&hex!("DD08")[..], &hex!("0000 01 02 01 02 00")[..]), "{apdu:02X?}");
+        let counter = if apdu[35] < 0x80 { &apdu[37..41] } else { &apdu[38..42] };
+        used.push((apdu[2..10].to_vec(), counter.to_vec()));
+    }
+    let all = used.len();
+    assert_eq!(all, 10);
+    used.sort();
+    used.dedup();
+    assert_eq!(used.len(), all, "the same key and counter twice");
+    used.dedup_by(|a, b| a.0 == b.0);
+    assert!(used.len() < all, "an id came twice");
+
+    // Nor do answers ever count as far.
+    let keys = KeySet::new(suite, &unicast(suite), &authentication(suite)).unwrap();
+    let mut context = Context::<RustCrypto>::new(SERVER_TITLE, &keys).unwrap();
+    context.set_peer_title(CLIENT_TITLE);
+    let mut session = GeneralSession::counting_from(0x7FFF_FFFF);
+    let kek = kek(suite);
+    let keys = GeneralKeys { kek: Some(&kek), ..GeneralKeys::default() };
+    let mut sent = |choice| {
+        let layers = Layers { cipher: Some(Cipher::General(choice)), protection: AE, order: Order::default() };
+        let (id, counter) = (TransactionId::new(1), || Err(dlms::security::CounterExhausted));
+        let place = 200..210;
+        protect(&context, &mut session, &keys, &layers, &id, counter, &mut Counting(1), &mut [0; 400], place).map(drop)
+    };
+    assert_eq!(sent(KeyChoice::Wrapped), Ok(()));
+    assert_eq!(sent(KeyChoice::Previous), Err(dlms::security::CounterExhausted.into()));
+}
+
+#[test]
+fn keys_that_are_not_kept_for_notifications_are_refused_at_once() {
+    let config = reader(PASSWORD);
+    let mut line = over_wrapper(reader(PASSWORD), meter(Suite::Suite1));
+    for key in [KeyChoice::Broadcast, KeyChoice::Previous] {
+        let layers = Layers { cipher: Some(Cipher::General(key)), protection: AE, order: Order::default() };
+        assert_eq!(line.notify(&data(5), push(&config, layers)), Err(NotifyError::Key(key)));
+    }
+    assert_eq!((line.server.poll_timeout(), line.audited("NotificationLost")), (None, 0));
 }
 
 /// A generator that must not be asked is not.

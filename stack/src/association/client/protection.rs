@@ -45,7 +45,8 @@ pub struct General {
     /// Which layer is inside, of a request that is ciphered and signed.
     pub order: Order,
     /// The next transaction-id. Like an invocation counter it must never repeat with this system title, across
-    /// restarts too; the time in milliseconds will do.
+    /// restarts too: one count for all connections with this title, and for the confirmations of
+    /// [`Receiver`](crate::association::push::Receiver).
     pub next_transaction: u64,
 }
 
@@ -122,7 +123,7 @@ impl General {
         Layers { cipher, protection, order: self.order }
     }
 
-    pub(in crate::association) fn take_transaction(&mut self) -> Result<TransactionId, UsageError> {
+    pub(super) fn take_transaction(&mut self) -> Result<TransactionId, UsageError> {
         let id = TransactionId::new(self.next_transaction);
         self.next_transaction = self.next_transaction.checked_add(1).ok_or(UsageError::CounterExhausted)?;
         Ok(id)

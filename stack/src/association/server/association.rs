@@ -297,23 +297,24 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             }
         };
         let plain = apdu.get(plain)?;
+        let broadcast = wrapping.is_some_and(|wrapping| wrapping.broadcast);
+        if broadcast && (pending || !(expects_no_answer(plain) || is_unconfirmed_access(plain))) {
+            // A whole group holds this key: it opens nothing, and nobody is to be answered under it.
+            let (error, referencing) = (SecurityError::NoKey(KeyId::Broadcast), session.access.referencing);
+            let _ = self.refuse_security(error, &[], referencing, device, out);
+            return None;
+        }
         if plain.first() == Some(&tag::DATA_NOTIFICATION_CONFIRM) && !pending {
             let protection = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);
             self.confirmation = DataNotificationConfirm::decode(plain).ok().map(|confirm| (confirm.invoke, protection));
             return None;
         }
         if !tolerates_request(client, server, apdu, plain, device) {
-            return refuse(plain, session.access.referencing, OTHER_REASON, out);
+            return if broadcast { None } else { refuse(plain, session.access.referencing, OTHER_REASON, out) };
         }
         let mut access = session.access;
         access.request = wrapping.map_or(Protection::NONE, |wrapping| wrapping.layers.protection);
-        access.broadcast = wrapping.is_some_and(|wrapping| wrapping.broadcast);
-        if access.broadcast && (pending || !(expects_no_answer(plain) || is_unconfirmed_access(plain))) {
-            // A whole group holds this key: it opens nothing, and nobody is to be answered under it.
-            let error = SecurityError::NoKey(KeyId::Broadcast);
-            let _ = self.refuse_security(error, &[], access.referencing, device, out);
-            return None;
-        }
+        access.broadcast = broadcast;
         if access.broadcast {
             // A transfer is between two: what the group sends neither starts nor continues one.
             access.conformance = access.conformance.without(TRANSFERS);

@@ -159,7 +159,8 @@ pub trait Device {
 
     /// A message of `peer` was verified, and nothing but its transaction-id keeps it from being a replay: one with a
     /// key of its own, or one that is signed only. Whether the id is new; it is remembered then, across restarts too
-    /// ([`TransactionMemory`](crate::security::general::TransactionMemory)). Without this every such message is refused.
+    /// ([`TransactionMemory`](crate::security::general::TransactionMemory)), for all setups that have the same keys, as the
+    /// answer echoes it. Without this every such message is refused.
     fn accept_transaction(
         &mut self,
         server: ServerSap,
@@ -172,8 +173,10 @@ pub trait Device {
     }
 
     /// The next transaction-id of what this logical device sends of itself: notifications whose protection has no counter,
-    /// or whose receiver wants one. Like an invocation counter it only ever increases, across restarts too; the time in
-    /// milliseconds will do. Without it no such notification is sent.
+    /// or whose receiver wants one. Like an invocation counter it only ever increases, across restarts too, and is never
+    /// given out twice: a key of the static unified model depends on nothing else. One count for each system title, over
+    /// all setups that have the same keys. The time alone will not do, as it stands still between two messages and may be
+    /// set back; it may raise a count that is kept. Without it no such notification is sent.
     fn take_transaction(&mut self, server: ServerSap, setup: u8) -> Option<u64> {
         let _ = (server, setup);
         None

@@ -40,6 +40,9 @@ pub enum NotifyError {
         /// The APDU.
         found: &'static str,
     },
+    /// In general-ciphering with the broadcast key or the key of a message before: neither is kept for notifications.
+    #[error("no notification is sent with {0:?}")]
+    Key(KeyChoice),
     /// The confirmed bit of the DataNotification and the configured confirmation do not go together.
     #[error("confirmed bit and confirmation do not go together")]
     Confirmation,
@@ -77,6 +80,11 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         };
         if awaits.is_some() != to.confirmation.is_some() {
             return Err(NotifyError::Confirmation);
+        }
+        if let PushProtection::Layers { layers, .. } = to.protection
+            && let Some(Cipher::General(key @ (KeyChoice::Broadcast | KeyChoice::Previous))) = layers.cipher
+        {
+            return Err(NotifyError::Key(key));
         }
         let outbox = self.outbox.get_mut().ok_or(NotifyError::NoOutbox)?;
         outbox.push(to, awaits, |out| notification.encode(out)).map_err(|_| NotifyError::Full)?;
@@ -231,7 +239,8 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         let counts = matches!(layers.cipher, Some(Cipher::Envelope(_) | Cipher::General(KeyChoice::Unicast)));
         let counter = if counts { Some(device.take_counter(to.server, setup).ok_or(NotSent::NoKeys)?) } else { None };
         let parties = (to.client, to.server);
-        let messages = &mut GeneralSession::new();
+        // Apart from answers, whose transaction-ids the client chooses.
+        let messages = &mut GeneralSession::unasked();
         let place =
             protect(&context, messages, &layers, setup, parties, counter, device, random, self.out.as_mut(), plain)?;
         Ok((place, layers.protection))
@@ -258,7 +267,9 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         server: ServerSap,
         device: &mut D,
     ) -> bool {
-        if self.outbox.get().is_none() {
+        // Keys and signatures cost much: nobody makes this server work who is not waited for.
+        let Some(outbox) = self.outbox.get_mut() else { return false };
+        if !outbox.awaits(client, server) {
             return false;
         }
         let apdu = self.link.apdu();
@@ -267,7 +278,10 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         } else {
             DataNotificationConfirm::decode(apdu).ok().map(|confirm| (confirm.invoke, Protection::NONE))
         };
-        let Some(confirmation) = confirmation else { return false };
+        let Some(confirmation) = confirmation else {
+            outbox.refused(client, server);
+            return false;
+        };
         self.confirmed(client, server, confirmation, device);
         true
     }

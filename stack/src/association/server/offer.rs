@@ -43,7 +43,10 @@ impl Offer {
         deviations: true,
     };
 
-    /// What a small meter needs: logical names, GET, SET and ACTION with blocks of the service's own, passwords and GMAC.
+    /// What a small meter needs: logical names, GET, SET and ACTION, also of lists and with selective
+    /// access, passwords and GMAC. Only the answers to GET are
+    /// sent in blocks, of the service's own: for blocks of SET and ACTION add
+    /// [`Conformance::BLOCK_TRANSFER_WITH_SET`] and [`Conformance::BLOCK_TRANSFER_WITH_ACTION`].
     pub const MINIMAL: Self = Self {
         services: Conformance::GET
             .union(Conformance::SET)

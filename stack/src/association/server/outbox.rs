@@ -1,5 +1,6 @@
 //! Notifications that wait to be sent, and those that wait to be confirmed.
 
+use super::guard::REFUSALS_MAX;
 use crate::Instant;
 use crate::apdu::LongInvokeIdAndPriority;
 use crate::axdr::{BufferFull, Writer};
@@ -26,7 +27,8 @@ pub enum PushProtection {
     /// With the keys that [`Device::push_security`](super::Device::push_security) gives, also without an association.
     /// [`Envelope::Global`] and [`Envelope::GeneralGlobal`] are possible; only the latter tells who sends.
     Keys(Envelope),
-    /// In general-ciphering with any key, general-signing or both, for the party with this system title: with the keys of
+    /// In general-ciphering, general-signing or both. Any key will do but [`KeyChoice::Broadcast`] and
+    /// [`KeyChoice::Previous`], which [`NotifyError::Key`](super::NotifyError::Key) refuses; for the party with this system title: with the keys of
     /// [`Device::push_security`](super::Device::push_security) and
     /// [`Device::general_keys`](super::Device::general_keys), and at least as the policy demands.
     Layers {
@@ -82,8 +84,17 @@ pub(super) struct Entry {
     sent: u8,
     /// When the confirmation must have come; `None` while it is to be sent.
     due: Option<Instant>,
+    /// What came since it was sent and was no confirmation.
+    refused: u8,
     /// Protection that it was sent with: its confirmation must have at least that.
     protection: Protection,
+}
+
+impl Entry {
+    /// Whether it was sent and a confirmation of this client is to come.
+    fn waits_for(&self, client: ClientSap, server: ServerSap) -> bool {
+        self.awaits.is_some() && self.due.is_some() && self.to.client == client && self.to.server == server
+    }
 }
 
 /// Where a [`Connection`](super::Connection) keeps notifications: nowhere, which is `()` and takes no memory, or in an
@@ -175,7 +186,7 @@ impl<B: Storage> Outbox<B> {
         let mut out = Writer::new(self.storage.as_mut().get_mut(self.used..end).unwrap_or_default());
         encode(&mut out)?;
         let length = out.len();
-        *slot = Some(Entry { to, length, awaits, sent: 0, due: None, protection: Protection::NONE });
+        *slot = Some(Entry { to, length, awaits, sent: 0, due: None, refused: 0, protection: Protection::NONE });
         self.used = self.used.saturating_add(length);
         Ok(())
     }
@@ -247,6 +258,7 @@ impl<B: Storage> Outbox<B> {
             Some(entry) if entry.awaits.is_some() => {
                 let wait = entry.to.confirmation.map_or(0, |confirmation| confirmation.timeout_ms);
                 entry.sent = entry.sent.saturating_add(1);
+                entry.refused = 0;
                 entry.due = Some(now.after_ms(u64::from(wait)));
                 entry.protection = protection;
             }
@@ -275,6 +287,17 @@ impl<B: Storage> Outbox<B> {
             rest.rotate_left(1);
         }
         Some(entry)
+    }
+
+    /// Whether a confirmation of this client may come: something waits for it, and not too much else has come.
+    pub(super) fn awaits(&self, client: ClientSap, server: ServerSap) -> bool {
+        self.entries.iter().flatten().any(|entry| entry.waits_for(client, server) && entry.refused < REFUSALS_MAX)
+    }
+
+    /// What came from this client was no confirmation. After ten of them none is waited for until it is sent again.
+    pub(super) fn refused(&mut self, client: ClientSap, server: ServerSap) {
+        let waiting = self.entries.iter_mut().flatten().filter(|entry| entry.waits_for(client, server));
+        waiting.for_each(|entry| entry.refused = entry.refused.saturating_add(1));
     }
 
     /// Takes the notification out that a confirmation with this protection is for.

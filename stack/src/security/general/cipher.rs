@@ -44,6 +44,9 @@ pub struct GeneralSession<C: Crypto> {
     first: u32,
 }
 
+/// Where the counters of what is sent unasked begin, see [`GeneralSession::unasked`].
+const UNASKED: u32 = 0x8000_0000;
+
 impl<C: Crypto> GeneralSession<C> {
     /// No keys yet; new ones count from 0.
     #[must_use]
@@ -55,6 +58,14 @@ impl<C: Crypto> GeneralSession<C> {
     #[must_use]
     pub const fn counting_from(first: u32) -> Self {
         Self { sent: None, received: None, candidate: None, first }
+    }
+
+    /// For messages that nobody asked for. An answer echoes the transaction-id of its request, which the peer has
+    /// chosen: it may be that of such a message, and with [`KeyChoice::StaticUnified`] the key is the same then. So the
+    /// counters of these messages begin at 80000000 hex, which those of a session that begins lower never reach.
+    #[must_use]
+    pub const fn unasked() -> Self {
+        Self::counting_from(UNASKED)
     }
 
     /// The message with this transaction-id was no replay: the key that came with it may serve those after it.
@@ -199,6 +210,9 @@ pub fn protect_general<C: Crypto>(
         _ => {
             let (key, next) = session.sent.as_mut().ok_or(SecurityError::NoGeneralKey)?;
             let counter = *next;
+            if session.first < UNASKED && counter >= UNASKED {
+                return Err(CounterExhausted.into());
+            }
             *next = counter.checked_add(1).ok_or(CounterExhausted)?;
             (&*key, counter)
         }

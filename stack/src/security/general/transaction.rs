@@ -6,7 +6,7 @@ use crate::security::SecurityError;
 pub const TRANSACTION_ID_MAX: usize = 16;
 
 /// A transaction-id: pairs response and request, and is unique for each originator. Eight octets that only ever
-/// increase, such as a time in milliseconds, suit every peer.
+/// increase suit every peer: a count that is kept across restarts, one for each originator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct TransactionId {
     octets: [u8; TRANSACTION_ID_MAX],
