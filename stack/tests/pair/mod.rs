@@ -367,11 +367,7 @@ impl Device for Meter {
     }
 
     fn set_failed_attempts(&mut self, client: ClientSap, _: ServerSap, source: Source, attempts: FailedAttempts) {
-        let all = self.attempts.entry(client).or_default();
-        all.set(source, attempts);
-        if !all.is_failing() {
-            self.attempts.remove(&client);
-        }
+        self.attempts.entry(client).or_default().set(source, attempts);
     }
 
     fn response_protection(&self, _: &Access, member: Member) -> Protection {

@@ -138,7 +138,8 @@ pub trait Device {
     }
 
     /// Keeps what [`failed_attempts`](Self::failed_attempts) is to give back, over all lines of the meter. Also called
-    /// with [`FailedAttempts::NONE`] after a success.
+    /// with [`FailedAttempts::NONE`] after a success, which [`Attempts`](super::Attempts) remembers: a device that forgets
+    /// it lets many sources that fail keep out the one that succeeded.
     fn set_failed_attempts(&mut self, client: ClientSap, server: ServerSap, source: Source, attempts: FailedAttempts) {
         let _ = (client, server, source, attempts);
     }

@@ -3,7 +3,8 @@
 //! Passwords are guessed, so failures must slow down whoever fails; but whoever fails on purpose must not keep out the
 //! client that knows the password. Failures are therefore counted for each client and each [`Source`], as far as the
 //! meter can tell sources apart, and nobody is locked out for good. [`Attempts`] bounds what an attacker with many
-//! sources gets: all of them together have as many guesses as there are places in it.
+//! sources gets: all of them together have as many guesses as there are places in it. Meanwhile they can keep out a
+//! client that comes from a new source, but not one that comes from where it succeeded last.
 
 use core::net::IpAddr;
 
@@ -99,17 +100,21 @@ impl FailedAttempts {
     }
 }
 
-/// Failed attempts of one client, for each of the `N` sources that failed last.
+/// Failed attempts of one client, for the source that succeeded last and each of the `N` others that failed last.
 ///
 /// ```text
 /// get(source) ─▶ the source's own count; with none, and no place left, that of the place it would take
 /// ```
 ///
-/// A source for which there is no place inherits the count of the place whose back-off ends first, and waits for that: a
-/// thousand sources have no more guesses than `N` of them. A source that has succeeded while others failed is remembered,
-/// and keeps its place as long as there is any other to be had.
+/// The source that succeeded last has a place of its own, which no failure of others takes: it is remembered even when
+/// nobody fails, so what is to protect a client must not be thrown away then. The others compete. A source for which there
+/// is no place inherits the count of the place whose back-off ends first, and waits for that: a thousand sources have no
+/// more guesses than `N` of them. One that succeeded earlier, while others failed, keeps its place among them as long as
+/// there is any other to be had.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempts<const N: usize> {
+    /// The source that succeeded last, and its failures since.
+    succeeded: Option<Entry>,
     entries: [Option<Entry>; N],
 }
 
@@ -129,34 +134,48 @@ impl<const N: usize> Attempts<N> {
     /// Nobody has failed yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { entries: [None; N] }
+        Self { succeeded: None, entries: [None; N] }
     }
 
     /// What counts for this source.
     #[must_use]
     pub fn get(&self, source: Source) -> FailedAttempts {
-        let entry = self.place(source).and_then(|place| self.entries.get(place)).copied().flatten();
+        let own = self.succeeded.filter(|entry| entry.source == source);
+        let entry = own.or_else(|| self.place(source).and_then(|place| self.entries.get(place)).copied().flatten());
         entry.map_or(FailedAttempts::NONE, |entry| entry.attempts)
     }
 
     /// Keeps what counts for this source from now on.
     pub fn set(&mut self, source: Source, attempts: FailedAttempts) {
-        let known = self.entries.iter().flatten().any(|entry| entry.source == source);
-        // Who has never failed is remembered only beside others who have.
-        if attempts == FailedAttempts::NONE && !known && !self.is_failing() {
-            return;
-        }
-        if let Some(entry) = self.place(source).and_then(|place| self.entries.get_mut(place)) {
-            *entry = Some(Entry { source, attempts });
+        let entry = Some(Entry { source, attempts });
+        if self.succeeded.is_some_and(|succeeded| succeeded.source == source) {
+            self.succeeded = entry;
+        } else {
+            // Who succeeded before gives up its own place, and takes the one that the new source had or was to have.
+            let success = attempts == FailedAttempts::NONE;
+            let competes = if success { core::mem::replace(&mut self.succeeded, entry) } else { entry };
+            let known = self.entries.iter().flatten().any(|entry| entry.source == source);
+            if let Some(place) = self.place(source).and_then(|place| self.entries.get_mut(place))
+                && (known || competes.is_some())
+            {
+                *place = competes;
+            }
         }
         if !self.is_failing() {
-            *self = Self::new();
+            self.entries = [None; N];
         }
     }
 
-    /// Sources and their failures, to be kept across restarts.
+    /// Sources and their failures, to be kept across restarts: after one, [`set`](Self::set) the source that
+    /// [`succeeded`](Self::succeeded) to [`FailedAttempts::NONE`] first, then those that have failed.
     pub fn iter(&self) -> impl Iterator<Item = (Source, FailedAttempts)> + '_ {
-        self.entries.iter().flatten().map(|entry| (entry.source, entry.attempts))
+        self.succeeded.iter().chain(self.entries.iter().flatten()).map(|entry| (entry.source, entry.attempts))
+    }
+
+    /// The source that succeeded last.
+    #[must_use]
+    pub fn succeeded(&self) -> Option<Source> {
+        self.succeeded.map(|entry| entry.source)
     }
 
     /// Whether any source has failed since it last succeeded.
@@ -196,13 +215,37 @@ mod tests {
         }
         assert!(attempts.get(source(1)).is_locked_out(now.after_ms(BACK_OFF_MAX_MS - 1)));
         assert_eq!(attempts.get(source(2)), FailedAttempts::NONE);
-        // A success from there is remembered while the other fails, and forgotten with it.
+        // A success from there is remembered while the other fails; when nobody does, the last one.
         attempts.set(source(2), FailedAttempts::NONE);
         assert_eq!(attempts.iter().count(), 2);
-        attempts.set(source(1), FailedAttempts::NONE);
-        assert_eq!(attempts.iter().count(), 0);
         attempts.set(source(3), FailedAttempts::NONE);
-        assert_eq!(attempts.iter().count(), 0);
+        assert_eq!(attempts.iter().count(), 3);
+        attempts.set(source(1), FailedAttempts::NONE);
+        let remembered = attempts.iter().map(|(source, _)| source);
+        assert_eq!(
+            (remembered.collect::<std::vec::Vec<_>>(), attempts.succeeded()),
+            (std::vec![source(1)], Some(source(1)))
+        );
+    }
+
+    /// The client succeeded when nobody failed; then whoever fails has as many sources as there are places, and more.
+    #[test]
+    fn the_source_that_succeeded_last_is_kept_out_by_no_other() {
+        let mut attempts = Attempts::<8>::new();
+        let now = Instant::from_millis(5_000);
+        attempts.set(source(1), FailedAttempts::NONE);
+        for number in (100..120).cycle().take(200) {
+            attempts.set(source(number), attempts.get(source(number)).another(now));
+        }
+        assert!(attempts.get(source(2)).is_locked_out(now));
+        assert_eq!(attempts.get(source(1)), FailedAttempts::NONE);
+        // Its own failures count, and who succeeds elsewhere does not make them forgotten.
+        for _ in 0..5 {
+            attempts.set(source(1), attempts.get(source(1)).another(now));
+        }
+        assert_eq!(attempts.get(source(1)).count, 5);
+        attempts.set(source(2), FailedAttempts::NONE);
+        assert_eq!((attempts.get(source(1)).count, attempts.get(source(2)).count), (5, 0));
     }
 
     /// However many sources guess, in a day they have few guesses; a source that has succeeded goes on, and a new one gets
