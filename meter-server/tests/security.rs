@@ -5,12 +5,13 @@ mod support;
 use std::path::Path;
 
 use dlms::acse::{AssociationResult, Mechanism};
-use dlms::apdu::{ActionResult, DataAccessResult};
+use dlms::apdu::{ActionResult, DataAccessResult, MethodDescriptor};
 use dlms::association::client::{Config, ConnectionError, RequestError};
+use dlms::association::server::{AuditEvent, Device, FailedAttempts, Source};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::key_transfer::KeyTransferParameter;
 use dlms::cosem::security_setup::KeyId;
-use dlms::id::ClientSap;
+use dlms::id::{ClientSap, MethodId};
 use dlms::security::{InvocationCounter, KeyEncryptionKey, KeySet, Protection, RustCrypto, Suite};
 use dlms_meter_server::simulator::{DEFAULT_MODEL, FleetConfig, Keys, Model};
 use support::client::{Dialogue, Octets, Trouble, management, public, reader, tcp, with_keys};
@@ -236,6 +237,76 @@ fn a_client_that_guesses_is_locked_out_on_every_line_and_after_a_restart() {
     server.shutdown();
     let server = Server::start(meter(Some(folder.path())));
     assert_eq!(guess(&server, b"12345678"), Some(AssociationResult::RejectedTransient));
+}
+
+/// Attackers with more sources than are told apart, and a client that succeeded when nobody failed.
+#[test]
+fn attackers_do_not_keep_out_who_succeeded_last_nor_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (client, meter_sap, none) = (ClientSap(17), dlms::id::ServerSap(1), FailedAttempts::NONE);
+    let start = || Server::start(meter(Some(folder.path())));
+    let set = |server: &Server, source, count| {
+        let attempts = FailedAttempts { count, ..none };
+        let device = &server.fleet().devices()[0];
+        device.with(|device| device.set_failed_attempts(client, meter_sap, Source(source), attempts));
+    };
+    let count = |server: &Server, source| {
+        let device = &server.fleet().devices()[0];
+        device.with(|device| device.failed_attempts(client, meter_sap, Source(source)).count)
+    };
+    let server = start();
+    set(&server, 1_000, 0);
+    server.shutdown();
+    let server = start();
+    (0..20).for_each(|source| set(&server, source, 9));
+    assert_eq!((count(&server, 1_000), count(&server, 999)), (0, 9));
+    server.shutdown();
+    let server = start();
+    assert_eq!((count(&server, 1_000), count(&server, 999)), (0, 9));
+    // Its own failures are kept as well.
+    set(&server, 1_000, 1);
+    server.shutdown();
+    let server = start();
+    assert_eq!((count(&server, 1_000), count(&server, 999)), (1, 9));
+    server.shutdown();
+}
+
+/// Counts events that are logged unless somebody asks for more.
+struct Shown(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Shown {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// Any client may ask for what it may not have as often as it likes.
+#[test]
+fn refusals_do_not_fill_the_log() {
+    let server = Server::start(meter(None));
+    let shown = std::sync::Arc::default();
+    let (client, meter_sap) = (ClientSap(16), dlms::id::ServerSap(1));
+    let attribute = support::attribute_of(3, IMPORT, 2);
+    let method = MethodDescriptor { class: attribute.class, instance: attribute.instance, method: MethodId(1) };
+    let (refused, denied) = (DataAccessResult::ReadWriteDenied, ActionResult::ReadWriteDenied);
+    let audit = |event| server.fleet().devices()[0].with(|device| device.audit(event));
+    tracing::subscriber::with_default(Shown(std::sync::Arc::clone(&shown)), || {
+        audit(AuditEvent::AuthenticationFailed { client, server: meter_sap });
+        audit(AuditEvent::ReadRefused { client, server: meter_sap, attribute, result: refused });
+        audit(AuditEvent::WriteRefused { client, server: meter_sap, attribute, result: refused });
+        audit(AuditEvent::ActionRefused { client, server: meter_sap, method, result: denied });
+    });
+    assert_eq!(shown.load(std::sync::atomic::Ordering::Relaxed), 1, "the failure alone");
 }
 
 /// Every mechanism with a secret, with and without ciphering, by the names that a model file has for them.

@@ -76,6 +76,9 @@ struct Record {
     /// Client, source and failures.
     #[serde(default)]
     failures: Vec<(u16, u64, u32)>,
+    /// Where each client succeeded last.
+    #[serde(default)]
+    succeeded: BTreeMap<u16, u64>,
     /// Passwords and HLS secrets that clients have set, wrapped.
     #[serde(default)]
     secrets: BTreeMap<u16, String>,
@@ -84,10 +87,19 @@ struct Record {
     token_number: u32,
 }
 
-/// What is kept of a client's failures: not where it succeeded.
+/// What is kept of a client's failures.
 fn failures<'a>(client: &'a ClientSap, attempts: &'a Attempts<SOURCES>) -> impl Iterator<Item = (u16, u64, u32)> + 'a {
     let failing = attempts.iter().filter(|(_, attempts)| attempts.count > 0);
     failing.map(|(source, attempts)| (client.0, source.0, attempts.count))
+}
+
+/// The attempts of a client as which nobody fails, and which succeeded last from there.
+fn beginning(succeeded: Option<&Source>) -> Box<Attempts<SOURCES>> {
+    let mut attempts = Box::<Attempts<SOURCES>>::default();
+    if let Some(source) = succeeded {
+        attempts.set(*source, FailedAttempts::NONE);
+    }
+    attempts
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,7 +135,9 @@ pub(crate) struct Security {
     counters: Counters<State>,
     /// `None` before the first use where nothing is remembered.
     broadcast_counters: Option<Box<Counters<State>>>,
-    /// In boxes: a map has room for eleven more than it holds.
+    /// Where each client succeeded last, so that no others keep it out from there.
+    succeeded: BTreeMap<ClientSap, Source>,
+    /// Of clients that somebody fails as. In boxes: a map has room for eleven more than it holds.
     failed: BTreeMap<ClientSap, Box<Attempts<SOURCES>>>,
     secrets: Secrets,
     /// Of the last token that was executed.
@@ -179,10 +193,14 @@ impl Security {
         };
         // Time without power does not count: a lockout begins anew with the simulator.
         let last = dlms::Instant::from_millis(0);
+        let known = record.succeeded.iter().map(|(client, source)| (ClientSap(*client), Source(*source)));
+        let succeeded: BTreeMap<_, _> = known.collect();
         let mut failed = BTreeMap::<_, Box<Attempts<SOURCES>>>::new();
         for (client, source, count) in &record.failures {
             let attempts = FailedAttempts { count: *count, last };
-            failed.entry(ClientSap(*client)).or_default().set(Source(*source), attempts);
+            let client = ClientSap(*client);
+            let all = failed.entry(client).or_insert_with(|| beginning(succeeded.get(&client)));
+            all.set(Source(*source), attempts);
         }
         let secrets = Secrets::unwrapped(&record.secrets, fleet.master.as_ref()).ok_or(StateError::Secrets)?;
         Ok(Self {
@@ -205,6 +223,7 @@ impl Security {
                 Some(_) => Some(Box::new(counters("broadcast-counters", record.broadcast_generation)?)),
                 None => None,
             },
+            succeeded,
             failed,
             fleet,
             journal,
@@ -335,19 +354,21 @@ impl Security {
     }
 
     pub(crate) fn set_failed_attempts(&mut self, client: ClientSap, source: Source, attempts: FailedAttempts) {
-        if attempts == FailedAttempts::NONE && !self.failed.contains_key(&client) {
-            return;
+        let mut changed = false;
+        if self.failed.contains_key(&client) || attempts != FailedAttempts::NONE {
+            let all = self.failed.entry(client).or_insert_with(|| beginning(self.succeeded.get(&client)));
+            changed = all.get(source) != attempts;
+            all.set(source, attempts);
+            if !all.is_failing() {
+                self.failed.remove(&client);
+            }
         }
-        let all = self.failed.entry(client).or_default();
-        let before = all.get(source);
-        all.set(source, attempts);
-        if !all.is_failing() {
-            self.failed.remove(&client);
+        if attempts == FailedAttempts::NONE {
+            changed |= self.succeeded.insert(client, source) != Some(source);
         }
-        if before == attempts {
-            return;
+        if changed {
+            self.keep();
         }
-        self.keep();
     }
 
     /// Puts a policy in force, if it can be kept.
@@ -429,6 +450,7 @@ impl Security {
             unicast_generation,
             broadcast_generation,
             keys: BTreeMap::new(),
+            succeeded: self.succeeded.iter().map(|(client, source)| (client.0, source.0)).collect(),
             failures: self.failed.iter().flat_map(|(client, attempts)| failures(client, attempts)).collect(),
             secrets: BTreeMap::new(),
             token_number: self.token_number,
