@@ -23,7 +23,7 @@ use peer::exercise::{exercise, read_all};
 use peer::ours::Ours;
 use peer::python::Python;
 use peer::reader::Reader;
-use peer::simulated::{self, MeterServer, NOW, SECRET, Truth, View, encoded, has_bits, without_types};
+use peer::simulated::{self, MeterServer, NOW, SECRET, Truth, View, encoded, is_beyond_dlms_cosem, without_types};
 use peer::table::{Row, document, holds};
 use peer::{AUTHENTICATION_KEY, Access, ENCRYPTION_KEY, Framing, PASSWORD, ours};
 
@@ -34,7 +34,8 @@ fn requests(truth: &Truth, view: View, title: [u8; 8]) -> Vec<(Value, Option<Val
     let mut requests = Vec::new();
     let mut ask = |class: u16, obis: ObisCode, attribute: i8| {
         let seen = truth.seen(view, class, obis, attribute, None);
-        let bits = seen.as_ref().is_ok_and(|octets| has_bits(&Owned::from_slice(octets).expect("the model's")));
+        let bits =
+            seen.as_ref().is_ok_and(|octets| is_beyond_dlms_cosem(&Owned::from_slice(octets).expect("the model's")));
         let expected = match (class, obis.0[4], attribute) {
             // What the association itself changes: its own status (2: associated), and the client's title.
             (15, 3, 8) => Some(json!(2)),

@@ -274,11 +274,11 @@ impl Truth {
     }
 }
 
-/// Whether there is a bit-string anywhere in a value.
-pub(crate) fn has_bits(value: &Owned) -> bool {
+/// Whether there is anything in a value that `dlms-cosem` does not decode: a bit-string, or an UTF-8 string.
+pub(crate) fn is_beyond_dlms_cosem(value: &Owned) -> bool {
     match value {
-        Owned::BitString(_) => true,
-        other => other.elements().unwrap_or_default().iter().any(has_bits),
+        Owned::BitString(_) | Owned::Utf8String(_) => true,
+        other => other.elements().unwrap_or_default().iter().any(is_beyond_dlms_cosem),
     }
 }
 

@@ -66,7 +66,7 @@ const FOOT: &str = "
 |---|---|
 | `gurux-dlms`, `dlms-cosem`: windows over 1 | neither sends or takes several frames at a time |
 | `dlms-cosem`: information fields, PDUs under 256 | it proposes no HDLC parameters |
-| `dlms-cosem`: entries, bit-strings | it cannot encode an entry descriptor nor decode a bit-string, which the context information of the association begins with |
+| `dlms-cosem`: entries, bit-strings, UTF-8 strings | it cannot encode an entry descriptor nor decode a bit-string, which the context information of the association begins with, or an UTF-8 string |
 | `dlms-cosem`, `dlms-cosem-rs`: dedicated keys | neither proposes one |
 | `dlms-cosem`: HLS 2 ciphered | it expects another mechanism in the answer of a ciphered association |
 | `dlms-cosem`, `dlms-cosem-rs`: HLS 3, 4, 6 | neither has them |
