@@ -6,6 +6,7 @@ use dlms::apdu::{DataAccessResult, Selection};
 use dlms::association::server::{Cursor, Device, Progress};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::time::{ClockStatus, DateTime};
+use dlms_meter_server::Moment;
 use support::{Client, NOW, elements, number, octets, seconds, start, stopped};
 
 const LOAD_PROFILE: &str = "1.0.99.1.0.255";
@@ -168,9 +169,8 @@ fn lesson_38_an_answer_needs_room_for_one_row_however_long_the_profile_is() {
 #[test]
 fn an_answer_in_parts_goes_on_with_its_rows_while_new_ones_are_captured() {
     use dlms::association::server::{Cursor, Device};
-    // An hour of simulated time for each millisecond: rows are captured between any two parts.
-    let config = dlms_meter_server::simulator::FleetConfig { speed: 1e5, ..stopped(3, NOW) };
-    let reader = Client::reader(&start(config));
+    let fleet = start(stopped(3, NOW));
+    let reader = Client::reader(&fleet);
     let attribute = support::attribute_of(7, LOAD_PROFILE, 2);
     let mut cursor = Cursor::default();
     let mut times = Vec::new();
@@ -183,7 +183,8 @@ fn an_answer_in_parts_goes_on_with_its_rows_while_new_ones_are_captured() {
             let row = Value::from(Data::from_slice(out.written()).unwrap());
             times.push(seconds(&elements(&row)[0]));
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        // Rows are captured between any two parts.
+        fleet.jump(Moment::from_seconds(NOW + 3_600 * i64::from(part)));
     }
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 900), "{times:?}");
 }
@@ -270,12 +271,12 @@ fn an_answer_in_blocks_ends_where_the_rows_are_no_longer_what_they_were() {
 
 #[test]
 fn new_columns_are_captured_from_the_moment_they_are_set() {
-    let config = dlms_meter_server::simulator::FleetConfig { speed: 1e6, ..stopped(3, NOW) };
-    let management = Client::management(&start(config));
+    let fleet = start(stopped(3, NOW));
+    let management = Client::management(&fleet);
     management.invoke(7, LOAD_PROFILE, 1, Data::Integer(0)).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    fleet.jump(Moment::from_seconds(NOW + 200_000));
     let rows = management.rows(LOAD_PROFILE, None);
-    assert!(rows.len() > 10 && rows.len() < 8_640, "{}", rows.len());
+    assert_eq!(rows.len(), 200_000 / 900);
     assert!(rows.iter().all(|row| seconds(&row[0]) > NOW));
 }
 
