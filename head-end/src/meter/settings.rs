@@ -150,7 +150,7 @@ impl MeterSettings {
         rules.check(!hls || self.security.is_some(), "security", || "HLS-GMAC needs the keys of a security".into());
         if let Some(security) = &self.security {
             rules.check(security.suite == 0, "security.suite", || {
-                format!("suite {} is not implemented; 0 is", security.suite)
+                format!("the head-end associates in suite 0 only, not in suite {}", security.suite)
             });
         }
         self.timeouts.problems(&mut rules);
