@@ -3,16 +3,22 @@
 use crate::axdr::{BufferFull, Data, DecodeError, DecodeErrorKind, Reader, Writer};
 use crate::deviation::{Deviation, Deviations};
 
-/// A [`Reader`] that remembers which deviations it met.
+/// The octets are not what they should be; the [`Cursor`] knows where and why. A reason has forty octets, and code that
+/// hands it up through every reader is longer than the code that reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused(());
+
+/// A [`Reader`] that remembers which deviations it met, and why it refused something.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
     reader: Reader<'a>,
     deviations: Deviations,
+    refusal: Option<DecodeError>,
 }
 
 impl<'a> Cursor<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { reader: Reader::new(bytes), deviations: Deviations::NONE }
+        Self { reader: Reader::new(bytes), deviations: Deviations::NONE, refusal: None }
     }
 
     pub(crate) const fn deviations(&self) -> Deviations {
@@ -43,50 +49,69 @@ impl<'a> Cursor<'a> {
         self.reader.peek()
     }
 
-    pub(crate) const fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        self.reader.error(kind)
+    /// Refuses what stands at `offset`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) const fn refuse(&mut self, offset: usize, kind: DecodeErrorKind) -> Refused {
+        self.refusal = Some(DecodeError { offset, kind });
+        Refused(())
     }
 
-    pub(crate) const fn unexpected(&self, what: &'static str, found: u8) -> DecodeError {
-        self.error(DecodeErrorKind::UnexpectedTag { what, found })
+    pub(crate) const fn unexpected(&mut self, offset: usize, what: &'static str, found: u8) -> Refused {
+        self.refuse(offset, DecodeErrorKind::UnexpectedTag { what, found })
     }
 
-    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        self.reader.bytes(count)
+    /// Keeps the reason of a failed reading.
+    #[inline]
+    fn keep<T>(&mut self, read: Result<T, DecodeError>) -> Result<T, Refused> {
+        read.map_err(|error| self.refuse(error.offset, error.kind))
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        self.reader.array()
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Refused> {
+        let taken = self.reader.bytes(count);
+        self.keep(taken)
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
-        self.reader.u8()
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Refused> {
+        let taken = self.reader.array();
+        self.keep(taken)
     }
 
-    pub(crate) fn i8(&mut self) -> Result<i8, DecodeError> {
-        self.reader.i8()
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn u8(&mut self) -> Result<u8, Refused> {
+        self.array().map(|[octet]| octet)
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
-        self.reader.u16()
+    pub(crate) fn i8(&mut self) -> Result<i8, Refused> {
+        self.u8().map(u8::cast_signed)
     }
 
-    pub(crate) fn i16(&mut self) -> Result<i16, DecodeError> {
-        self.reader.array().map(i16::from_be_bytes)
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn u16(&mut self) -> Result<u16, Refused> {
+        self.array().map(u16::from_be_bytes)
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.reader.u32()
+    pub(crate) fn i16(&mut self) -> Result<i16, Refused> {
+        self.u16().map(u16::cast_signed)
+    }
+
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn u32(&mut self) -> Result<u32, Refused> {
+        self.array().map(u32::from_be_bytes)
     }
 
     /// A-XDR BOOLEAN: senders use 01 and FF for true.
-    pub(crate) fn boolean(&mut self) -> Result<bool, DecodeError> {
-        self.reader.u8().map(|octet| octet != 0)
+    pub(crate) fn boolean(&mut self) -> Result<bool, Refused> {
+        self.u8().map(|octet| octet != 0)
     }
 
-    pub(crate) fn length(&mut self, what: &'static str) -> Result<usize, DecodeError> {
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn length(&mut self, what: &'static str) -> Result<usize, Refused> {
         let before = self.reader.offset();
-        let length = self.reader.length(what)?;
+        let length = self.reader.length(what);
+        let length = self.keep(length)?;
         let taken = self.reader.offset().wrapping_sub(before);
         let shortest = match length {
             0..=0x7F => 1,
@@ -101,12 +126,13 @@ impl<'a> Cursor<'a> {
         Ok(length)
     }
 
-    pub(crate) fn octet_string(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn octet_string(&mut self, what: &'static str) -> Result<&'a [u8], Refused> {
         let length = self.length(what)?;
         self.bytes(length)
     }
 
-    pub(crate) fn present(&mut self) -> Result<bool, DecodeError> {
+    pub(crate) fn present(&mut self) -> Result<bool, Refused> {
         let octet = self.u8()?;
         if octet > 1 {
             self.note(Deviation::PresenceOctet);
@@ -114,16 +140,19 @@ impl<'a> Cursor<'a> {
         Ok(octet != 0)
     }
 
-    pub(crate) fn data(&mut self) -> Result<Data<'a>, DecodeError> {
-        Data::decode(&mut self.reader)
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn data(&mut self) -> Result<Data<'a>, Refused> {
+        let data = Data::decode(&mut self.reader);
+        self.keep(data)
     }
 
     /// Takes `tag`, or refuses what is there instead.
-    pub(crate) fn require(&mut self, what: &'static str, tag: u8) -> Result<(), DecodeError> {
-        let at = *self;
+    #[cfg_attr(feature = "small", inline(never))]
+    pub(crate) fn require(&mut self, what: &'static str, tag: u8) -> Result<(), Refused> {
+        let at = self.offset();
         match self.u8()? {
             found if found == tag => Ok(()),
-            found => Err(at.unexpected(what, found)),
+            found => Err(self.unexpected(at, what, found)),
         }
     }
 
@@ -131,19 +160,33 @@ impl<'a> Cursor<'a> {
     pub(crate) fn bounded<T>(
         &mut self,
         length: usize,
-        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
-    ) -> Result<T, DecodeError> {
-        let offset = self.offset();
-        let body = self.bytes(length)?;
-        let after = core::mem::replace(&mut self.reader, Reader::with_offset(body, offset));
+        read: impl FnOnce(&mut Self) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        let after = self.narrow(length)?;
         let value = read(self)?;
-        self.reader.finish()?;
+        self.finish()?;
         self.reader = after;
         Ok(value)
     }
 
-    pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        self.reader.finish()
+    /// Leaves the next `length` octets only, and returns the reader of those behind them.
+    #[cfg_attr(feature = "small", inline(never))]
+    fn narrow(&mut self, length: usize) -> Result<Reader<'a>, Refused> {
+        let offset = self.offset();
+        let body = self.bytes(length)?;
+        Ok(core::mem::replace(&mut self.reader, Reader::with_offset(body, offset)))
+    }
+
+    /// Why something was refused.
+    fn reason(&self) -> DecodeError {
+        // Whoever makes a `Refused` gives the reason.
+        self.refusal.unwrap_or(DecodeError { offset: self.offset(), kind: DecodeErrorKind::TooManyValues })
+    }
+
+    #[cfg_attr(feature = "small", inline(never))]
+    fn finish(&mut self) -> Result<(), Refused> {
+        let finished = self.reader.finish();
+        self.keep(finished)
     }
 }
 
@@ -153,14 +196,14 @@ pub trait Wire<'a>: Sized {
     const SMALLEST: usize = 1;
 
     /// Takes one value.
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError>;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused>;
 
     /// Writes the value in its standard form.
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull>;
 }
 
 impl<'a> Wire<'a> for Data<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.data()
     }
 
@@ -171,7 +214,7 @@ impl<'a> Wire<'a> for Data<'a> {
 
 /// An OPTIONAL field: presence octet and value.
 impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         if cursor.present()? { T::read(cursor).map(Some) } else { Ok(None) }
     }
 
@@ -184,10 +227,8 @@ impl<'a, T: Wire<'a>> Wire<'a> for Option<T> {
 /// Reads a value that takes all of `bytes`.
 pub(crate) fn decode_whole<'a, T: Wire<'a>>(bytes: &'a [u8]) -> Result<(T, Deviations), DecodeError> {
     let mut cursor = Cursor::new(bytes);
-    let value = T::read(&mut cursor)?;
-    let deviations = cursor.deviations();
-    cursor.finish()?;
-    Ok((value, deviations))
+    let value = T::read(&mut cursor).and_then(|value| cursor.finish().map(|()| value));
+    value.map(|value| (value, cursor.deviations)).map_err(|Refused(())| cursor.reason())
 }
 
 /// Octets that `write` would write.

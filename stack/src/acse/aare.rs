@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, Writer};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::aarq::{read_requirements, rest, write_authentication, write_end};
 use super::{AARE, ApplicationContext, AuthenticationValue, Mechanism, ProtocolVersion, ber};
@@ -123,16 +123,16 @@ impl Diagnostic {
     /// What an accepted association carries.
     pub const NULL: Self = Self::ServiceUser(ServiceUserDiagnostic::Null);
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         const WHAT: &str = "result-source-diagnostic";
-        let at = *cursor;
+        let at = cursor.offset();
         let source = cursor.u8()?;
         let length = cursor.length(WHAT)?;
         let code = cursor.bounded(length, |cursor| ber::small_integer(cursor, WHAT))?;
         match source {
             0xA1 => Ok(Self::ServiceUser(code.into())),
             0xA2 => Ok(Self::ServiceProvider(code.into())),
-            found => Err(at.unexpected(WHAT, found)),
+            found => Err(cursor.unexpected(at, WHAT, found)),
         }
     }
 
@@ -217,11 +217,11 @@ impl<'a> Aare<'a> {
 codec!(Aare<'a>);
 
 impl<'a> Wire<'a> for Aare<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let start = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let start = cursor.offset();
         let (mut context, mut result, mut diagnostic) = (None, None, None);
         let mut aare = Self::new(ApplicationContext::LogicalName, AssociationResult::Accepted, Diagnostic::NULL);
-        ber::read_fields(cursor, "AARE", AARE, |cursor, tag| {
+        ber::read_fields(cursor, "AARE", AARE, &mut |cursor, tag| {
             match tag {
                 0x80 => aare.protocol_version = Some(ProtocolVersion::read(cursor)?),
                 0xA1 => context = Some(ApplicationContext::read(cursor)?),
@@ -240,20 +240,20 @@ impl<'a> Wire<'a> for Aare<'a> {
             }
             Ok(true)
         })?;
-        aare.context = context.ok_or_else(|| ber::missing(&start, "application context name of AARE"))?;
-        aare.result = result.ok_or_else(|| ber::missing(&start, "result of AARE"))?;
-        aare.diagnostic = diagnostic.ok_or_else(|| ber::missing(&start, "diagnostic of AARE"))?;
+        aare.context = context.ok_or_else(|| ber::missing(cursor, start, "application context name of AARE"))?;
+        aare.result = result.ok_or_else(|| ber::missing(cursor, start, "result of AARE"))?;
+        aare.diagnostic = diagnostic.ok_or_else(|| ber::missing(cursor, start, "diagnostic of AARE"))?;
         Ok(aare)
     }
 
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
-        ber::field(writer, AARE, |writer| {
+        ber::field(writer, AARE, &|writer| {
             if let Some(version) = self.protocol_version {
                 version.write(writer)?;
             }
-            ber::field(writer, 0xA1, |writer| self.context.write(writer))?;
+            ber::field(writer, 0xA1, &|writer| self.context.write(writer))?;
             ber::integer_field(writer, 0xA2, Some(i32::from(self.result.code())))?;
-            ber::field(writer, 0xA3, |writer| self.diagnostic.write(writer))?;
+            ber::field(writer, 0xA3, &|writer| self.diagnostic.write(writer))?;
             ber::octet_string_field(writer, 0xA4, self.responding_ap_title)?;
             ber::octet_string_field(writer, 0xA5, self.responding_ae_qualifier)?;
             ber::integer_field(writer, 0xA6, self.responding_ap_invocation_id)?;

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
+use crate::axdr::{BufferFull, Writer};
 use crate::deviation::Deviation;
-use crate::wire::{Cursor, Wire, codec};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::{AARQ, ApplicationContext, Mechanism, ber};
 
@@ -27,7 +27,7 @@ impl ProtocolVersion {
         self.bits & 0x80 != 0
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         let (bits, unused) = ber::bit_string(cursor, "protocol version")?;
         let version = Self { bits, unused };
         if version != Self::VERSION_1 {
@@ -59,9 +59,9 @@ impl<'a> AuthenticationValue<'a> {
         }
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    pub(super) fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         const WHAT: &str = "authentication value";
-        let at = *cursor;
+        let at = cursor.offset();
         match cursor.u8()? {
             0x80 => cursor.octet_string(WHAT).map(Self::Charstring),
             0x81 => {
@@ -72,12 +72,12 @@ impl<'a> AuthenticationValue<'a> {
                     cursor.bytes(octets).map(Self::Bitstring)
                 })
             }
-            found => Err(at.unexpected(WHAT, found)),
+            found => Err(cursor.unexpected(at, WHAT, found)),
         }
     }
 
     pub(super) fn write_field(self, writer: &mut Writer<'_>, tag: u8) -> Result<(), BufferFull> {
-        ber::field(writer, tag, |writer| match self {
+        ber::field(writer, tag, &|writer| match self {
             Self::Charstring(octets) => {
                 writer.u8(0x80)?;
                 writer.octet_string(octets)
@@ -193,11 +193,11 @@ impl<'a> Aarq<'a> {
 codec!(Aarq<'a>);
 
 impl<'a> Wire<'a> for Aarq<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let start = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let start = cursor.offset();
         let mut context = None;
         let mut aarq = Self { user_information: None, ..Self::new(ApplicationContext::LogicalName, &[]) };
-        ber::read_fields(cursor, "AARQ", AARQ, |cursor, tag| {
+        ber::read_fields(cursor, "AARQ", AARQ, &mut |cursor, tag| {
             match tag {
                 0x80 => aarq.protocol_version = Some(ProtocolVersion::read(cursor)?),
                 0xA1 => context = Some(ApplicationContext::read(cursor)?),
@@ -218,16 +218,16 @@ impl<'a> Wire<'a> for Aarq<'a> {
             }
             Ok(true)
         })?;
-        aarq.context = context.ok_or_else(|| ber::missing(&start, "application context name of AARQ"))?;
+        aarq.context = context.ok_or_else(|| ber::missing(cursor, start, "application context name of AARQ"))?;
         Ok(aarq)
     }
 
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
-        ber::field(writer, AARQ, |writer| {
+        ber::field(writer, AARQ, &|writer| {
             if let Some(version) = self.protocol_version {
                 version.write(writer)?;
             }
-            ber::field(writer, 0xA1, |writer| self.context.write(writer))?;
+            ber::field(writer, 0xA1, &|writer| self.context.write(writer))?;
             ber::octet_string_field(writer, 0xA2, self.called_ap_title)?;
             ber::octet_string_field(writer, 0xA3, self.called_ae_qualifier)?;
             ber::integer_field(writer, 0xA4, self.called_ap_invocation_id)?;
@@ -243,12 +243,12 @@ impl<'a> Wire<'a> for Aarq<'a> {
 }
 
 /// Reads an acse-requirements field: whether the authentication functional unit is asked for.
-pub(super) fn read_requirements(cursor: &mut Cursor<'_>) -> Result<bool, DecodeError> {
+pub(super) fn read_requirements(cursor: &mut Cursor<'_>) -> Result<bool, Refused> {
     ber::bit_string(cursor, "acse-requirements").map(|(bits, _)| bits & 0x80 != 0)
 }
 
 /// Takes what is left of a field.
-pub(super) fn rest<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], DecodeError> {
+pub(super) fn rest<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Refused> {
     let length = cursor.remaining();
     cursor.bytes(length)
 }

@@ -1,8 +1,8 @@
 //! The part of BER (ITU-T X.690) that ACSE needs: definite lengths, low tag numbers.
 
-use crate::axdr::{BufferFull, DecodeError, DecodeErrorKind, Writer};
+use crate::axdr::{BufferFull, DecodeErrorKind, Writer};
 use crate::deviation::Deviation;
-use crate::wire::{Cursor, measure};
+use crate::wire::{Cursor, Refused, measure};
 
 /// OCTET STRING.
 const OCTET_STRING: u8 = 0x04;
@@ -21,8 +21,8 @@ pub(super) fn read_fields<'a>(
     cursor: &mut Cursor<'a>,
     what: &'static str,
     tag: u8,
-    mut field: impl FnMut(&mut Cursor<'a>, u8) -> Result<bool, DecodeError>,
-) -> Result<(), DecodeError> {
+    field: &mut dyn FnMut(&mut Cursor<'a>, u8) -> Result<bool, Refused>,
+) -> Result<(), Refused> {
     cursor.require(what, tag)?;
     let declared = cursor.length(what)?;
     let length = if declared < cursor.remaining() {
@@ -34,7 +34,7 @@ pub(super) fn read_fields<'a>(
     let mut seen = [0_u32; 8];
     cursor.bounded(length, |cursor| {
         while !cursor.is_empty() {
-            let at = *cursor;
+            let at = cursor.offset();
             let tag = cursor.u8()?;
             let declared_field = cursor.length(what)?;
             let length =
@@ -50,7 +50,7 @@ pub(super) fn read_fields<'a>(
             let mask = 1_u32.wrapping_shl(u32::from(tag & 0x1F));
             if let Some(word) = seen.get_mut(usize::from(tag >> 5)) {
                 if *word & mask != 0 {
-                    return Err(at.unexpected("repeated ACSE field", tag));
+                    return Err(cursor.unexpected(at, "repeated ACSE field", tag));
                 }
                 *word |= mask;
             }
@@ -71,42 +71,43 @@ fn user_information_length(cursor: &mut Cursor<'_>, declared: usize) -> usize {
 }
 
 /// The error for an APDU without one of its mandatory fields.
-pub(super) const fn missing(cursor: &Cursor<'_>, what: &'static str) -> DecodeError {
-    cursor.error(DecodeErrorKind::Missing { what })
+pub(super) const fn missing(cursor: &mut Cursor<'_>, offset: usize, what: &'static str) -> Refused {
+    cursor.refuse(offset, DecodeErrorKind::Missing { what })
 }
 
 /// Takes an OCTET STRING (or GraphicString, which some titles are) that fills the field.
-pub(super) fn octet_string<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<&'a [u8], DecodeError> {
+pub(super) fn octet_string<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<&'a [u8], Refused> {
     cursor.require(what, OCTET_STRING)?;
     cursor.octet_string(what)
 }
 
 /// Takes an INTEGER of at most four octets.
-pub(super) fn integer(cursor: &mut Cursor<'_>, what: &'static str) -> Result<i32, DecodeError> {
+pub(super) fn integer(cursor: &mut Cursor<'_>, what: &'static str) -> Result<i32, Refused> {
     cursor.require(what, INTEGER)?;
-    let at = *cursor;
+    let at = cursor.offset();
     let octets = cursor.octet_string(what)?;
     let (Some(first), true) = (octets.first(), octets.len() <= 4) else {
-        return Err(at.error(DecodeErrorKind::InvalidLength { what }));
+        return Err(cursor.refuse(at, DecodeErrorKind::InvalidLength { what }));
     };
     let sign = if *first < 0x80 { 0 } else { -1 };
     Ok(octets.iter().fold(sign, |value: i32, octet| (value << 8) | i32::from(*octet)))
 }
 
 /// Takes an INTEGER that is one octet, as results and diagnostics are.
-pub(super) fn small_integer(cursor: &mut Cursor<'_>, what: &'static str) -> Result<u8, DecodeError> {
-    let at = *cursor;
+pub(super) fn small_integer(cursor: &mut Cursor<'_>, what: &'static str) -> Result<u8, Refused> {
+    let at = cursor.offset();
     let value = integer(cursor, what)?;
-    u8::try_from(value)
-        .map_err(|_| at.error(DecodeErrorKind::InvalidValue { what, found: u32::from_be_bytes(value.to_be_bytes()) }))
+    u8::try_from(value).map_err(|_| {
+        cursor.refuse(at, DecodeErrorKind::InvalidValue { what, found: u32::from_be_bytes(value.to_be_bytes()) })
+    })
 }
 
 /// Takes the contents of a BIT STRING and returns its first octet and the count of unused bits.
-pub(super) fn bit_string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<(u8, u8), DecodeError> {
-    let at = *cursor;
+pub(super) fn bit_string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<(u8, u8), Refused> {
+    let at = cursor.offset();
     let unused = cursor.u8()?;
     if unused > 7 {
-        return Err(at.error(DecodeErrorKind::InvalidValue { what, found: u32::from(unused) }));
+        return Err(cursor.refuse(at, DecodeErrorKind::InvalidValue { what, found: u32::from(unused) }));
     }
     let length = cursor.remaining();
     let bits = cursor.bytes(length)?;
@@ -115,7 +116,7 @@ pub(super) fn bit_string(cursor: &mut Cursor<'_>, what: &'static str) -> Result<
 
 /// Takes the user-information: one OCTET STRING. What is not quite one yields its octets all the same, because
 /// the result of an association must not hang on it.
-pub(super) fn user_information<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], DecodeError> {
+pub(super) fn user_information<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Refused> {
     let mut attempt = *cursor;
     if let Ok(octets) = octet_string(&mut attempt, "user-information")
         && attempt.is_empty()
@@ -140,17 +141,17 @@ pub(super) fn user_information<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], 
 pub(super) fn field(
     writer: &mut Writer<'_>,
     tag: u8,
-    contents: impl Fn(&mut Writer<'_>) -> Result<(), BufferFull>,
+    contents: &dyn Fn(&mut Writer<'_>) -> Result<(), BufferFull>,
 ) -> Result<(), BufferFull> {
     writer.u8(tag)?;
-    writer.length(measure(&contents)?)?;
+    writer.length(measure(contents)?)?;
     contents(writer)
 }
 
 /// Writes the field `tag` with one OCTET STRING in it, when there is one.
 pub(super) fn octet_string_field(writer: &mut Writer<'_>, tag: u8, octets: Option<&[u8]>) -> Result<(), BufferFull> {
     let Some(octets) = octets else { return Ok(()) };
-    field(writer, tag, |writer| {
+    field(writer, tag, &|writer| {
         writer.u8(OCTET_STRING)?;
         writer.octet_string(octets)
     })
@@ -170,7 +171,7 @@ pub(super) fn integer_field(writer: &mut Writer<'_>, tag: u8, value: Option<i32>
         }
         shortest = rest;
     }
-    field(writer, tag, |writer| {
+    field(writer, tag, &|writer| {
         writer.u8(INTEGER)?;
         writer.octet_string(shortest)
     })

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, DecodeErrorKind, Writer};
+use crate::axdr::{BufferFull, DecodeErrorKind, Writer};
 use crate::deviation::Deviation;
-use crate::wire::Cursor;
+use crate::wire::{Cursor, Refused};
 
 use super::ber;
 
@@ -52,11 +52,11 @@ impl ObjectIdentifier {
     }
 
     /// Takes what is left as the contents of an identifier.
-    pub(super) fn read_contents(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    pub(super) fn read_contents(cursor: &mut Cursor<'_>, what: &'static str) -> Result<Self, Refused> {
+        let at = cursor.offset();
         let length = cursor.remaining();
         let contents = cursor.bytes(length)?;
-        Self::from_slice(contents).ok_or_else(|| at.error(DecodeErrorKind::InvalidLength { what }))
+        Self::from_slice(contents).ok_or_else(|| cursor.refuse(at, DecodeErrorKind::InvalidLength { what }))
     }
 }
 
@@ -130,7 +130,7 @@ impl ApplicationContext {
         matches!(self, Self::ShortName | Self::ShortNameCiphered)
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         const WHAT: &str = "application context name";
         cursor.require(WHAT, ber::OBJECT_IDENTIFIER)?;
         let length = cursor.length(WHAT)?;
@@ -228,7 +228,7 @@ impl Mechanism {
     }
 
     /// Reads the field's contents: an identifier without its tag and length.
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         let identifier = ObjectIdentifier::read_contents(cursor, "mechanism name")?;
         if let Some(last @ 0x80..) = identifier.under(&MECHANISM) {
             // A continuation bit in the last octet is no legal identifier; the number is in the other bits.

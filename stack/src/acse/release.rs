@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, DecodeErrorKind, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, DecodeErrorKind, Writer};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::aare::codes;
 use super::{RLRE, RLRQ, ber};
@@ -34,9 +34,9 @@ macro_rules! release {
         codec!($name<'a>);
 
         impl<'a> Wire<'a> for $name<'a> {
-            fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+            fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
                 let mut release = Self::default();
-                ber::read_fields(cursor, $what, $tag, |cursor, tag| {
+                ber::read_fields(cursor, $what, $tag, &mut |cursor, tag| {
                     match tag {
                         0x80 => release.reason = Some(read_reason(cursor)?),
                         ber::USER_INFORMATION => release.user_information = Some(ber::user_information(cursor)?),
@@ -48,7 +48,7 @@ macro_rules! release {
             }
 
             fn write(&self, writer: &mut Writer<'_>) -> Result<(), BufferFull> {
-                ber::field(writer, $tag, |writer| {
+                ber::field(writer, $tag, &|writer| {
                     if let Some(reason) = self.reason {
                         writer.bytes(&[0x80, 0x01, reason.code()])?;
                     }
@@ -74,12 +74,12 @@ release!(
     "An InitiateResponse, ciphered where the association is."
 );
 
-fn read_reason(cursor: &mut Cursor<'_>) -> Result<ReleaseReason, DecodeError> {
-    let at = *cursor;
+fn read_reason(cursor: &mut Cursor<'_>) -> Result<ReleaseReason, Refused> {
+    let at = cursor.offset();
     let code = cursor.u8()?;
     if cursor.is_empty() {
         Ok(code.into())
     } else {
-        Err(at.error(DecodeErrorKind::InvalidLength { what: "release reason" }))
+        Err(cursor.refuse(at, DecodeErrorKind::InvalidLength { what: "release reason" }))
     }
 }

@@ -1,9 +1,9 @@
 //! ACCESS: reading, writing and invoking in one request.
 
-use crate::axdr::{BufferFull, Data, DecodeError, Writer};
+use crate::axdr::{BufferFull, Data, Writer};
 use crate::deviation::Deviation;
 use crate::time::DateTime;
-use crate::wire::{Cursor, Wire, codec};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::notification::{read_time, write_time};
 use super::{
@@ -39,8 +39,8 @@ pub enum AccessSpecification<'a> {
 impl<'a> Wire<'a> for AccessSpecification<'a> {
     const SMALLEST: usize = 10;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         Ok(match cursor.u8()? {
             1 => Self::Get(AttributeDescriptor::read(cursor)?),
             2 => Self::Set(AttributeDescriptor::read(cursor)?),
@@ -53,7 +53,7 @@ impl<'a> Wire<'a> for AccessSpecification<'a> {
                 attribute: AttributeDescriptor::read(cursor)?,
                 selection: Selection::read(cursor)?,
             },
-            found => return Err(at.unexpected("access-request-specification", found)),
+            found => return Err(cursor.unexpected(at, "access-request-specification", found)),
         })
     }
 
@@ -99,13 +99,13 @@ pub enum AccessResult {
 impl Wire<'_> for AccessResult {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         Ok(match cursor.u8()? {
             1 => Self::Get(DataAccessResult::read(cursor)?),
             2 => Self::Set(DataAccessResult::read(cursor)?),
             3 => Self::Action(ActionResult::read(cursor)?),
-            found => return Err(at.unexpected("access-response-specification", found)),
+            found => return Err(cursor.unexpected(at, "access-response-specification", found)),
         })
     }
 
@@ -134,7 +134,7 @@ pub struct AccessRequest<'a> {
 codec!(AccessRequest<'a>);
 
 impl<'a> Wire<'a> for AccessRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("access-request", tag::ACCESS_REQUEST)?;
         Ok(Self {
             invoke: LongInvokeIdAndPriority::read(cursor)?,
@@ -178,7 +178,7 @@ impl<'a> AccessResponse<'a> {
 }
 
 impl<'a> Wire<'a> for AccessResponse<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("access-response", tag::ACCESS_RESPONSE)?;
         Ok(Self {
             invoke: LongInvokeIdAndPriority::read(cursor)?,
@@ -201,21 +201,27 @@ impl<'a> Wire<'a> for AccessResponse<'a> {
 
 /// The repeated request list is OPTIONAL, but decoders exist that expect it without its presence octet; both
 /// forms are taken. Which one meters send is unverified.
-fn read_repeated<'a>(cursor: &mut Cursor<'a>) -> Result<Option<List<'a, AccessSpecification<'a>>>, DecodeError> {
-    let start = *cursor;
-    let error = match cursor.peek() {
+fn read_repeated<'a>(cursor: &mut Cursor<'a>) -> Result<Option<List<'a, AccessSpecification<'a>>>, Refused> {
+    let mut attempt = *cursor;
+    let refused = match cursor.peek() {
         Some(0) => return cursor.u8().map(|_| None),
         Some(1) => {
-            cursor.u8()?;
-            match List::read(cursor) {
-                Ok(list) => return Ok(Some(list)),
-                Err(error) => Some(error),
+            attempt.u8()?;
+            let list = List::read(&mut attempt);
+            if list.is_ok() {
+                *cursor = attempt;
+                return list.map(Some);
             }
+            true
         }
-        _ => None,
+        _ => false,
     };
-    *cursor = start;
-    let list = List::read(cursor).map_err(|own| error.unwrap_or(own))?;
-    cursor.note(Deviation::MissingPresenceOctet);
-    Ok(Some(list))
+    let list = List::read(cursor);
+    if list.is_ok() {
+        cursor.note(Deviation::MissingPresenceOctet);
+    } else if refused {
+        // The reason why the standard form was none says more.
+        *cursor = attempt;
+    }
+    list.map(Some)
 }

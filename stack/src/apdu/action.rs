@@ -2,7 +2,7 @@
 
 use crate::axdr::{BufferFull, Data, DecodeError, Writer};
 use crate::deviation::Deviation;
-use crate::wire::{Cursor, Wire, codec, decode_whole};
+use crate::wire::{Cursor, Refused, Wire, codec, decode_whole};
 
 use super::{ActionResult, DataBlock, GetDataResult, InvokeIdAndPriority, List, MethodDescriptor, MethodRequest, tag};
 
@@ -90,9 +90,9 @@ impl ActionRequest<'_> {
 codec!(ActionRequest<'a>);
 
 impl<'a> Wire<'a> for ActionRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("action-request", tag::ACTION_REQUEST)?;
-        let at = *cursor;
+        let at = cursor.offset();
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
         Ok(match choice {
@@ -106,7 +106,7 @@ impl<'a> Wire<'a> for ActionRequest<'a> {
             },
             5 => Self::WithListAndFirstPBlock { invoke, methods: List::read(cursor)?, block: DataBlock::read(cursor)? },
             6 => Self::WithPBlock { invoke, block: DataBlock::read(cursor)? },
-            found => return Err(at.unexpected("action-request", found)),
+            found => return Err(cursor.unexpected(at, "action-request", found)),
         })
     }
 
@@ -169,7 +169,7 @@ impl<'a> MethodResult<'a> {
 impl<'a> Wire<'a> for MethodResult<'a> {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         Ok(Self { result: ActionResult::read(cursor)?, data: Option::read(cursor)? })
     }
 
@@ -239,9 +239,9 @@ impl ActionResponse<'_> {
 codec!(ActionResponse<'a>);
 
 impl<'a> Wire<'a> for ActionResponse<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("action-response", tag::ACTION_RESPONSE)?;
-        let at = *cursor;
+        let at = cursor.offset();
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
         Ok(match choice {
@@ -259,7 +259,7 @@ impl<'a> Wire<'a> for ActionResponse<'a> {
             2 => Self::WithPBlock { invoke, block: DataBlock::read(cursor)? },
             3 => Self::WithList { invoke, results: List::read(cursor)? },
             4 => Self::NextPBlock { invoke, number: cursor.u32()? },
-            found => return Err(at.unexpected("action-response", found)),
+            found => return Err(cursor.unexpected(at, "action-response", found)),
         })
     }
 

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, Writer};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::{DataAccessResult, tag};
 
@@ -21,7 +21,7 @@ pub struct DataBlock<'a> {
 impl<'a> Wire<'a> for DataBlock<'a> {
     const SMALLEST: usize = 6;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         Ok(Self { last: cursor.boolean()?, number: cursor.u32()?, raw: cursor.octet_string("data block")? })
     }
 
@@ -44,12 +44,12 @@ pub enum BlockResult<'a> {
 impl<'a> Wire<'a> for BlockResult<'a> {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         match cursor.u8()? {
             0 => cursor.octet_string("data block").map(Self::Raw),
             1 => DataAccessResult::read(cursor).map(Self::Error),
-            found => Err(at.unexpected("data block result", found)),
+            found => Err(cursor.unexpected(at, "data block result", found)),
         }
     }
 
@@ -131,7 +131,7 @@ pub struct GeneralBlockTransfer<'a> {
 codec!(GeneralBlockTransfer<'a>);
 
 impl<'a> Wire<'a> for GeneralBlockTransfer<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("general-block-transfer", tag::GENERAL_BLOCK_TRANSFER)?;
         Ok(Self {
             control: BlockControl(cursor.u8()?),

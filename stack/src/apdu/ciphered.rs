@@ -1,9 +1,9 @@
 //! Protected APDUs: layout only. Keys, counters and tags are the business of [`crate::security`].
 
-use crate::axdr::{BufferFull, DecodeError, DecodeErrorKind, Writer};
+use crate::axdr::{BufferFull, DecodeErrorKind, Writer};
 use crate::deviation::Deviation;
 use crate::id::SystemTitle;
-use crate::wire::{Cursor, Wire, codec};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::tag::{self, ServiceTag};
 
@@ -26,7 +26,7 @@ impl<'a> Protected<'a> {
 impl<'a> Wire<'a> for Protected<'a> {
     const SMALLEST: usize = 6;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         let length = cursor.length("protected text")?;
         cursor.bounded(length, |cursor| {
             let control = cursor.u8()?;
@@ -68,8 +68,8 @@ pub enum KeyInfo<'a> {
 impl<'a> Wire<'a> for KeyInfo<'a> {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         Ok(match cursor.u8()? {
             0 => Self::Identified(cursor.u8()?),
             1 => Self::Wrapped { kek: cursor.u8()?, key: cursor.octet_string("wrapped key")? },
@@ -77,7 +77,7 @@ impl<'a> Wire<'a> for KeyInfo<'a> {
                 parameters: cursor.octet_string("key parameters")?,
                 ciphered: cursor.octet_string("key ciphered data")?,
             },
-            found => return Err(at.unexpected("key-info", found)),
+            found => return Err(cursor.unexpected(at, "key-info", found)),
         })
     }
 
@@ -116,7 +116,7 @@ pub struct GeneralHeader<'a> {
 impl<'a> Wire<'a> for GeneralHeader<'a> {
     const SMALLEST: usize = 5;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         Ok(Self {
             transaction_id: cursor.octet_string("transaction-id")?,
             originator: cursor.octet_string("originator system title")?,
@@ -197,8 +197,8 @@ impl<'a> Ciphered<'a> {
 codec!(Ciphered<'a>);
 
 impl<'a> Wire<'a> for Ciphered<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         match cursor.u8()? {
             tag::GENERAL_GLO_CIPHERING => {
                 Ok(Self::GeneralGlobal { system_title: read_title(cursor)?, protected: Protected::read(cursor)? })
@@ -213,7 +213,7 @@ impl<'a> Wire<'a> for Ciphered<'a> {
             }),
             octet => match ServiceTag::new(octet) {
                 Some(tag) => Ok(Self::Service { tag, protected: Protected::read(cursor)? }),
-                None => Err(at.unexpected("ciphered APDU", octet)),
+                None => Err(cursor.unexpected(at, "ciphered APDU", octet)),
             },
         }
     }
@@ -245,9 +245,9 @@ impl<'a> Wire<'a> for Ciphered<'a> {
 }
 
 /// Eight octets, or none where the receiver knows the sender.
-fn read_title(cursor: &mut Cursor<'_>) -> Result<Option<SystemTitle>, DecodeError> {
+fn read_title(cursor: &mut Cursor<'_>) -> Result<Option<SystemTitle>, Refused> {
     const WHAT: &str = "system title";
-    let at = *cursor;
+    let at = cursor.offset();
     let octets = cursor.octet_string(WHAT)?;
     if octets.is_empty() {
         cursor.note(Deviation::EmptySystemTitle);
@@ -255,7 +255,7 @@ fn read_title(cursor: &mut Cursor<'_>) -> Result<Option<SystemTitle>, DecodeErro
     }
     match SystemTitle::from_slice(octets) {
         Some(title) => Ok(Some(title)),
-        None => Err(at.error(DecodeErrorKind::InvalidLength { what: WHAT })),
+        None => Err(cursor.refuse(at, DecodeErrorKind::InvalidLength { what: WHAT })),
     }
 }
 
@@ -277,7 +277,7 @@ pub struct GeneralSigning<'a> {
 codec!(GeneralSigning<'a>);
 
 impl<'a> Wire<'a> for GeneralSigning<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("general-signing", tag::GENERAL_SIGNING)?;
         Ok(Self {
             header: GeneralHeader::read(cursor)?,

@@ -3,9 +3,9 @@
 use core::fmt;
 use core::ops::{BitAnd, BitOr};
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
+use crate::axdr::{BufferFull, Writer};
 use crate::deviation::Deviation;
-use crate::wire::{Cursor, Wire};
+use crate::wire::{Cursor, Refused, Wire};
 
 /// Conformance: 24 bits, one per service or capability (Green Book, conformance block).
 ///
@@ -179,7 +179,7 @@ impl fmt::Debug for Conformance {
 
 /// BER inside A-XDR, the one exception: application tag 31, four octets, no unused bits.
 impl Wire<'_> for Conformance {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         const WHAT: &str = "conformance";
         cursor.require(WHAT, 0x5F)?;
         if cursor.peek() == Some(0x1F) {

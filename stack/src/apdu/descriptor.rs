@@ -1,9 +1,9 @@
 //! Which attribute or method a request is about.
 
-use crate::axdr::{BufferFull, Data, DecodeError, Writer};
+use crate::axdr::{BufferFull, Data, Writer};
 use crate::id::{AttributeId, ClassId, MethodId};
 use crate::obis::ObisCode;
-use crate::wire::{Cursor, Wire};
+use crate::wire::{Cursor, Refused, Wire};
 
 /// COSEM-Attribute-Descriptor: class, object and attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ impl AttributeDescriptor {
 impl Wire<'_> for AttributeDescriptor {
     const SMALLEST: usize = 9;
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         Ok(Self {
             class: ClassId(cursor.u16()?),
             instance: ObisCode(cursor.array()?),
@@ -64,7 +64,7 @@ impl MethodDescriptor {
 impl Wire<'_> for MethodDescriptor {
     const SMALLEST: usize = 9;
 
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         Ok(Self { class: ClassId(cursor.u16()?), instance: ObisCode(cursor.array()?), method: MethodId(cursor.i8()?) })
     }
 
@@ -96,7 +96,7 @@ pub struct Selection<'a> {
 impl<'a> Wire<'a> for Selection<'a> {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         Ok(Self { selector: cursor.u8()?, parameters: cursor.data()? })
     }
 
@@ -126,7 +126,7 @@ impl AttributeRequest<'_> {
 impl<'a> Wire<'a> for AttributeRequest<'a> {
     const SMALLEST: usize = 10;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         Ok(Self { attribute: AttributeDescriptor::read(cursor)?, selection: Option::read(cursor)? })
     }
 
@@ -148,7 +148,7 @@ pub struct MethodRequest<'a> {
 impl<'a> Wire<'a> for MethodRequest<'a> {
     const SMALLEST: usize = 10;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         Ok(Self { method: MethodDescriptor::read(cursor)?, parameter: Option::read(cursor)? })
     }
 

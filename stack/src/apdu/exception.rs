@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
+use crate::axdr::{BufferFull, Writer};
 use crate::deviation::Deviation;
-use crate::wire::{Cursor, Wire, codec};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::tag;
 
@@ -121,7 +121,7 @@ impl fmt::Display for ExceptionResponse {
 codec!(ExceptionResponse);
 
 impl Wire<'_> for ExceptionResponse {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         cursor.require("exception-response", tag::EXCEPTION_RESPONSE)?;
         let state = cursor.u8()?.into();
         let service = match cursor.u8()? {
@@ -151,7 +151,7 @@ impl Wire<'_> for ExceptionResponse {
 }
 
 /// An error is an error whatever follows it.
-fn ignore_tail(cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
+fn ignore_tail(cursor: &mut Cursor<'_>) -> Result<(), Refused> {
     if !cursor.is_empty() {
         cursor.note(Deviation::TrailingOctets);
         let tail = cursor.remaining();
@@ -266,7 +266,7 @@ impl fmt::Display for ConfirmedServiceError {
 codec!(ConfirmedServiceError);
 
 impl Wire<'_> for ConfirmedServiceError {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         cursor.require("confirmed-service-error", tag::CONFIRMED_SERVICE_ERROR)?;
         let [service, class, value] = cursor.array()?;
         ignore_tail(cursor)?;

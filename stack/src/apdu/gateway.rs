@@ -1,7 +1,7 @@
 //! The prefix in front of an APDU that a gateway passes on.
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, Writer};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::tag;
 
@@ -21,12 +21,12 @@ pub struct Gateway<'a> {
 codec!(Gateway<'a>);
 
 impl<'a> Wire<'a> for Gateway<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         let response = match cursor.u8()? {
             tag::GATEWAY_REQUEST => false,
             tag::GATEWAY_RESPONSE => true,
-            found => return Err(at.unexpected("gateway prefix", found)),
+            found => return Err(cursor.unexpected(at, "gateway prefix", found)),
         };
         let network = cursor.u8()?;
         let device = cursor.octet_string("physical device address")?;

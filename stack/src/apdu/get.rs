@@ -1,7 +1,7 @@
 //! GET: reading attributes by logical name.
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, Writer};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::{AttributeRequest, BlockResult, GetDataResult, InvokeIdAndPriority, List, tag};
 
@@ -54,16 +54,16 @@ impl GetRequest<'_> {
 codec!(GetRequest<'a>);
 
 impl<'a> Wire<'a> for GetRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("get-request", tag::GET_REQUEST)?;
-        let at = *cursor;
+        let at = cursor.offset();
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
         Ok(match choice {
             1 => Self::Normal { invoke, request: AttributeRequest::read(cursor)? },
             2 => Self::Next { invoke, number: cursor.u32()? },
             3 => Self::WithList { invoke, requests: List::read(cursor)? },
-            found => return Err(at.unexpected("get-request", found)),
+            found => return Err(cursor.unexpected(at, "get-request", found)),
         })
     }
 
@@ -136,9 +136,9 @@ impl GetResponse<'_> {
 codec!(GetResponse<'a>);
 
 impl<'a> Wire<'a> for GetResponse<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("get-response", tag::GET_RESPONSE)?;
-        let at = *cursor;
+        let at = cursor.offset();
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
         Ok(match choice {
@@ -150,7 +150,7 @@ impl<'a> Wire<'a> for GetResponse<'a> {
                 result: BlockResult::read(cursor)?,
             },
             3 => Self::WithList { invoke, results: List::read(cursor)? },
-            found => return Err(at.unexpected("get-response", found)),
+            found => return Err(cursor.unexpected(at, "get-response", found)),
         })
     }
 

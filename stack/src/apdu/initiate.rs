@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
+use crate::axdr::{BufferFull, Writer};
 use crate::deviation::Deviation;
-use crate::wire::{Cursor, Wire, codec};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::{Conformance, tag};
 
@@ -60,7 +60,7 @@ impl fmt::Debug for InitiateRequest<'_> {
 codec!(InitiateRequest<'a>);
 
 impl<'a> Wire<'a> for InitiateRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("initiate-request", tag::INITIATE_REQUEST)?;
         let dedicated_key = if cursor.present()? { Some(cursor.octet_string("dedicated key")?) } else { None };
         let response_allowed = if cursor.present()? {
@@ -125,7 +125,7 @@ impl InitiateResponse {
 codec!(InitiateResponse);
 
 impl Wire<'_> for InitiateResponse {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         cursor.require("initiate-response", tag::INITIATE_RESPONSE)?;
         Ok(Self {
             quality_of_service: read_quality(cursor)?,
@@ -146,7 +146,7 @@ impl Wire<'_> for InitiateResponse {
     }
 }
 
-fn read_quality(cursor: &mut Cursor<'_>) -> Result<Option<i8>, DecodeError> {
+fn read_quality(cursor: &mut Cursor<'_>) -> Result<Option<i8>, Refused> {
     if cursor.present()? { cursor.i8().map(Some) } else { Ok(None) }
 }
 

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, Writer};
-use crate::wire::{Cursor, Wire};
+use crate::axdr::{BufferFull, Writer};
+use crate::wire::{Cursor, Refused, Wire};
 
 /// Invoke-Id-And-Priority: one octet in front of every GET, SET and ACTION.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +59,7 @@ impl fmt::Debug for InvokeIdAndPriority {
 }
 
 impl Wire<'_> for InvokeIdAndPriority {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         cursor.u8().map(Self)
     }
 
@@ -134,7 +134,7 @@ impl fmt::Debug for LongInvokeIdAndPriority {
 }
 
 impl Wire<'_> for LongInvokeIdAndPriority {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         cursor.u32().map(Self)
     }
 

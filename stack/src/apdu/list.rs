@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, DecodeError, DecodeErrorKind, Writer};
-use crate::wire::{Cursor, Wire};
+use crate::axdr::{BufferFull, DecodeErrorKind, Writer};
+use crate::wire::{Cursor, Refused, Wire};
 
 /// A list of `T`: a slice of values to be sent, or octets received and already checked.
 ///
@@ -94,13 +94,13 @@ impl<'a, T: Wire<'a> + Copy> IntoIterator for List<'a, T> {
 }
 
 impl<'a, T: Wire<'a> + Copy> Wire<'a> for List<'a, T> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         const WHAT: &str = "list";
-        let at = *cursor;
+        let at = cursor.offset();
         let count = cursor.length(WHAT)?;
         // Refuses an impossible count before any work is spent on it.
         if count > cursor.remaining().checked_div(T::SMALLEST).unwrap_or_default() {
-            return Err(at.error(DecodeErrorKind::InvalidLength { what: WHAT }));
+            return Err(cursor.refuse(at, DecodeErrorKind::InvalidLength { what: WHAT }));
         }
         let before = cursor.rest();
         for _ in 0..count {

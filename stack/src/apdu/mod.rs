@@ -48,7 +48,7 @@ pub use tag::ServiceTag;
 use crate::acse::{self, Aare, Aarq, Rlre, Rlrq};
 use crate::axdr::{BufferFull, DecodeError, Writer};
 use crate::deviation::{Deviations, StrictError};
-use crate::wire::{Cursor, Wire, decode_whole, measure};
+use crate::wire::{Cursor, Refused, Wire, decode_whole, measure};
 
 /// Any APDU that travels over HDLC, the wrapper or a gateway.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -194,7 +194,7 @@ impl<'a> Apdu<'a> {
 }
 
 impl<'a> Wire<'a> for Apdu<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         let first = { *cursor }.u8()?;
         Ok(match first {
             acse::AARQ => Self::Aarq(Wire::read(cursor)?),
@@ -229,7 +229,7 @@ impl<'a> Wire<'a> for Apdu<'a> {
             }
             tag::GATEWAY_REQUEST | tag::GATEWAY_RESPONSE => Self::Gateway(Wire::read(cursor)?),
             octet if ServiceTag::new(octet).is_some() => Self::Ciphered(Wire::read(cursor)?),
-            octet => return Err(cursor.unexpected("APDU", octet)),
+            octet => return Err(cursor.unexpected(cursor.offset(), "APDU", octet)),
         })
     }
 

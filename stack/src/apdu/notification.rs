@@ -1,9 +1,9 @@
 //! Services that a meter sends unasked, and the date-time field that they share with ACCESS.
 
-use crate::axdr::{BufferFull, Data, DecodeError, DecodeErrorKind, Writer};
+use crate::axdr::{BufferFull, Data, DecodeErrorKind, Writer};
 use crate::deviation::Deviation;
 use crate::time::DateTime;
-use crate::wire::{Cursor, Wire, codec};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::{AttributeDescriptor, LongInvokeIdAndPriority, tag};
 
@@ -15,7 +15,7 @@ const OCTET_STRING_TAG: u8 = 0x09;
 const DATE_TIME_TAG: u8 = 0x19;
 
 /// The date-time of a header: an octet string of length 0 or 12.
-pub(super) fn read_time(cursor: &mut Cursor<'_>) -> Result<Option<DateTime>, DecodeError> {
+pub(super) fn read_time(cursor: &mut Cursor<'_>) -> Result<Option<DateTime>, Refused> {
     match cursor.peek() {
         Some(DATE_TIME_TAG) => {
             cursor.note(Deviation::DateTimeForm);
@@ -28,11 +28,11 @@ pub(super) fn read_time(cursor: &mut Cursor<'_>) -> Result<Option<DateTime>, Dec
         }
         _ => {}
     }
-    let at = *cursor;
+    let at = cursor.offset();
     match cursor.length("date-time")? {
         0 => Ok(None),
         12 => cursor.array().map(|octets| Some(DateTime::from_bytes(&octets))),
-        _ => Err(at.error(DecodeErrorKind::InvalidLength { what: "date-time" })),
+        _ => Err(cursor.refuse(at, DecodeErrorKind::InvalidLength { what: "date-time" })),
     }
 }
 
@@ -58,7 +58,7 @@ pub struct DataNotification<'a> {
 codec!(DataNotification<'a>);
 
 impl<'a> Wire<'a> for DataNotification<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("data-notification", tag::DATA_NOTIFICATION)?;
         Ok(Self { invoke: LongInvokeIdAndPriority::read(cursor)?, time: read_time(cursor)?, body: cursor.data()? })
     }
@@ -83,7 +83,7 @@ pub struct DataNotificationConfirm {
 codec!(DataNotificationConfirm);
 
 impl Wire<'_> for DataNotificationConfirm {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
         cursor.require("data-notification-confirm", tag::DATA_NOTIFICATION_CONFIRM)?;
         Ok(Self { invoke: LongInvokeIdAndPriority::read(cursor)?, time: read_time(cursor)? })
     }
@@ -109,7 +109,7 @@ pub struct EventNotification<'a> {
 codec!(EventNotification<'a>);
 
 impl<'a> Wire<'a> for EventNotification<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("event-notification-request", tag::EVENT_NOTIFICATION)?;
         Ok(Self {
             time: read_event_time(cursor)?,
@@ -132,7 +132,7 @@ impl<'a> Wire<'a> for EventNotification<'a> {
 /// The OPTIONAL time of an EventNotification. Stacks disagree on what follows the presence octet: an octet
 /// string, one with its Data tag, a typed date-time, or the twelve octets alone. One meter sends the
 /// octet-string tag in place of the presence octet.
-fn read_event_time(cursor: &mut Cursor<'_>) -> Result<Option<DateTime>, DecodeError> {
+fn read_event_time(cursor: &mut Cursor<'_>) -> Result<Option<DateTime>, Refused> {
     if cursor.peek() == Some(OCTET_STRING_TAG) {
         return read_time(cursor);
     }

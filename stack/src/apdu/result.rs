@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::axdr::{BufferFull, Data, DecodeError, Writer};
-use crate::wire::{Cursor, Wire};
+use crate::axdr::{BufferFull, Data, Writer};
+use crate::wire::{Cursor, Refused, Wire};
 
 macro_rules! results {
     ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $code:literal $text:literal,)* }) => {
@@ -76,7 +76,7 @@ macro_rules! results {
         }
 
         impl Wire<'_> for $name {
-            fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+            fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
                 cursor.u8().map(Self::from_code)
             }
 
@@ -182,12 +182,12 @@ impl<'a> GetDataResult<'a> {
 impl<'a> Wire<'a> for GetDataResult<'a> {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         match cursor.u8()? {
             0 => cursor.data().map(Self::Data),
             1 => DataAccessResult::read(cursor).map(Self::Error),
-            found => Err(at.unexpected("get-data-result", found)),
+            found => Err(cursor.unexpected(at, "get-data-result", found)),
         }
     }
 

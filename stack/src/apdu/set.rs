@@ -1,7 +1,7 @@
 //! SET: writing attributes by logical name.
 
-use crate::axdr::{BufferFull, Data, DecodeError, Writer};
-use crate::wire::{Cursor, Wire, codec};
+use crate::axdr::{BufferFull, Data, Writer};
+use crate::wire::{Cursor, Refused, Wire, codec};
 
 use super::{AttributeRequest, DataAccessResult, DataBlock, InvokeIdAndPriority, List, tag};
 
@@ -82,9 +82,9 @@ impl SetRequest<'_> {
 codec!(SetRequest<'a>);
 
 impl<'a> Wire<'a> for SetRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("set-request", tag::SET_REQUEST)?;
-        let at = *cursor;
+        let at = cursor.offset();
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
         Ok(match choice {
@@ -101,7 +101,7 @@ impl<'a> Wire<'a> for SetRequest<'a> {
                 requests: List::read(cursor)?,
                 block: DataBlock::read(cursor)?,
             },
-            found => return Err(at.unexpected("set-request", found)),
+            found => return Err(cursor.unexpected(at, "set-request", found)),
         })
     }
 
@@ -209,9 +209,9 @@ impl SetResponse<'_> {
 codec!(SetResponse<'a>);
 
 impl<'a> Wire<'a> for SetResponse<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("set-response", tag::SET_RESPONSE)?;
-        let at = *cursor;
+        let at = cursor.offset();
         let choice = cursor.u8()?;
         let invoke = InvokeIdAndPriority::read(cursor)?;
         Ok(match choice {
@@ -220,7 +220,7 @@ impl<'a> Wire<'a> for SetResponse<'a> {
             3 => Self::LastDataBlock { invoke, result: DataAccessResult::read(cursor)?, number: cursor.u32()? },
             4 => Self::LastDataBlockWithList { invoke, results: List::read(cursor)?, number: cursor.u32()? },
             5 => Self::WithList { invoke, results: List::read(cursor)? },
-            found => return Err(at.unexpected("set-response", found)),
+            found => return Err(cursor.unexpected(at, "set-response", found)),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Read, Write, UnconfirmedWrite and InformationReport: access by short names.
 
 use crate::axdr::{BufferFull, Data, DecodeError, DecodeErrorKind, Writer};
-use crate::wire::{Cursor, Wire, codec, decode_whole};
+use crate::wire::{Cursor, Refused, Wire, codec, decode_whole};
 
 use crate::id::ShortName;
 
@@ -44,8 +44,8 @@ pub enum VariableAccess<'a> {
 impl<'a> Wire<'a> for VariableAccess<'a> {
     const SMALLEST: usize = 3;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         Ok(match cursor.u8()? {
             2 => Self::Name(cursor.i16()?),
             4 => Self::Parameterized { name: cursor.i16()?, selector: cursor.u8()?, parameters: cursor.data()? },
@@ -56,7 +56,7 @@ impl<'a> Wire<'a> for VariableAccess<'a> {
                 raw: cursor.octet_string("read block")?,
             },
             7 => Self::WriteBlock { last: cursor.boolean()?, number: cursor.u16()? },
-            found => return Err(at.unexpected("variable-access-specification", found)),
+            found => return Err(cursor.unexpected(at, "variable-access-specification", found)),
         })
     }
 
@@ -127,8 +127,8 @@ pub enum ReadResult<'a> {
 impl<'a> Wire<'a> for ReadResult<'a> {
     const SMALLEST: usize = 2;
 
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         Ok(match cursor.u8()? {
             0 => Self::Data(cursor.data()?),
             1 => Self::Error(DataAccessResult::read(cursor)?),
@@ -136,7 +136,7 @@ impl<'a> Wire<'a> for ReadResult<'a> {
                 Self::Block { last: cursor.boolean()?, number: cursor.u16()?, raw: cursor.octet_string("read block")? }
             }
             3 => Self::BlockNumber(cursor.u16()?),
-            found => return Err(at.unexpected("read result", found)),
+            found => return Err(cursor.unexpected(at, "read result", found)),
         })
     }
 
@@ -188,7 +188,7 @@ impl<'a> JoinedRead<'a> {
             other if variables == 1 => {
                 Data::from_slice(raw).map(Self::Data).map_err(|error| other.err().unwrap_or(error))
             }
-            Ok(_) => Err(Cursor::new(raw).error(DecodeErrorKind::InvalidLength { what: "read results" })),
+            Ok(_) => Err(DecodeError { offset: 0, kind: DecodeErrorKind::InvalidLength { what: "read results" } }),
             Err(error) => Err(error),
         }
     }
@@ -222,13 +222,13 @@ pub enum WriteResult {
 }
 
 impl Wire<'_> for WriteResult {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        let at = *cursor;
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, Refused> {
+        let at = cursor.offset();
         Ok(match cursor.u8()? {
             0 => Self::Success,
             1 => Self::Error(DataAccessResult::read(cursor)?),
             2 => Self::BlockNumber(cursor.u16()?),
-            found => return Err(at.unexpected("write result", found)),
+            found => return Err(cursor.unexpected(at, "write result", found)),
         })
     }
 
@@ -281,7 +281,7 @@ codec!(
 );
 
 impl<'a> Wire<'a> for ReadRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("read-request", tag::READ_REQUEST)?;
         Ok(Self { variables: List::read(cursor)? })
     }
@@ -293,7 +293,7 @@ impl<'a> Wire<'a> for ReadRequest<'a> {
 }
 
 impl<'a> Wire<'a> for ReadResponse<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("read-response", tag::READ_RESPONSE)?;
         Ok(Self { results: List::read(cursor)? })
     }
@@ -305,7 +305,7 @@ impl<'a> Wire<'a> for ReadResponse<'a> {
 }
 
 impl<'a> Wire<'a> for WriteRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("write-request", tag::WRITE_REQUEST)?;
         Ok(Self { variables: List::read(cursor)?, values: List::read(cursor)? })
     }
@@ -318,7 +318,7 @@ impl<'a> Wire<'a> for WriteRequest<'a> {
 }
 
 impl<'a> Wire<'a> for WriteResponse<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("write-response", tag::WRITE_RESPONSE)?;
         Ok(Self { results: List::read(cursor)? })
     }
@@ -330,7 +330,7 @@ impl<'a> Wire<'a> for WriteResponse<'a> {
 }
 
 impl<'a> Wire<'a> for UnconfirmedWriteRequest<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("unconfirmed-write-request", tag::UNCONFIRMED_WRITE_REQUEST)?;
         Ok(Self { variables: List::read(cursor)?, values: List::read(cursor)? })
     }
@@ -343,7 +343,7 @@ impl<'a> Wire<'a> for UnconfirmedWriteRequest<'a> {
 }
 
 impl<'a> Wire<'a> for InformationReport<'a> {
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Refused> {
         cursor.require("information-report-request", tag::INFORMATION_REPORT)?;
         let time = if cursor.present()? { Some(cursor.octet_string("generalized time")?) } else { None };
         Ok(Self { time, variables: List::read(cursor)?, values: List::read(cursor)? })

@@ -176,7 +176,8 @@ impl<'a> Data<'a> {
                 Ok(if found == tag::ARRAY { Self::Array(elements) } else { Self::Structure(elements) })
             }
             tag::COMPACT_ARRAY => CompactArray::decode_checked(&mut inner).map(Self::CompactArray),
-            found => Self::simple(found, &mut inner),
+            found => Self::simple_checked(found, &mut inner)
+                .ok_or(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
         }
     }
 
@@ -236,11 +237,8 @@ impl<'a> Data<'a> {
     }
 
     #[cfg_attr(not(feature = "small"), inline)]
+    #[cfg_attr(feature = "small", inline(never))]
     fn simple_checked(found: u8, reader: &mut Reader<'a>) -> Option<Self> {
-        if cfg!(feature = "small") {
-            // The same once more, with errors that do not happen.
-            return Self::simple(found, reader).ok();
-        }
         let mut reader = Checked(reader);
         simple_values!(found, reader, value => Some(value), else None)
     }

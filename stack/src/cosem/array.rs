@@ -44,6 +44,17 @@ impl<'a, T> Array<'a, T> {
     }
 }
 
+impl<'a, T: FromData<'a> + Copy> Array<'a, T> {
+    /// The elements in order, `None` for one that does not have the very type that the class says.
+    pub fn exact(&self) -> impl Iterator<Item = Option<T>> + use<'a, T> {
+        let mut rest = self.iter().0;
+        core::iter::from_fn(move || match &mut rest {
+            Rest::Values(values) => values.next().copied().map(Some),
+            Rest::Received(elements) => elements.next().map(|element| T::from_exact(&element)),
+        })
+    }
+}
+
 /// Iterator over an [`Array`].
 #[derive(Debug)]
 pub struct Items<'a, T>(Rest<'a, T>);
@@ -116,10 +127,14 @@ impl<'a, T: FromData<'a>> FromData<'a> for Array<'a, T> {
         data.as_sequence().map(Self::Received).ok_or(TypeError::new(Self::EXPECTED, &data))
     }
 
-    fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-        let elements = data.as_array().ok_or(TypeError::new(Self::EXPECTED, &data))?;
-        elements.iter().try_for_each(|element| T::from_exact(element).map(drop))?;
-        Ok(Self::Received(elements))
+    fn from_exact(data: &Data<'a>) -> Option<Self> {
+        let elements = data.as_array()?;
+        elements.iter().all(|element| T::from_exact(&element).is_some()).then_some(Self::Received(elements))
+    }
+
+    fn check(data: &Data<'a>) -> Result<(), TypeError> {
+        let elements = data.as_array().ok_or(TypeError::new(Self::EXPECTED, data))?;
+        elements.iter().try_for_each(|element| T::check(&element))
     }
 }
 

@@ -142,7 +142,7 @@ impl FromData<'_> for BcdNumber {
         u32::from_data(data).map(Self)
     }
 
-    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
+    fn from_exact(data: &Data<'_>) -> Option<Self> {
         u32::from_exact(data).map(Self)
     }
 }

@@ -117,8 +117,8 @@ impl<M: Method> Reply<'_, '_, M> {
 }
 
 /// The value of the very type, for the dispatchers of the classes.
-pub(super) fn exactly<'a, T: FromData<'a>>(data: Data<'a>) -> Option<T> {
-    T::from_exact(data).ok()
+pub(super) fn exactly<'a, T: FromData<'a>>(data: &Data<'a>) -> Option<T> {
+    T::from_exact(data)
 }
 
 /// Whether `id` is `A` in this version of the class.

@@ -142,8 +142,7 @@ macro_rules! interface_class {
                     as $crate::cosem::FromData<'static>>::EXPECTED,
                 about: concat!($($attribute_doc),*).trim_ascii(),
                 check: |data| {
-                    <<$attribute as $crate::cosem::Attribute>::Value<'_> as $crate::cosem::FromData<'_>>
-                        ::from_exact(data).map(drop)
+                    <<$attribute as $crate::cosem::Attribute>::Value<'_> as $crate::cosem::FromData<'_>>::check(&data)
                 },
             }),*],
             methods: &[$($crate::cosem::MethodInfo {
@@ -155,8 +154,7 @@ macro_rules! interface_class {
                     as $crate::cosem::FromData<'static>>::EXPECTED,
                 about: concat!($($method_doc),*).trim_ascii(),
                 check: |data| {
-                    <<$method as $crate::cosem::Method>::Parameter<'_> as $crate::cosem::FromData<'_>>
-                        ::from_exact(data).map(drop)
+                    <<$method as $crate::cosem::Method>::Parameter<'_> as $crate::cosem::FromData<'_>>::check(&data)
                 },
             }),*],
             short_name_methods: &[$((0, $offset) $(, ($next_since, $next_offset))*)?],
@@ -331,7 +329,7 @@ macro_rules! interface_class {
                     if !object.obeys($crate::id::MethodId($method_id)) {
                         return Err($crate::apdu::ActionResult::ReadWriteDenied);
                     }
-                    let parameter = $crate::cosem::server::exactly(parameter.unwrap_or($crate::axdr::Data::Null))
+                    let parameter = $crate::cosem::server::exactly(&parameter.unwrap_or($crate::axdr::Data::Null))
                         .ok_or($crate::apdu::ActionResult::TypeUnmatched)?;
                     return object.$invoke(
                         state,
@@ -349,7 +347,7 @@ macro_rules! interface_class {
         Err($crate::apdu::DataAccessResult::ReadWriteDenied)
     };
     (@set ($object:expr, $state:expr, $cx:expr, $value:expr) $write:ident) => {
-        match $crate::cosem::server::exactly($value) {
+        match $crate::cosem::server::exactly(&$value) {
             Some(value) => $object.$write($state, $cx, value),
             None => Err($crate::apdu::DataAccessResult::TypeUnmatched),
         }
@@ -375,7 +373,7 @@ macro_rules! structure {
             pub $member: $type,
         )*}
 
-        structure!(@from $name $(<$life>)? $text {$($member)*});
+        structure!(@from $name $(<$life>)? $text {$($member: $type,)*});
 
         impl $(<$life>)? $crate::cosem::ToData for $name $(<$life>)? {
             fn to_data(&self, writer: &mut $crate::axdr::Writer<'_>) -> Result<(), $crate::axdr::BufferFull> {
@@ -392,7 +390,7 @@ macro_rules! structure {
     (@from $name:ident $text:literal $members:tt) => {
         structure!(@impl ['a] $name [] $text $members);
     };
-    (@impl [$life:lifetime] $name:ident [$($generics:tt)*] $text:literal {$($member:ident)*}) => {
+    (@impl [$life:lifetime] $name:ident [$($generics:tt)*] $text:literal {$($member:ident: $type:ty,)*}) => {
         impl<$life> $crate::cosem::FromData<$life> for $name $($generics)* {
             const EXPECTED: &'static str = $text;
 
@@ -404,14 +402,19 @@ macro_rules! structure {
                 })
             }
 
-            fn from_exact(data: $crate::axdr::Data<$life>) -> Result<Self, $crate::cosem::TypeError> {
-                let refused = || $crate::cosem::TypeError::new($text, &data);
-                let $crate::axdr::Data::Structure(members) = data else { return Err(refused()) };
-                let mut members = members.iter();
+            fn from_exact(data: &$crate::axdr::Data<$life>) -> Option<Self> {
+                let mut members = $crate::cosem::typed::exact_members(data)?;
                 let value = Self {
-                    $($member: $crate::cosem::typed::next_exact(&mut members, $text, &data)?,)*
+                    $($member: $crate::cosem::typed::next_exact(&mut members)?,)*
                 };
-                if members.next().is_some() { Err(refused()) } else { Ok(value) }
+                members.next().is_none().then_some(value)
+            }
+
+            fn check(data: &$crate::axdr::Data<$life>) -> Result<(), $crate::cosem::TypeError> {
+                let refused = || $crate::cosem::TypeError::new($text, data);
+                let mut members = $crate::cosem::typed::exact_members(data).ok_or_else(refused)?;
+                $($crate::cosem::typed::check_next::<$type>(&mut members, $text, data)?;)*
+                if members.next().is_some() { Err(refused()) } else { Ok(()) }
             }
         }
     };
@@ -459,11 +462,8 @@ macro_rules! enumeration {
                 data.as_u8().map(Self::from).ok_or($crate::cosem::TypeError::new($text, &data))
             }
 
-            fn from_exact(data: $crate::axdr::Data<'_>) -> Result<Self, $crate::cosem::TypeError> {
-                let $crate::axdr::Data::Enum(value) = data else {
-                    return Err($crate::cosem::TypeError::new($text, &data));
-                };
-                Ok(value.into())
+            fn from_exact(data: &$crate::axdr::Data<'_>) -> Option<Self> {
+                if let $crate::axdr::Data::Enum(value) = *data { Some(value.into()) } else { None }
             }
         }
 

@@ -16,11 +16,8 @@ impl FromData<'_> for Tagged {
         DateTime::from_data(data).map(Self)
     }
 
-    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
-        match data {
-            Data::DateTime(value) => Ok(Self(value)),
-            _ => Err(TypeError::new(Self::EXPECTED, &data)),
-        }
+    fn from_exact(data: &Data<'_>) -> Option<Self> {
+        if let Data::DateTime(value) = *data { Some(Self(value)) } else { None }
     }
 }
 

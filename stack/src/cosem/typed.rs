@@ -59,13 +59,28 @@ pub trait FromData<'a>: Sized {
     /// [`TypeError`] when the data is of another type.
     fn from_data(data: Data<'a>) -> Result<Self, TypeError>;
 
-    /// Reads the value if it has the very type that the class says, to its last element: what a server takes.
+    /// Reads the value if it has the very type that the class says, to its last element: what a server takes. `None` for
+    /// data of another type, even one that holds the value: a server answers that the type is wrong, and no more.
+    fn from_exact(data: &Data<'a>) -> Option<Self> {
+        Self::from_data(*data).ok()
+    }
+
+    /// Says why [`from_exact`](Self::from_exact) takes no value, to the innermost.
     ///
     /// # Errors
     /// [`TypeError`] when the data is of another type, even one that holds the value.
-    fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-        Self::from_data(data)
+    fn check(data: &Data<'a>) -> Result<(), TypeError> {
+        Self::from_exact(data).map(drop).ok_or_else(|| TypeError::new(Self::EXPECTED, data))
     }
+}
+
+/// Checks the next member of a structure.
+pub(super) fn check_next<'a, T: FromData<'a>>(
+    members: &mut Elements<'a>,
+    expected: &'static str,
+    whole: &Data<'a>,
+) -> Result<(), TypeError> {
+    T::check(&members.next().ok_or_else(|| TypeError::new(expected, whole))?)
 }
 
 /// What can be written as a COSEM value, in the type that the Blue Book asks for.
@@ -89,12 +104,17 @@ pub(super) fn next_member<'a, T: FromData<'a>>(
 
 /// The same for the very type that the class says.
 #[inline(never)]
-pub(super) fn next_exact<'a, T: FromData<'a>>(
-    members: &mut Elements<'a>,
-    expected: &'static str,
-    whole: &Data<'a>,
-) -> Result<T, TypeError> {
-    T::from_exact(members.next().ok_or_else(|| TypeError::new(expected, whole))?)
+pub(super) fn next_exact<'a, T: FromData<'a>>(members: &mut Elements<'a>) -> Option<T> {
+    T::from_exact(&members.next()?)
+}
+
+/// The members of what must be a structure.
+#[inline(never)]
+pub(super) fn exact_members<'a>(data: &Data<'a>) -> Option<Elements<'a>> {
+    match data {
+        Data::Structure(members) => Some(members.iter()),
+        _ => None,
+    }
 }
 
 macro_rules! simple {
@@ -106,11 +126,9 @@ macro_rules! simple {
                 $read.ok_or_else(|| TypeError::new($text, &$data))
             }
 
-            fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-                match data {
-                    $exact => Self::from_data(data),
-                    _ => Err(TypeError::new($text, &data)),
-                }
+            fn from_exact(data: &Data<'a>) -> Option<Self> {
+                let $data = *data;
+                if matches!($data, $exact) { $read } else { None }
             }
         }
 
@@ -147,6 +165,10 @@ impl FromData<'_> for Zero {
 
     fn from_data(_: Data<'_>) -> Result<Self, TypeError> {
         Ok(Self)
+    }
+
+    fn from_exact(_: &Data<'_>) -> Option<Self> {
+        Some(Self)
     }
 }
 
@@ -230,6 +252,10 @@ impl<'a> FromData<'a> for Data<'a> {
     fn from_data(data: Self) -> Result<Self, TypeError> {
         Ok(data)
     }
+
+    fn from_exact(data: &Self) -> Option<Self> {
+        Some(*data)
+    }
 }
 
 impl ToData for Data<'_> {
@@ -247,11 +273,9 @@ macro_rules! borrowed {
                 $read.ok_or_else(|| TypeError::new($text, &$data))
             }
 
-            fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-                match data {
-                    Data::$exact(_) => Self::from_data(data),
-                    _ => Err(TypeError::new($text, &data)),
-                }
+            fn from_exact(data: &Data<'a>) -> Option<Self> {
+                let $data = *data;
+                if matches!($data, Data::$exact(_)) { $read } else { None }
             }
         }
     )*};
@@ -296,8 +320,12 @@ impl<'a, T: FromData<'a>> FromData<'a> for Option<T> {
         if data.is_null() { Ok(None) } else { T::from_data(data).map(Some) }
     }
 
-    fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-        if data.is_null() { Ok(None) } else { T::from_exact(data).map(Some) }
+    fn from_exact(data: &Data<'a>) -> Option<Self> {
+        if data.is_null() { Some(None) } else { T::from_exact(data).map(Some) }
+    }
+
+    fn check(data: &Data<'a>) -> Result<(), TypeError> {
+        if data.is_null() { Ok(()) } else { T::check(data) }
     }
 }
 

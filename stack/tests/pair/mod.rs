@@ -374,7 +374,7 @@ impl Device for Meter {
         if member == Member::Attribute(REGISTER) { self.register_response } else { Protection::NONE }
     }
 
-    fn general_keys(&self, _: ClientSap, _: ServerSap) -> GeneralKeys<'_> {
+    fn general_keys(&self, _: ClientSap, _: ServerSap, _: Option<SystemTitle>) -> GeneralKeys<'_> {
         let Some(keys) = &self.keys else { return GeneralKeys::default() };
         GeneralKeys {
             kek: Some(&keys.kek),

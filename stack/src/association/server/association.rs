@@ -448,7 +448,7 @@ impl<C: Crypto> Secured<C> {
         }
         let (setup, peer) = (self.setup, self.peer);
         let dedicated = self.dedicated_floor;
-        let keys = device.general_keys(client, server);
+        let keys = device.general_keys(client, server, Some(peer));
         let floor = |key| match key {
             KeyId::Dedicated => dedicated,
             KeyId::Unicast => ReceiveFloor::new(device.floor(server, setup, peer)),
@@ -519,7 +519,8 @@ impl<C: Crypto> Secured<C> {
     ) -> Option<Range<usize>> {
         let Wrapping { mut layers, transaction, .. } = wrapping;
         // A signature that only the request had is not owed.
-        if layers.protection.signed && !demanded.signed && device.general_keys(client, server).signing.is_none() {
+        let peer = Some(self.peer);
+        if layers.protection.signed && !demanded.signed && device.general_keys(client, server, peer).signing.is_none() {
             layers.protection.signed = false;
         }
         let counter = match layers.cipher {
@@ -534,7 +535,7 @@ impl<C: Crypto> Secured<C> {
             return None;
         }
         buffer.copy_within(plain, front);
-        let keys = device.general_keys(client, server);
+        let keys = device.general_keys(client, server, peer);
         let (context, messages) = (&self.context, &mut self.messages);
         let counter = || counter.ok_or(CounterExhausted);
         if !D::OFFER.has(Conformance::GENERAL_PROTECTION) {

@@ -153,8 +153,11 @@ pub trait Device {
 
     /// Keys for general-ciphering, general-signing and HLS mechanism 7 between `client` and this logical device: its own
     /// and the client's public ones, from certificates that were led to a trust anchor. What has no key is refused.
-    fn general_keys(&self, client: ClientSap, server: ServerSap) -> GeneralKeys<'_> {
-        let _ = (client, server);
+    ///
+    /// `peer` is the system title that the client has stated, or that a notification is for: it chooses the certificate,
+    /// and proves nothing before a signature or a tag does. `None` where nobody has stated any.
+    fn general_keys(&self, client: ClientSap, server: ServerSap, peer: Option<SystemTitle>) -> GeneralKeys<'_> {
+        let _ = (client, server, peer);
         GeneralKeys::default()
     }
 

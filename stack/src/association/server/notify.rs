@@ -359,7 +359,7 @@ fn open_confirmation<C: Crypto, D: Device>(
     let floor = ReceiveFloor::new(device.floor(server, setup, peer));
     // A key that serves one message has no past.
     let floor = |key| if key == KeyId::Message { ReceiveFloor::new(0) } else { floor };
-    let keys = device.general_keys(client, server);
+    let keys = device.general_keys(client, server, Some(peer));
     let opened = if D::OFFER.has(Conformance::GENERAL_PROTECTION) {
         general::unprotect(&context, &mut GeneralSession::new(), &keys, copy, floor)
     } else {
@@ -407,7 +407,7 @@ fn protect<C: Crypto, D: Device>(
         return Err(NotSent::NoRoom);
     }
     buffer.copy_within(plain, front);
-    let keys = device.general_keys(client, server);
+    let keys = device.general_keys(client, server, context.peer_title());
     let counter = || counter.ok_or(CounterExhausted);
     Ok(general::protect(context, messages, &keys, layers, &id, counter, random, buffer, place)?)
 }

@@ -319,7 +319,8 @@ impl<C: Crypto, B: Storage> Association<C, B> {
             mechanism => {
                 let failure = |_| Refusal::because(ServiceUserDiagnostic::AuthenticationFailure);
                 if D::OFFER.signatures && mechanism == Mechanism::Ecdsa {
-                    let keys = device.general_keys(self.client, self.server);
+                    let stated = aarq.calling_ap_title.and_then(SystemTitle::from_slice);
+                    let keys = device.general_keys(self.client, self.server, stated);
                     if keys.signing.is_none() || keys.peer_signature.is_none() || value.len() < hls7::CHALLENGE_MIN {
                         return Err(Refusal::because(ServiceUserDiagnostic::AuthenticationFailure));
                     }
@@ -475,7 +476,7 @@ impl<C: Crypto> Pending<C> {
         reply: &[u8],
         device: &D,
     ) -> Result<Response, SecurityError> {
-        let keys = device.general_keys(client, server);
+        let keys = device.general_keys(client, server, self.session.access.client_title);
         let (Some(signing), Some(peer)) = (keys.signing, keys.peer_signature) else {
             return Err(SecurityError::NoGeneralKey);
         };

@@ -150,11 +150,8 @@ impl FromData<'_> for AttributeMode {
         data.as_u8().map(Self).ok_or(TypeError::new(Self::EXPECTED, &data))
     }
 
-    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
-        match data {
-            Data::Enum(mode) => Ok(Self(mode)),
-            _ => Err(TypeError::new(Self::EXPECTED, &data)),
-        }
+    fn from_exact(data: &Data<'_>) -> Option<Self> {
+        if let Data::Enum(mode) = *data { Some(Self(mode)) } else { None }
     }
 }
 
@@ -228,7 +225,7 @@ impl<const V: u8> FromData<'_> for AttributeModeOf<V> {
         AttributeMode::from_data(data).map(Self)
     }
 
-    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
+    fn from_exact(data: &Data<'_>) -> Option<Self> {
         AttributeMode::from_exact(data).map(Self)
     }
 }
@@ -246,10 +243,10 @@ impl<const V: u8> FromData<'_> for MethodModeOf<V> {
         MethodMode::from_data(data).map(Self)
     }
 
-    fn from_exact(data: Data<'_>) -> Result<Self, TypeError> {
+    fn from_exact(data: &Data<'_>) -> Option<Self> {
         match (V, data) {
-            (0, Data::Boolean(_)) | (1.., Data::Enum(_)) => Self::from_data(data),
-            _ => Err(TypeError::new(Self::EXPECTED, &data)),
+            (0, Data::Boolean(_)) | (1.., Data::Enum(_)) => Self::from_data(*data).ok(),
+            _ => None,
         }
     }
 }

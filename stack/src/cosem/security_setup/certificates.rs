@@ -82,7 +82,7 @@ impl<'a> CertificateIdentification<'a> {
 }
 
 fn member<'a, T: FromData<'a>>(data: Data<'a>, exact: bool) -> Result<T, TypeError> {
-    if exact { T::from_exact(data) } else { T::from_data(data) }
+    if exact { T::from_exact(&data).ok_or(TypeError::new(T::EXPECTED, &data)) } else { T::from_data(data) }
 }
 
 impl<'a> FromData<'a> for CertificateIdentification<'a> {
@@ -92,8 +92,8 @@ impl<'a> FromData<'a> for CertificateIdentification<'a> {
         Self::from_members(data, false)
     }
 
-    fn from_exact(data: Data<'a>) -> Result<Self, TypeError> {
-        Self::from_members(data, true)
+    fn from_exact(data: &Data<'a>) -> Option<Self> {
+        Self::from_members(*data, true).ok()
     }
 }
 

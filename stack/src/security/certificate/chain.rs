@@ -22,8 +22,26 @@ pub fn verify_chain<E: Curves>(
     store: &impl CertificateStore,
     now: Option<u64>,
 ) -> Result<(), CertificateError> {
+    chain_validity::<E>(leaf, store, now).map(drop)
+}
+
+/// As [`verify_chain`], and gives the first and the last second since 1970 at which all certificates of the path that was
+/// found are valid: until then the result holds, as long as the store stays as it is.
+///
+/// # Errors
+/// As [`verify_chain`].
+pub fn chain_validity<E: Curves>(
+    leaf: &Certificate<'_>,
+    store: &impl CertificateStore,
+    now: Option<u64>,
+) -> Result<(u64, u64), CertificateError> {
     let mut search = Search { store, now, signatures: SIGNATURES_MAX };
     search.upwards::<E>(leaf, 0, 1)
+}
+
+/// The seconds that two validities have in common.
+fn both((from, to): (u64, u64), (other_from, other_to): (u64, u64)) -> (u64, u64) {
+    (from.max(other_from), to.min(other_to))
 }
 
 struct Search<'s, S> {
@@ -39,14 +57,14 @@ impl<S: CertificateStore> Search<'_, S> {
         below: &Certificate<'_>,
         authorities: u8,
         length: usize,
-    ) -> Result<(), CertificateError> {
+    ) -> Result<(u64, u64), CertificateError> {
         if let Some(now) = self.now {
             below.check_validity(now)?;
         }
         let store = self.store;
         let stored = || (0..store.slots()).filter_map(|slot| store.get(slot));
         if stored().any(|found| found.anchor && found.der == below.der()) {
-            return Ok(());
+            return Ok(below.validity());
         }
         if length >= CHAIN_MAX {
             return Err(CertificateError::NoPath);
@@ -61,7 +79,7 @@ impl<S: CertificateStore> Search<'_, S> {
                 }
                 let checked = self.step::<E>(below, &issuer, authorities);
                 let result = match checked {
-                    Ok(()) if anchor => return Ok(()),
+                    Ok(()) if anchor => Ok(issuer.validity()),
                     Ok(()) => {
                         let further = authorities.saturating_add(u8::from(!issuer.is_self_issued()));
                         self.upwards::<E>(&issuer, further, length.saturating_add(1))
@@ -69,7 +87,7 @@ impl<S: CertificateStore> Search<'_, S> {
                     Err(error) => Err(error),
                 };
                 match result {
-                    Ok(()) => return Ok(()),
+                    Ok(above) => return Ok(both(below.validity(), above)),
                     Err(CertificateError::NoPath) => {}
                     Err(error) => nearest = error,
                 }

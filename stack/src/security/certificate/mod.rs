@@ -15,7 +15,7 @@ mod request;
 mod store;
 mod write;
 
-pub use chain::{CHAIN_MAX, verify_chain};
+pub use chain::{CHAIN_MAX, chain_validity, verify_chain};
 pub use manage::{Identification, export, import_anchor, import_certificate, remove};
 pub use parse::{BasicConstraints, Certificate, KeyUsage};
 pub use request::{REQUEST_MAX, certification_request};
