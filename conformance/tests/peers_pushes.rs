@@ -83,7 +83,10 @@ fn model(carrier: Carrier, ciphered: bool) -> Model {
         Carrier::Hdlc => "enum(5), octet-string(), enum(0)",
     };
     let text = DEFAULT_MODEL.replace("enum(0), octet-string(), enum(0)", service);
-    let plain = text.replace("protection = \"authenticated-encrypted\"", "protection = \"none\"");
+    // The policy demands protection of pushes as it does of answers.
+    let plain = ["protection", "policy"].iter().fold(text.clone(), |text, key| {
+        text.replace(&format!("{key} = \"authenticated-encrypted\""), &format!("{key} = \"none\""))
+    });
     Model::from_toml(if ciphered { &text } else { &plain }).expect("the model")
 }
 

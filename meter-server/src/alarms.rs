@@ -88,11 +88,11 @@ impl AlarmLayout {
 /// The alarms of a meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alarms {
-    layout: AlarmLayout,
-    registers: [u32; REGISTERS],
-    descriptors: [u32; REGISTERS],
-    filters: [u32; REGISTERS],
-    errors: u32,
+    pub(crate) layout: AlarmLayout,
+    pub(crate) registers: [u32; REGISTERS],
+    pub(crate) descriptors: [u32; REGISTERS],
+    pub(crate) filters: [u32; REGISTERS],
+    pub(crate) errors: u32,
 }
 
 /// Which of a meter's alarm objects: each is there for register 1 and for register 2, but the error register.

@@ -150,6 +150,12 @@ impl<S: Slots> Counters<S> {
         Some(counter)
     }
 
+    /// The next transmit counter that is not below `least`; `None` as for [`take`](Self::take).
+    pub fn take_from(&mut self, least: u32) -> Option<u32> {
+        self.next = self.next.max(least);
+        self.take()
+    }
+
     /// The lowest counter that is acceptable from `peer`.
     pub fn floor(&self, peer: SystemTitle) -> u32 {
         if self.failed {

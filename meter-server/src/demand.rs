@@ -14,14 +14,14 @@ pub const PERIODS_MAX: u16 = 96;
 /// How a demand register averages, and what clients did to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemandWindow {
-    period_s: u32,
-    periods: u16,
+    pub(crate) period_s: u32,
+    pub(crate) periods: u16,
     /// Periods are counted from here; by the clock's multiples of the period while it is the epoch.
-    origin: Moment,
+    pub(crate) origin: Moment,
     /// What was counted before does not count.
-    since: Moment,
+    pub(crate) since: Moment,
     /// The period that was ended early, from when to when.
-    cut: Option<(Moment, Moment)>,
+    pub(crate) cut: Option<(Moment, Moment)>,
 }
 
 /// A span of time over which was counted.

@@ -25,6 +25,7 @@ pub mod events;
 pub mod flash;
 pub mod journal;
 pub mod limiter;
+pub mod mbus;
 #[cfg(feature = "metering")]
 pub mod metering;
 pub mod moment;
@@ -39,6 +40,7 @@ pub mod schedule;
 pub mod simulator;
 pub mod table;
 pub mod tariff;
+pub mod transactions;
 pub mod uart;
 
 pub use device::LogicalDevice;

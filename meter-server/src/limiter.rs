@@ -46,7 +46,7 @@ pub enum LimiterAction {
 
 /// On which side of the threshold the value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     /// Nothing was done yet, or the value was under the threshold for long enough.
     #[default]
     Under,
@@ -57,9 +57,9 @@ enum Side {
 /// How far a limiter is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limiting {
-    side: Side,
+    pub(crate) side: Side,
     /// Since when the value is on the other side.
-    crossed: Option<Moment>,
+    pub(crate) crossed: Option<Moment>,
 }
 
 impl LimiterSettings {

@@ -6,8 +6,8 @@ use dlms::cosem::ToData;
 /// An integer of one of the types that registers and thresholds have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
-    kind: NumberKind,
-    value: i64,
+    pub(crate) kind: NumberKind,
+    pub(crate) value: i64,
 }
 
 /// A type of integers.

@@ -38,7 +38,7 @@ pub enum Crossing {
 /// Which of a monitor's thresholds the value was above when it was looked at last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Monitoring {
-    above: Option<u8>,
+    pub(crate) above: Option<u8>,
 }
 
 impl Monitoring {

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use dlms::Instant;
 use dlms::acse::Mechanism;
 use dlms::apdu::{ActionResult, AttributeDescriptor, AttributeRequest, DataAccessResult};
+use dlms::association::Secret;
 use dlms::association::client::{Config, Connection, Event, Response, Security};
 use dlms::axdr::{Data, Value, Writer};
 use dlms::cosem::image_transfer::{self as image_transfer, ImageBlock, ImageToTransfer};
@@ -40,14 +41,25 @@ struct Line {
 
 impl Line {
     fn open(program: &Path, config: Config) -> Self {
+        let (line, outcome) = Self::begin(program, config);
+        assert_eq!(outcome, Outcome::Associated);
+        line
+    }
+
+    fn refused(program: &Path, config: Config) -> Outcome {
+        Self::begin(program, config).1
+    }
+
+    /// Asks for an association.
+    fn begin(program: &Path, config: Config) -> (Self, Outcome) {
         let meter = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let link = Wrapper::new(config.client, config.server, vec![0; 2_048], vec![0; 2_048], 1_000);
         let counter = InvocationCounter::new(1, 10_000);
         let client = Connection::new(link, config, Entropy, counter, vec![0; 512], vec![0; 512]);
         let mut line = Self { meter, client };
         line.client.associate(NOW).unwrap();
-        assert_eq!(line.exchange(), Outcome::Associated);
-        line
+        let outcome = line.exchange();
+        (line, outcome)
     }
 
     /// Carries octets until the request is answered.
@@ -58,6 +70,7 @@ impl Line {
                 match event {
                     Event::Associated(_) => return Outcome::Associated,
                     Event::Released => return Outcome::Released,
+                    Event::Closed(_) => return Outcome::Refused,
                     Event::Response(Response::Get(result)) => {
                         return Outcome::Value(result.into_result().map(Value::from));
                     }
@@ -126,8 +139,19 @@ impl Drop for Line {
 enum Outcome {
     Associated,
     Invoked(ActionResult),
+    Refused,
     Released,
     Value(Result<Value, DataAccessResult>),
+}
+
+fn reading(password: &[u8]) -> Config {
+    Config {
+        client: ClientSap(2),
+        mechanism: Mechanism::Lls,
+        secret: Secret::new(password).unwrap(),
+        max_pdu: 1_024,
+        ..Config::public(ServerSap::MANAGEMENT)
+    }
 }
 
 fn management() -> Config {
@@ -161,6 +185,12 @@ fn a_meter_without_std_and_allocator_serves_an_association() {
     assert_eq!(public.get(3, [1, 0, 1, 8, 0, 255], 2), Err(DataAccessResult::ObjectUndefined));
     assert_eq!(public.get(1, [0, 0, 43, 1, 0, 255], 2), Ok(Value::DoubleLongUnsigned(0)));
     public.release();
+
+    let mut reading = Line::open(&program, reading(b"12345678"));
+    assert!(matches!(reading.get(3, [1, 0, 1, 8, 0, 255], 2), Ok(Value::DoubleLongUnsigned(_))));
+    assert_eq!(reading.get(18, IMAGE.0, 6), Err(DataAccessResult::ObjectUndefined));
+    reading.release();
+    assert_eq!(Line::refused(&program, self::reading(b"12345679")), Outcome::Refused);
 
     let mut management = Line::open(&program, management());
     match management.get(3, [1, 0, 1, 8, 0, 255], 2) {

@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dlms::acse::Mechanism;
 use dlms::apdu::{DataAccessResult, Selection};
@@ -14,7 +17,7 @@ use dlms::link::Link;
 use dlms::obis::ObisCode;
 use dlms_meter_server::simulator::{BuiltInModel, FleetConfig, Keys, MODELS, Model};
 use support::client::{Dialogue, Octets, management, public, tcp};
-use support::{NOW, Server, elements, number, octets, rows, seconds, stopped};
+use support::{Client, NOW, Server, elements, number, octets, rows, seconds, stopped};
 
 /// Rows of a long profile that are read.
 const ROWS: i64 = 6;
@@ -210,6 +213,73 @@ fn profiles_of_an_indian_meter_agree_with_its_registers_and_scalers() {
         assert_eq!(sum, number(&after[1]) - number(&before[1]), "{name}");
         assert!(sum > 1_000, "{name}: {sum}");
         client.release().unwrap();
+        server.shutdown();
+    }
+}
+
+/// Calendar, billing, image transfer, limiter and alert push of the models whose makers describe them.
+#[test]
+fn the_dutch_and_indian_models_act() {
+    for (name, manager, loader, activation, limiter, push) in [
+        ("smr5", 1, 1, "0.0.14.0.0.255", None, "0.1.25.9.0.255"),
+        ("india-single-phase", 48, 80, "0.0.14.0.1.255", Some(Data::DoubleLongUnsigned(0)), "0.4.25.9.0.255"),
+        ("india-three-phase", 48, 80, "0.0.14.0.1.255", Some(Data::DoubleLong(-90_000)), "0.4.25.9.0.255"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let model = Arc::new(BuiltInModel::find(name).unwrap().model().unwrap());
+        let push_to = Some(listener.local_addr().unwrap().to_string());
+        let server = Server::start(FleetConfig { model, push_to, ..stopped(7, NOW) });
+        let client = |sap| {
+            let mut client = Client::management(server.fleet());
+            client.access.client = ClientSap(sap);
+            client
+        };
+        let (manager, loader) = (client(manager), client(loader));
+        let mask = || octets(&manager.read(6, activation, 4).unwrap()).to_vec();
+        // A Sunday at noon and in the afternoon; the next day's noon, and two o'clock at night in India.
+        let (first, second) = if limiter.is_none() { (b"1", b"2") } else { (b"2", b"1") };
+        assert_eq!(mask(), first, "{name}");
+        server.jump("2026-03-15T21:00:00Z");
+        if limiter.is_none() {
+            server.jump("2026-03-16T11:00:00Z");
+        }
+        assert_eq!(mask(), second, "{name}");
+
+        let billing = if limiter.is_none() { "0.0.98.1.0.255" } else { "1.0.98.1.0.255" };
+        let newest = || seconds(&manager.rows(billing, None).last().unwrap()[0]);
+        let before = newest();
+        manager.invoke(9, "0.0.10.0.1.255", 1, Data::LongUnsigned(1)).unwrap();
+        assert!(newest() > before, "{name}");
+
+        let image = "0.0.44.0.0.255";
+        loader.write(18, image, 5, Data::Boolean(true)).unwrap();
+        let begin = Value::Structure(vec![Value::OctetString(b"image".to_vec()), Value::DoubleLongUnsigned(1_000)]);
+        loader.invoke(18, image, 1, Data::from_slice(&begin.to_vec()).unwrap()).unwrap();
+        assert_eq!(loader.read(18, image, 6).unwrap(), Value::Enum(1), "{name}");
+
+        if let Some(threshold) = limiter {
+            assert_eq!(manager.read(70, "0.0.96.3.10.255", 2).unwrap(), Value::Boolean(true), "{name}");
+            manager.write(71, "0.0.17.0.0.255", 4, threshold).unwrap();
+            server.jump("2026-03-15T21:05:00Z");
+            assert_eq!(manager.read(70, "0.0.96.3.10.255", 2).unwrap(), Value::Boolean(false), "{name}");
+        }
+
+        manager.invoke(40, push, 1, Data::Integer(0)).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        let mut stream = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) => assert!(Instant::now() < until, "{name}: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut octets = [0; 9];
+        stream.read_exact(&mut octets).unwrap();
+        // From logical device 1, under the global key.
+        assert_eq!((&octets[..4], octets[8]), (&[0, 1, 0, 1][..], 0xDB), "{name}");
         server.shutdown();
     }
 }

@@ -142,8 +142,8 @@ fn the_object_list_can_be_asked_for_by_class_and_by_object() {
         let selection = Some(Selection { selector, parameters });
         elements(&reader.read_selected(15, "0.0.40.0.0.255", 2, selection).unwrap()).to_vec()
     };
-    // Classes 8 and 70: clock and disconnect control.
-    assert_eq!(ask(2, &[1, 2, 0x12, 0, 8, 0x12, 0, 70]).len(), 2);
+    // Classes 8 and 70: clock, disconnect control, and one for each of the four M-Bus channels.
+    assert_eq!(ask(2, &[1, 2, 0x12, 0, 8, 0x12, 0, 70]).len(), 6);
     let clock = [2, 2, 0x12, 0, 8, 9, 6, 0, 0, 1, 0, 0, 255];
     let full = ask(4, &clock);
     assert_eq!(full.len(), 1);

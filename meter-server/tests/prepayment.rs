@@ -96,6 +96,30 @@ fn credit_is_used_up_the_switch_opens_and_a_token_closes_it() {
 }
 
 #[test]
+fn nobody_closes_a_switch_that_is_not_paid_for() {
+    for mode in [2, 4] {
+        let server = server();
+        let mut client = server.management();
+        assert_eq!(client.set(70, "0.0.96.3.10.255", 4, Data::Enum(mode)).unwrap(), DataAccessResult::Success);
+        jump(&server, 24 * 20);
+        assert_eq!(control_state(&mut client), 2, "mode {mode}");
+        // By a remote disconnection and reconnection, which these modes close by, and by hand.
+        client.action(70, "0.0.96.3.10.255", 1);
+        client.action(70, "0.0.96.3.10.255", 2);
+        assert_ne!(control_state(&mut client), 1, "mode {mode}");
+        let by_hand = |device: &mut PhysicalDevice| device.operate_switch(ServerSap(1), SwitchEvent::ManualReconnect);
+        server.fleet().devices()[0].with(by_hand);
+        assert_ne!(control_state(&mut client), 1, "mode {mode}");
+        let paid = token(&server, 7, 20_000);
+        assert_eq!(enter(&mut client, &paid), 3);
+        // These modes leave it to a hand to close what was opened locally.
+        server.fleet().devices()[0].with(by_hand);
+        assert_eq!(control_state(&mut client), 1, "mode {mode}: paid");
+        server.shutdown();
+    }
+}
+
+#[test]
 fn emergency_credit_is_chosen_and_paid_back() {
     let server = server();
     let mut client = server.management();
@@ -199,7 +223,7 @@ fn a_token_counts_once_even_after_a_restart() {
     let server = start();
     let mut client = associated(&server, 10_000).unwrap();
     assert_eq!(enter(&mut client, &used), 6);
-    assert_eq!(client.number(112, CREDIT, 2), 1_000);
+    assert_eq!(client.number(112, CREDIT, 2), 1_500, "it has brought its credit once, and that is still there");
     let next = token(&server, 8, 500);
     assert_eq!(enter(&mut client, &next), 3);
     server.shutdown();

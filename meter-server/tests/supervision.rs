@@ -111,6 +111,51 @@ fn an_emergency_has_a_threshold_of_its_own_for_its_time() {
 }
 
 #[test]
+fn the_switch_opens_the_second_after_the_load_has_passed_the_limit_for_its_time() {
+    let server = Server::standing_at(START);
+    let mut client = server.management();
+    let (_, power) = state(&mut client);
+    // A little more than flows now: it will be passed some time.
+    let limit = u32::try_from(power + power / 4).unwrap();
+    // When it is passed, by the load that another such meter shows second by second.
+    let other = Server::standing_at(START);
+    let mut seen = other.management();
+    let mut passed = None;
+    for second in 1..7_200 {
+        other.fleet().jump(after(second));
+        let over = seen.number(3, "1.0.15.7.0.255", 2) > i64::from(limit);
+        let since = if over { passed.or(Some(second)) } else { None };
+        if since.is_some_and(|since| second - since >= 60) {
+            passed = since;
+            break;
+        }
+        passed = since;
+    }
+    let passed = passed.unwrap();
+    set(&mut client, 71, LIMITER, 4, Data::DoubleLongUnsigned(limit));
+    server.fleet().jump(after(passed + 58));
+    assert_eq!(state(&mut client).0, 1);
+    server.fleet().jump(after(passed + 62));
+    assert_eq!(state(&mut client).0, 2);
+    let log = rows(&client.get(7, "0.0.99.98.2.255", 2));
+    let opened = log.iter().find(|row| number(&row[1]) == 65).unwrap();
+    assert!((support::seconds(&opened[0]) - after(passed + 60).as_seconds()).abs() <= 2);
+    server.shutdown();
+    other.shutdown();
+}
+
+#[test]
+fn a_year_is_made_up_for_in_some_thousand_looks() {
+    let server = Server::standing_at(START);
+    let mut client = server.management();
+    set(&mut client, 71, LIMITER, 4, Data::DoubleLongUnsigned(1_000_000));
+    server.fleet().jump(after(366 * 86_400));
+    // A million looks would take longer than this client waits.
+    assert_eq!(state(&mut client).0, 1);
+    server.shutdown();
+}
+
+#[test]
 fn what_a_limiter_cannot_watch_is_refused() {
     let server = Server::standing_at(START);
     let mut client = server.management();

@@ -106,9 +106,10 @@ fn a_passive_calendar_takes_over_at_its_time_and_the_past_stays() {
     let server = Server::standing_at("2026-03-16T10:07:00+01:00");
     let mut client = server.management();
     let profile = client.get(7, "1.0.99.2.0.255", 2);
-    assert!(events(&mut client).is_empty());
+    // What the meter logged before the test, such as the change to winter time.
+    let earlier = events(&mut client).len();
     program(&mut client, b"NEW", &[(0, 4), (13, 3)]);
-    assert_eq!(events(&mut client), [19]);
+    assert_eq!(events(&mut client)[earlier..], [19]);
     assert_eq!(octets(&client.get(20, CALENDAR, 2)), b"BASE");
     assert_eq!(octets(&client.get(20, CALENDAR, 6)), b"NEW");
     let at: DateTime = "2026-03-16T12:00:00+01:00".parse().unwrap();
@@ -119,7 +120,7 @@ fn a_passive_calendar_takes_over_at_its_time_and_the_past_stays() {
     // The client is away while it happens.
     server.jump("2026-03-16T12:30:00+01:00");
     assert_eq!((active(&mut client).as_str(), octets(&client.get(20, CALENDAR, 2))), ("4", &b"NEW"[..]));
-    assert_eq!(events(&mut client), [19, 47, 9]);
+    assert_eq!(events(&mut client)[earlier..], [19, 47, 9]);
     let after = rates(&mut client);
     assert!(after[3] > before[3] && after[0] - before[0] <= 1, "{before:?} to {after:?}");
     server.jump("2026-03-16T14:00:00+01:00");

@@ -32,6 +32,7 @@ impl Usage {
         Ok(Self { memory: kilobytes * 1024, cpu: Duration::from_millis(ticks * 1000 / TICKS) })
     }
 
+    #[allow(dead_code, reason = "the soak has no use for it")]
     /// For people, divided by the number of meters.
     pub(crate) fn per(self, meters: u32) -> impl fmt::Display {
         let each = self.memory / u64::from(meters.max(1));

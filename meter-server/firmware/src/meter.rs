@@ -19,6 +19,9 @@ use crate::image::{Bank, Receiver};
 
 const ENCRYPTION_KEY: [u8; 16] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C\x0D\x0E\x0F";
 const AUTHENTICATION_KEY: [u8; 16] = *b"\xD0\xD1\xD2\xD3\xD4\xD5\xD6\xD7\xD8\xD9\xDA\xDB\xDC\xDD\xDE\xDF";
+/// The client that reads with a password.
+pub const READING: ClientSap = ClientSap(2);
+const PASSWORD: &[u8] = b"12345678";
 const SYSTEM_TITLE: SystemTitle = SystemTitle(*b"DLM\0\0\0\0\x01");
 const ENERGY: ObisCode = ObisCode([1, 0, 1, 8, 0, 255]);
 const PROFILE: ObisCode = ObisCode([1, 0, 99, 1, 0, 255]);
@@ -190,8 +193,9 @@ impl AssociationState for Meter {
 }
 
 const READ: Rights<'static> = Rights::new(&[AttributeAccess::READ; 9], &[]);
-const ALL: &[(ClientSap, Rights<'static>)] = &[(ClientSap::PUBLIC, READ), (ClientSap::MANAGEMENT, READ)];
-const MANAGEMENT: &[(ClientSap, Rights<'static>)] = &[(ClientSap::MANAGEMENT, READ)];
+const ALL: &[(ClientSap, Rights<'static>)] =
+    &[(ClientSap::PUBLIC, READ), (READING, READ), (ClientSap::MANAGEMENT, READ)];
+const READERS: &[(ClientSap, Rights<'static>)] = &[(READING, READ), (ClientSap::MANAGEMENT, READ)];
 const INVOKE: Rights<'static> = Rights::new(&[AttributeAccess::READ; 7], &[MethodAccess::INVOKE; 4]);
 const UPDATE: &[(ClientSap, Rights<'static>)] = &[(ClientSap::MANAGEMENT, INVOKE)];
 const WATT_HOURS: ScalerUnit = ScalerUnit { scaler: 0, unit: Unit(30) };
@@ -206,11 +210,8 @@ static TABLE: [Entry<'static, Meter>; 8] = [
     },
     Entry { object: &Clock { instance: CLOCK }, rights: ALL },
     Entry { object: &Association::current(), rights: ALL },
-    Entry {
-        object: &Register { instance: ENERGY, value: Source::Energy, scaler_unit: WATT_HOURS },
-        rights: MANAGEMENT,
-    },
-    Entry { object: &ProfileGeneric { instance: PROFILE, rows: LoadProfile }, rights: MANAGEMENT },
+    Entry { object: &Register { instance: ENERGY, value: Source::Energy, scaler_unit: WATT_HOURS }, rights: READERS },
+    Entry { object: &ProfileGeneric { instance: PROFILE, rows: LoadProfile }, rights: READERS },
     Entry { object: &DataObject { instance: ObisCode([1, 0, 0, 2, 0, 255]), value: Source::Firmware }, rights: ALL },
     Entry { object: &ImageTransfer { instance: ObisCode([0, 0, 44, 0, 0, 255]) }, rights: UPDATE },
 ];
@@ -227,12 +228,18 @@ impl Device for Meter {
 
     fn association(&self, client: ClientSap, server: ServerSap) -> Option<AssociationConfig<'_>> {
         let security = SecurityConfig::new(&ENCRYPTION_KEY, &AUTHENTICATION_KEY, SYSTEM_TITLE);
-        let (mechanism, security) = match (client, server) {
-            (ClientSap::PUBLIC, ServerSap::MANAGEMENT) => (Mechanism::Lowest, None),
-            (ClientSap::MANAGEMENT, ServerSap::MANAGEMENT) => (Mechanism::Gmac, Some(security)),
+        let (mechanism, secret, security) = match (client, server) {
+            (ClientSap::PUBLIC, ServerSap::MANAGEMENT) => (Mechanism::Lowest, &[][..], None),
+            (READING, ServerSap::MANAGEMENT) => (Mechanism::Lls, PASSWORD, None),
+            (ClientSap::MANAGEMENT, ServerSap::MANAGEMENT) => (Mechanism::Gmac, &[][..], Some(security)),
             _ => return None,
         };
-        Some(AssociationConfig { mechanism, security, ..AssociationConfig::public(SERVICES, crate::PDU_OCTETS) })
+        Some(AssociationConfig {
+            mechanism,
+            secret,
+            security,
+            ..AssociationConfig::public(SERVICES, crate::PDU_OCTETS)
+        })
     }
 
     fn read(

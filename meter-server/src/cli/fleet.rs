@@ -46,6 +46,9 @@ pub(crate) struct FleetCommand {
     /// How meters are told apart.
     #[arg(long, value_enum, default_value_t = By::Addresses, help_heading = "Addresses")]
     by: By,
+    /// Bits a second of the line behind a gateway or concentrator.
+    #[arg(long, value_name = "RATE", default_value_t = Addressing::LINE_BAUD, help_heading = "Addresses")]
+    line_baud: u32,
     /// TCP with the wrapper. Without any way to the meters it is 127.1.0.1:4059, and UDP there likewise.
     #[arg(long, value_name = "ADDR", help_heading = "Addresses")]
     tcp: Option<SocketAddr>,
@@ -128,6 +131,10 @@ enum By {
     Addresses,
     /// A logical device number each behind one port, at most 16000: the upper HDLC address has 14 bits.
     LogicalDevices,
+    /// One port of a gateway in front of a line that all share, with its prefix: network 0, addresses 0001, 0002, and so on.
+    Gateway,
+    /// One port of a data concentrator in front of a line that all share: a logical device number each.
+    Concentrator,
 }
 
 impl FleetCommand {
@@ -184,7 +191,9 @@ impl FleetCommand {
         if groups.iter().any(silent) && config.tcp.or(config.hdlc_tcp).or(config.udp).is_none() && config.dial.is_none()
         {
             let first: SocketAddr = FIRST.parse().context(FIRST)?;
-            (config.tcp, config.udp) = (Some(first), Some(first));
+            // A line behind a gateway is reached over TCP alone.
+            let shared = matches!(config.addressing, Addressing::Gateway { .. } | Addressing::Concentrator { .. });
+            (config.tcp, config.udp) = (Some(first), (!shared).then_some(first));
         }
         Ok((config, groups))
     }
@@ -227,6 +236,8 @@ impl FleetCommand {
                 By::Ports => Addressing::Ports,
                 By::Addresses => Addressing::Addresses,
                 By::LogicalDevices => Addressing::LogicalDevices,
+                By::Gateway => Addressing::Gateway { baud: self.line_baud },
+                By::Concentrator => Addressing::Concentrator { baud: self.line_baud },
             },
             tcp: self.tcp,
             hdlc_tcp: self.hdlc_tcp,

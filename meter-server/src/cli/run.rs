@@ -118,7 +118,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FAULT", help_heading = "Faults")]
     fault: Vec<Fault>,
     /// What is wrong with the meters themselves, as `KIND:SHARE`; may be repeated. KIND is repeat-counter, wrong-keys,
-    /// refuse-keys, bad-image, failed-activation, reset-counter, clock=SECONDS, full-log or reboot; SHARE is the part of the meters, from 0 to 1.
+    /// refuse-keys, bad-image, failed-activation, reset-counter, clock=SECONDS, full-log, silent-mbus, mbus-alarm or reboot; SHARE is the part of the meters, from 0 to 1.
     #[arg(long, value_name = "DEFECT", help_heading = "Faults")]
     defect: Vec<Defect>,
     /// Loopback address of the control interface (HTTP): who the meters are, faults and defects on demand, metrics.

@@ -10,7 +10,7 @@ use dlms::unit::{ScalerUnit, Unit};
 use super::*;
 use crate::access::{AttributeAccess, MethodAccess};
 use crate::moment::Moment;
-use crate::objects::{DataObject, DisconnectControl, Register, Switch, SwitchEvent, SwitchState, Value};
+use crate::objects::{DataObject, DisconnectControl, Register, SupplySwitch, Switch, SwitchEvent, SwitchState, Value};
 use crate::table::Entry;
 
 /// A meter that counts pulses and has a switch.
@@ -81,7 +81,7 @@ static ENERGY: Register<Pulses> = Register {
     scaler_unit: ScalerUnit { scaler: -1, unit: Unit::WATT_HOUR },
 };
 static LABEL: DataObject<Label> = DataObject { instance: ObisCode::DEVICE_ID_1, value: Label };
-static SWITCH: DisconnectControl = DisconnectControl { instance: ObisCode::DISCONNECT_CONTROL };
+static SWITCH: DisconnectControl = DisconnectControl { instance: ObisCode::DISCONNECT_CONTROL, place: SupplySwitch };
 
 /// Everything in flash.
 static TABLE: [Entry<'_, PulseMeter>; 3] = [

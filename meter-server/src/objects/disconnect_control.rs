@@ -31,8 +31,8 @@ pub enum SwitchEvent {
 /// The switch: state and control mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switch {
-    state: ControlState,
-    mode: u8,
+    pub(crate) state: ControlState,
+    pub(crate) mode: u8,
 }
 
 impl Switch {
@@ -43,6 +43,13 @@ impl Switch {
     #[must_use]
     pub const fn new(mode: u8) -> Option<Self> {
         if mode <= Self::MODE_MAX { Some(Self { state: ControlState::Connected, mode }) } else { None }
+    }
+
+    /// The switch as it was left: `None` for a state or mode that there is not.
+    #[must_use]
+    pub const fn restored(state: ControlState, mode: u8) -> Option<Self> {
+        let known = !matches!(state, ControlState::Other(_));
+        if known && mode <= Self::MODE_MAX { Some(Self { state, mode }) } else { None }
     }
 
     /// The control state.
@@ -128,16 +135,54 @@ pub trait SwitchState {
     fn operate(&mut self, event: SwitchEvent, at: Moment) -> Result<(), ActionResult>;
 }
 
-/// Connects and disconnects the premises.
-#[derive(Clone, Copy, Debug)]
-pub struct DisconnectControl {
-    /// Logical name.
-    pub instance: ObisCode,
+/// Which switch of the meter an object works.
+pub trait SwitchPlace<S: ?Sized> {
+    /// The switch.
+    fn switch(&self, state: &S, cx: &Context<'_, S>) -> Switch;
+
+    /// As [`SwitchState::set_control_mode`].
+    ///
+    /// # Errors
+    /// What the client gets; the mode is unchanged then.
+    fn set_control_mode(&self, state: &mut S, cx: &Context<'_, S>, mode: u8) -> Result<(), DataAccessResult>;
+
+    /// As [`SwitchState::operate`].
+    ///
+    /// # Errors
+    /// What the client gets; the state is unchanged then.
+    fn operate(&self, state: &mut S, cx: &Context<'_, S>, event: SwitchEvent) -> Result<(), ActionResult>;
 }
 
-serve!(disconnect_control: [S: SwitchState + ?Sized] DisconnectControl);
+/// The supply switch.
+#[derive(Clone, Copy, Debug)]
+pub struct SupplySwitch;
 
-impl<'c, S: SwitchState + ?Sized> disconnect_control::Server<S, Context<'c, S>> for DisconnectControl {
+impl<S: SwitchState + ?Sized> SwitchPlace<S> for SupplySwitch {
+    fn switch(&self, state: &S, _: &Context<'_, S>) -> Switch {
+        state.switch()
+    }
+
+    fn set_control_mode(&self, state: &mut S, _: &Context<'_, S>, mode: u8) -> Result<(), DataAccessResult> {
+        state.set_control_mode(mode)
+    }
+
+    fn operate(&self, state: &mut S, cx: &Context<'_, S>, event: SwitchEvent) -> Result<(), ActionResult> {
+        state.operate(event, cx.at)
+    }
+}
+
+/// Connects and disconnects the premises, or what is supplied through an M-Bus device.
+#[derive(Clone, Copy, Debug)]
+pub struct DisconnectControl<P = SupplySwitch> {
+    /// Logical name.
+    pub instance: ObisCode,
+    /// Which switch it is.
+    pub place: P,
+}
+
+serve!(disconnect_control: [S: ?Sized, P: SwitchPlace<S>] DisconnectControl<P>);
+
+impl<'c, S: ?Sized, P: SwitchPlace<S>> disconnect_control::Server<S, Context<'c, S>> for DisconnectControl<P> {
     fn class_version(&self) -> u8 {
         0
     }
@@ -145,40 +190,40 @@ impl<'c, S: SwitchState + ?Sized> disconnect_control::Server<S, Context<'c, S>> 
     fn output_state(
         &self,
         state: &S,
-        _: &Context<'c, S>,
+        cx: &Context<'c, S>,
         answer: Answer<'_, '_, disconnect_control::OutputState>,
     ) -> Answered {
-        answer.value(&state.switch().is_connected())
+        answer.value(&self.place.switch(state, cx).is_connected())
     }
 
     fn control_state(
         &self,
         state: &S,
-        _: &Context<'c, S>,
+        cx: &Context<'c, S>,
         answer: Answer<'_, '_, disconnect_control::State>,
     ) -> Answered {
-        answer.value(&state.switch().state())
+        answer.value(&self.place.switch(state, cx).state())
     }
 
     fn control_mode(
         &self,
         state: &S,
-        _: &Context<'c, S>,
+        cx: &Context<'c, S>,
         answer: Answer<'_, '_, disconnect_control::Mode>,
     ) -> Answered {
-        answer.value(&Enumerated(state.switch().mode()))
+        answer.value(&Enumerated(self.place.switch(state, cx).mode()))
     }
 
-    fn set_control_mode(&self, state: &mut S, _: &Context<'c, S>, mode: Enumerated) -> Result<(), DataAccessResult> {
-        state.set_control_mode(mode.0)
+    fn set_control_mode(&self, state: &mut S, cx: &Context<'c, S>, mode: Enumerated) -> Result<(), DataAccessResult> {
+        self.place.set_control_mode(state, cx, mode.0)
     }
 
     fn remote_disconnect(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
-        state.operate(SwitchEvent::RemoteDisconnect, cx.at)
+        self.place.operate(state, cx, SwitchEvent::RemoteDisconnect)
     }
 
     fn remote_reconnect(&self, state: &mut S, cx: &Context<'c, S>, _: Zero) -> Result<(), ActionResult> {
-        state.operate(SwitchEvent::RemoteReconnect, cx.at)
+        self.place.operate(state, cx, SwitchEvent::RemoteReconnect)
     }
 }
 

@@ -184,6 +184,30 @@ impl<T: ImageStorage, B: AsRef<[u8]> + AsMut<[u8]>> ImageReceiver<T, B> {
         }
     }
 
+    /// Whether images are taken.
+    #[must_use]
+    pub const fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Octets of the image; 0 before a transfer.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Octets of the blocks of the image in transfer; 0 before a transfer.
+    #[must_use]
+    pub const fn size_of_blocks(&self) -> u32 {
+        self.block_size
+    }
+
+    /// One bit for each block that is there, the first the most significant of the first octet.
+    #[must_use]
+    pub const fn bitmap(&self) -> &B {
+        &self.bitmap
+    }
+
     /// Name of the image.
     #[must_use]
     pub fn identifier(&self) -> &[u8] {

@@ -18,6 +18,7 @@ mod disconnect_control;
 mod image_transfer;
 mod kept;
 mod limiter;
+mod mbus_client;
 mod profile_generic;
 mod profile_selection;
 mod push_setup;
@@ -39,7 +40,7 @@ pub use charge::Charge;
 pub use clock::{Clock, ClockSettings, ClockState, PresetTime};
 pub use constant::{Constant, ConstantState, Constants};
 pub use credit::Credit;
-pub use disconnect_control::{DisconnectControl, Switch, SwitchEvent, SwitchState};
+pub use disconnect_control::{DisconnectControl, SupplySwitch, Switch, SwitchEvent, SwitchPlace, SwitchState};
 pub use dlms::cosem::disconnect_control::ControlState;
 pub use dlms::cosem::profile_generic::CaptureObject;
 pub use image_transfer::{
@@ -47,6 +48,7 @@ pub use image_transfer::{
 };
 pub use kept::{Kept, kept_value};
 pub use limiter::{Limiter, LimiterState};
+pub use mbus_client::{ChannelValve, MBusClient, MBusReading, MBusState, MBusValue};
 pub use profile_generic::{ProfileGeneric, RowRange, Rows};
 pub use push_setup::{PushSetup, PushState};
 pub use register_activation::{ActivationState, RegisterActivation};
@@ -54,7 +56,7 @@ pub use register_monitor::{MonitorState, RegisterMonitor};
 pub use sap_assignment::{SapAssignment, SapState};
 pub use script_table::{ScriptState, ScriptTable, run_script};
 #[cfg(feature = "public-key")]
-pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
+pub use security_setup::{CERTIFICATE_OCTETS, CERTIFICATES, ClientKey, PUBLIC_KEYS_RECORD, PublicKeys};
 pub use security_setup::{NewKeys, SecurityDescription, SecuritySetup, SecurityState};
 pub use single_action_schedule::SingleActionSchedule;
 pub use special_days_table::{SpecialDaysState, SpecialDaysTable};

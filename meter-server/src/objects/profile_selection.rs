@@ -66,10 +66,10 @@ impl BufferSelection {
         let parsed = match selection {
             None => Some(Self { rows: RowSelection::All, columns: Columns::ALL }),
             Some(Selection { selector: RangeDescriptor::SELECTOR, parameters }) => {
-                FromData::from_exact(parameters).ok().and_then(|range| by_range(range, columns, clock))
+                FromData::from_exact(&parameters).and_then(|range| by_range(range, columns, clock))
             }
             Some(Selection { selector: EntryDescriptor::SELECTOR, parameters }) => {
-                FromData::from_exact(parameters).ok().and_then(|entries| by_entry(entries, columns))
+                FromData::from_exact(&parameters).and_then(|entries| by_entry(entries, columns))
             }
             Some(_) => None,
         };
@@ -102,8 +102,8 @@ fn by_range(range: RangeDescriptor<'_>, columns: &[CaptureObject], clock: &Clock
     let from = bound(range.from_value, clock, Edge::Lower)?;
     let to = bound(range.to_value, clock, Edge::Upper)?;
     let mut chosen = 0;
-    for wanted in range.selected_values {
-        let wanted = wanted.ok()?;
+    for wanted in range.selected_values.exact() {
+        let wanted = wanted?;
         chosen |= Columns::bit(columns.iter().position(|column| *column == wanted)?);
     }
     let columns = if chosen == 0 { Columns::ALL } else { Columns(chosen) };

@@ -6,7 +6,7 @@ mod methods;
 mod public_keys;
 
 #[cfg(feature = "public-key")]
-pub use public_keys::{CERTIFICATE_OCTETS, CERTIFICATES, PUBLIC_KEYS_RECORD, PublicKeys};
+pub use public_keys::{CERTIFICATE_OCTETS, CERTIFICATES, ClientKey, PUBLIC_KEYS_RECORD, PublicKeys};
 
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Progress;

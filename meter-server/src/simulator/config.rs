@@ -27,6 +27,23 @@ pub enum Addressing {
     /// All are logical devices 1, 2, … of one physical device behind one port: at most 16,000, as an upper HDLC address
     /// has 14 bits. Each has a wrapper port number of its own likewise.
     LogicalDevices,
+    /// They share a line behind a gateway: one port for all, and in front of every APDU the gateway's prefix with network 0
+    /// and the meter's physical address, two octets that count from 1. One exchange at a time has the line.
+    Gateway {
+        /// Bits a second of the line.
+        baud: u32,
+    },
+    /// They share a line behind a data concentrator: one port for all, and a wrapper port number, or upper HDLC address,
+    /// for each, from 1 on. One exchange at a time has the line.
+    Concentrator {
+        /// Bits a second of the line.
+        baud: u32,
+    },
+}
+
+impl Addressing {
+    /// Rate of a shared line when none is given, in bits a second.
+    pub const LINE_BAUD: u32 = 9_600;
 }
 
 /// Meters that connect to the head-end themselves, as TCP clients with the wrapper. The roles of DLMS stay: the head-end
@@ -155,9 +172,9 @@ pub struct FleetConfig {
     pub seed: u64,
     /// Keys of all meters.
     pub keys: Arc<Keys>,
-    /// Folder in which the meters keep counters, floors, policies, keys that were transferred or agreed on, key pairs,
-    /// certificates and failed attempts; they remember nothing across restarts when `None`. One simulator at a time may use
-    /// it.
+    /// Folder in which the meters keep all that clients and time have changed: security with its counters, and one record of
+    /// the rest, from written attributes and tariffs to event logs, credit and images. They remember nothing across restarts
+    /// when `None`. One simulator at a time may use it.
     pub state: Option<PathBuf>,
     /// System title of the first meter; the last five octets count up. Manufacturer and serial number of the first
     /// meter when `None`.

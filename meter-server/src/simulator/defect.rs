@@ -24,8 +24,15 @@ pub enum DefectKind {
     Clock(i32),
     /// Its event logs are full, once.
     FullLog,
+    /// The devices on its M-Bus do not answer.
+    SilentMbus,
+    /// The devices on its M-Bus report an alarm, once.
+    MbusAlarm,
     /// It starts anew, once: a loss of power that ends all associations.
     Reboot,
+    /// The same after so many seconds without power, which end now. After more than a week the clock is invalid until it is
+    /// set.
+    PowerCut(u32),
 }
 
 impl DefectKind {
@@ -34,7 +41,12 @@ impl DefectKind {
     pub const fn stays(self) -> bool {
         matches!(
             self,
-            Self::RepeatCounter | Self::WrongKeys | Self::RefuseKeys | Self::BadImage | Self::FailedActivation
+            Self::RepeatCounter
+                | Self::WrongKeys
+                | Self::RefuseKeys
+                | Self::BadImage
+                | Self::FailedActivation
+                | Self::SilentMbus
         )
     }
 }
@@ -56,8 +68,8 @@ pub enum ParseDefectError {
     Form,
     /// A kind that does not exist.
     #[error(
-        "`{0}` is none of repeat-counter, wrong-keys, refuse-keys, bad-image, failed-activation, reset-counter, clock=SECONDS, full-log and \
-         reboot"
+        "`{0}` is none of repeat-counter, wrong-keys, refuse-keys, bad-image, failed-activation, reset-counter, clock=SECONDS, full-log, \
+         silent-mbus, mbus-alarm, reboot and power-cut=SECONDS"
     )]
     Kind(String),
     /// Not a share.
@@ -70,6 +82,9 @@ impl FromStr for DefectKind {
 
     fn from_str(text: &str) -> Result<Self, ParseDefectError> {
         let unknown = || ParseDefectError::Kind(text.to_owned());
+        if let Some(seconds) = text.strip_prefix("power-cut=") {
+            return seconds.parse().map(Self::PowerCut).map_err(|_| unknown());
+        }
         if let Some(seconds) = text.strip_prefix("clock=") {
             return seconds.parse().map(Self::Clock).map_err(|_| unknown());
         }
@@ -81,6 +96,8 @@ impl FromStr for DefectKind {
             "failed-activation" => Self::FailedActivation,
             "reset-counter" => Self::ResetCounter,
             "full-log" => Self::FullLog,
+            "silent-mbus" => Self::SilentMbus,
+            "mbus-alarm" => Self::MbusAlarm,
             "reboot" => Self::Reboot,
             _ => return Err(unknown()),
         })
@@ -96,8 +113,11 @@ impl fmt::Display for DefectKind {
             Self::BadImage => f.write_str("bad-image"),
             Self::FailedActivation => f.write_str("failed-activation"),
             Self::ResetCounter => f.write_str("reset-counter"),
+            Self::PowerCut(seconds) => write!(f, "power-cut={seconds}"),
             Self::Clock(seconds) => write!(f, "clock={seconds}"),
             Self::FullLog => f.write_str("full-log"),
+            Self::SilentMbus => f.write_str("silent-mbus"),
+            Self::MbusAlarm => f.write_str("mbus-alarm"),
             Self::Reboot => f.write_str("reboot"),
         }
     }
@@ -135,7 +155,10 @@ mod tests {
             "reset-counter:1",
             "clock=-3600:0.25",
             "full-log:1",
+            "silent-mbus:0.5",
+            "mbus-alarm:0.5",
             "reboot:1",
+            "power-cut=700000:0.5",
         ] {
             assert_eq!(text.parse::<Defect>().unwrap().to_string(), text);
         }

@@ -11,6 +11,7 @@ use dlms::association::server::{
 };
 use dlms::axdr::{Data, Writer};
 use dlms::id::{ClassId, ClientSap, ServerSap, ShortName, SystemTitle};
+use dlms::security::general::{GeneralKeys, VerifiedTransaction};
 use dlms::security::{Protection, SecurityError, SecurityPolicy};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info};
@@ -84,6 +85,8 @@ impl PhysicalDevice {
         let now = self.population.now();
         let meter = self.made_mut(index)?;
         meter.advance(now);
+        meter.remember();
+        meter.rest_alone();
         let outgoing = meter.take_outgoing();
         let (before, next) = meter.looked_at();
         Some(Turn { before, next, outgoing })
@@ -95,6 +98,7 @@ impl PhysicalDevice {
         let Some(meter) = self.made_mut(index) else { return };
         meter.advance(now);
         meter.push_finished(ticket, arrived, now);
+        meter.remember();
         self.call_driver(index);
     }
 
@@ -132,6 +136,7 @@ impl PhysicalDevice {
         let meter = self.made_mut(index)?;
         meter.advance(at);
         let done = act(meter, at);
+        meter.remember();
         self.call_driver(index);
         Some(done)
     }
@@ -162,7 +167,7 @@ impl PhysicalDevice {
 
     /// Mends a meter's defects that stay; `None` when there is no such meter.
     pub fn mend(&mut self, server: ServerSap) -> Option<()> {
-        self.act(server, |meter, _| meter.mend())
+        self.act(server, Meter::mend)
     }
 
     /// Makes all meters.
@@ -181,6 +186,11 @@ impl PhysicalDevice {
     pub fn meter(&self, server: ServerSap) -> Option<&Meter> {
         let index = self.index(server)?;
         self.made(index).inspect_err(|error| error!(%error, "a meter is out of order")).ok()
+    }
+
+    /// Whether a meter could not keep what has changed last: nobody must believe that it did.
+    fn forgets(&self, server: ServerSap) -> bool {
+        self.meter(server).is_some_and(Meter::forgets)
     }
 
     fn meter_mut(&mut self, server: ServerSap) -> Option<&mut Meter> {
@@ -303,6 +313,7 @@ impl Device for PhysicalDevice {
         let result = self
             .logical(access.server, |mut device| device.write(access, attribute, selection, value))
             .unwrap_or(Err(DataAccessResult::ObjectUnavailable));
+        let result = if self.forgets(access.server) { Err(DataAccessResult::OtherReason) } else { result };
         debug!(client = access.client.0, server = access.server.0, object = %attribute.instance, attribute = attribute.attribute.0, ?result, "attribute written");
         result
     }
@@ -317,6 +328,7 @@ impl Device for PhysicalDevice {
         let result = self
             .logical(access.server, |mut device| device.invoke(access, method, parameter, out))
             .unwrap_or(Err(ActionResult::ObjectUnavailable));
+        let result = if self.forgets(access.server) { Err(ActionResult::OtherReason) } else { result };
         debug!(client = access.client.0, server = access.server.0, object = %method.instance, method = method.method.0, ?result, "method invoked");
         result
     }
@@ -371,6 +383,28 @@ impl Device for PhysicalDevice {
         }
     }
 
+    fn general_keys(&self, client: ClientSap, server: ServerSap, peer: Option<SystemTitle>) -> GeneralKeys<'_> {
+        let Some(meter) = self.meter(server) else { return GeneralKeys::default() };
+        // Whose certificate it must be, where the model says so.
+        let named = meter.model().association(client).and_then(|association| association.client_title);
+        let peer = peer.filter(|peer| named.is_none_or(|named| named == *peer));
+        meter.general_keys(peer, self.population.now())
+    }
+
+    fn accept_transaction(
+        &mut self,
+        server: ServerSap,
+        setup: u8,
+        peer: SystemTitle,
+        transaction: VerifiedTransaction,
+    ) -> bool {
+        self.meter_mut(server).is_some_and(|meter| meter.accept_transaction(setup, peer, transaction))
+    }
+
+    fn take_transaction(&mut self, server: ServerSap, setup: u8) -> Option<u64> {
+        self.meter_mut(server)?.take_transaction(setup)
+    }
+
     fn response_protection(&self, access: &Access, member: Member) -> Protection {
         self.meter(access.server)
             .map_or(Protection::NONE, |meter| response_protection(&**meter.model(), access, member))
@@ -400,7 +434,7 @@ impl Device for PhysicalDevice {
             AuditEvent::SecurityFailed { client, server, error } => {
                 info!(client = client.0, server = server.0, %error, "protected apdu refused");
                 let code = match error {
-                    SecurityError::Counter { .. } => code::REPLAY,
+                    SecurityError::Counter { .. } | SecurityError::TransactionId => code::REPLAY,
                     _ => code::DECRYPTION_FAILURE,
                 };
                 self.act(server, |meter, at| meter.record(LogKind::Fraud, at, code));

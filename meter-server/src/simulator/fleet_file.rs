@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
-use super::config::{Addressing, DialConfig, FleetConfig, Group, KeySource, SiteConfig};
+use super::config::{Addressing, DialConfig, FleetConfig, Group, KeySource, SerialConfig, SiteConfig};
 use super::defect::Defect;
 use super::fault::Fault;
 use super::keys::Keys;
@@ -55,9 +56,13 @@ struct FleetFile {
     seed: Option<u64>,
     #[serde(default)]
     addressing: AddressingName,
+    /// Rate of the line behind a gateway or concentrator.
+    line_baud: Option<u32>,
     tcp: Option<SocketAddr>,
     hdlc_tcp: Option<SocketAddr>,
     udp: Option<SocketAddr>,
+    #[serde(default)]
+    serial: Vec<SerialFile>,
     dial: Option<DialFile>,
     #[serde(rename = "group", default)]
     groups: Vec<Spanned<GroupFile>>,
@@ -70,14 +75,19 @@ enum AddressingName {
     Ports,
     Addresses,
     LogicalDevices,
+    Gateway,
+    Concentrator,
 }
 
-impl From<AddressingName> for Addressing {
-    fn from(name: AddressingName) -> Self {
-        match name {
-            AddressingName::Ports => Self::Ports,
-            AddressingName::Addresses => Self::Addresses,
-            AddressingName::LogicalDevices => Self::LogicalDevices,
+impl AddressingName {
+    fn with(self, line_baud: Option<u32>) -> Addressing {
+        let baud = line_baud.unwrap_or(Addressing::LINE_BAUD);
+        match self {
+            Self::Ports => Addressing::Ports,
+            Self::Addresses => Addressing::Addresses,
+            Self::LogicalDevices => Addressing::LogicalDevices,
+            Self::Gateway => Addressing::Gateway { baud },
+            Self::Concentrator => Addressing::Concentrator { baud },
         }
     }
 }
@@ -92,6 +102,26 @@ struct DialFile {
     spread_seconds: Option<u32>,
     #[serde(default)]
     banner: bool,
+}
+
+/// A serial port: the first is the first meter's, and so on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct SerialFile {
+    path: PathBuf,
+    baud: Option<u32>,
+    #[serde(default)]
+    mode_e: bool,
+}
+
+impl From<SerialFile> for SerialConfig {
+    fn from(file: SerialFile) -> Self {
+        Self { path: file.path, baud: file.baud.unwrap_or(Self::DEFAULT_BAUD), mode_e: file.mode_e }
+    }
+}
+
+fn serial(files: Vec<SerialFile>) -> Vec<SerialConfig> {
+    files.into_iter().map(SerialConfig::from).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,9 +146,12 @@ struct GroupFile {
     defects: Vec<String>,
     /// Ways of its own; those of the fleet unless one is given.
     addressing: Option<AddressingName>,
+    line_baud: Option<u32>,
     tcp: Option<SocketAddr>,
     hdlc_tcp: Option<SocketAddr>,
     udp: Option<SocketAddr>,
+    #[serde(default)]
+    serial: Vec<SerialFile>,
     dial: Option<DialFile>,
 }
 
@@ -162,17 +195,17 @@ pub fn read_fleet_file(
     }
     config.seed = file.seed.unwrap_or(config.seed);
     let given = SiteConfig {
-        addressing: file.addressing.into(),
+        addressing: file.addressing.with(file.line_baud),
         tcp: file.tcp,
         hdlc_tcp: file.hdlc_tcp,
         udp: file.udp,
-        serial: Vec::new(),
+        serial: serial(file.serial),
         dial: file.dial.map(DialConfig::from),
     };
     if given != SiteConfig::default() {
-        let SiteConfig { addressing, tcp, hdlc_tcp, udp, serial: _, dial } = given;
-        (config.addressing, config.tcp, config.hdlc_tcp, config.udp, config.dial) =
-            (addressing, tcp, hdlc_tcp, udp, dial);
+        let SiteConfig { addressing, tcp, hdlc_tcp, udp, serial, dial } = given;
+        (config.addressing, config.tcp, config.hdlc_tcp, config.udp, config.serial, config.dial) =
+            (addressing, tcp, hdlc_tcp, udp, serial, dial);
     }
     let counts = counts(text, &file.groups, meters.or(file.meters))?;
     let mut models: BTreeMap<String, Arc<Model>> = BTreeMap::new();
@@ -210,15 +243,15 @@ impl GroupFile {
             KeysName::Demonstration => KeySource::Shared(Arc::new(Keys::demonstration_of(model.suite))),
         };
         let site = SiteConfig {
-            addressing: self.addressing.unwrap_or_default().into(),
+            addressing: self.addressing.unwrap_or_default().with(self.line_baud),
             tcp: self.tcp,
             hdlc_tcp: self.hdlc_tcp,
             udp: self.udp,
-            serial: Vec::new(),
+            serial: serial(self.serial),
             dial: self.dial.map(DialConfig::from),
         };
         if self.addressing.is_some() && site == (SiteConfig { addressing: site.addressing, ..SiteConfig::default() }) {
-            return Err("addressing needs tcp, hdlc-tcp, udp or dial beside it".to_owned());
+            return Err("addressing needs tcp, hdlc-tcp, udp, serial or dial beside it".to_owned());
         }
         Ok(Group {
             name: self.name,
@@ -349,6 +382,19 @@ udp = "127.0.0.1:5000"
             let (_, groups) = read(MIXED, Some(meters)).unwrap();
             assert_eq!(groups.iter().map(|group| group.meters).sum::<u32>(), meters);
         }
+    }
+
+    #[test]
+    fn serial_ports_are_those_of_the_fleet_or_of_a_group() {
+        let text = MIXED
+            .replace("udp = \"127.0.0.1:5000\"", "serial = [{ path = \"/dev/ttyS7\", baud = 19200, mode-e = true }]");
+        let text =
+            text.replace("seed = 9", "seed = 9\nserial = [{ path = \"/dev/ttyS0\" }, { path = \"/dev/ttyS1\" }]");
+        let (config, groups) = read(&text, None).unwrap();
+        let port = |path: &str, baud, mode_e| SerialConfig { path: path.into(), baud, mode_e };
+        assert_eq!(config.serial, [port("/dev/ttyS0", 9_600, false), port("/dev/ttyS1", 9_600, false)]);
+        assert_eq!(groups[2].site.as_ref().unwrap().serial, [port("/dev/ttyS7", 19_200, true)]);
+        assert!(read(&text.replace("baud =", "bauds ="), None).is_err());
     }
 
     #[test]

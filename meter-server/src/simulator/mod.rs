@@ -30,7 +30,9 @@ mod model;
 mod net;
 mod p1;
 mod population;
+mod record;
 mod shipment;
+mod small_map;
 mod state;
 mod timeline;
 
@@ -39,7 +41,7 @@ pub use defect::{Defect, DefectKind, ParseDefectError};
 pub use device::PhysicalDevice;
 pub use fault::{Fault, FaultKind, ParseFaultError};
 pub use firmware::{ImageError, make_image};
-pub use fleet::{ControlAddresses, DeviceHandle, Fleet, FleetError, Ports};
+pub use fleet::{ControlAddresses, DeviceHandle, Fleet, FleetError, LineAddress, Ports};
 pub use fleet_file::{FleetFileError, read_fleet_file};
 pub use keys::{Keys, MasterSeed, MasterSeedError};
 pub use meter::{Carrier, ImageBank, Meter, MeterIdentity, Notification};

@@ -3,7 +3,7 @@
 //! So a fleet of a hundred thousand starts by remembering its groups; a meter is made when somebody first speaks to it.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -121,6 +121,11 @@ impl Population {
         self.state.is_some()
     }
 
+    /// The folder in which they remember it.
+    pub(crate) fn state_folder(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
     /// The groups with meters among these numbers.
     pub(crate) fn groups(&self, numbers: Range<u32>) -> impl Iterator<Item = &Members> {
         self.groups.iter().filter(move |group| group.numbers.start < numbers.end && numbers.start < group.numbers.end)
@@ -181,10 +186,18 @@ impl Population {
         let model = Arc::clone(&group.model);
         let start = self.timeline.start();
         let mut meter = Meter::new(model, identity, Arc::clone(neighbours), seed, start, security);
-        meter.commission(self.push_to.clone(), start);
+        meter.open_mbus(self.state.as_deref()).map_err(|error| FleetError::State {
+            serial: meter.identity().serial.clone(),
+            reason: error.to_string(),
+        })?;
         for kind in self.defects(number) {
             meter.suffer(kind, start);
         }
+        if let Some(folder) = &self.state {
+            let serial = meter.identity().serial.clone();
+            meter.remember_in(folder).map_err(|error| FleetError::State { serial, reason: error.to_string() })?;
+        }
+        meter.commission(self.push_to.clone(), start);
         Ok(meter)
     }
 }

@@ -10,9 +10,10 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::fleet::Fleet;
-use super::fleet::handle::{DeviceHandle, Ports};
+use super::fleet::handle::{DeviceHandle, LineAddress, Ports};
 use super::keys::Keys;
 use super::meter::MeterIdentity;
+use super::meter::mbus::default_key;
 use super::model::ModelAssociation;
 use super::population::Members;
 
@@ -38,12 +39,41 @@ struct Line<'a> {
     security_suite: u8,
     clients: Vec<Client<'a>>,
     keys: LineKeys<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mbus_devices: Vec<MbusDevice>,
+}
+
+#[derive(Serialize)]
+struct MbusDevice {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<u8>,
+    identification_number: String,
+    manufacturer: String,
+    device_type: u8,
+    default_key: KeyText,
+}
+
+/// Hexadecimal digits of a key.
+struct KeyText(Zeroizing<String>);
+
+impl Serialize for KeyText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
 }
 
 #[derive(Serialize)]
 struct Link {
     link: &'static str,
     address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<GatewayAddress>,
+}
+
+#[derive(Clone, Serialize)]
+struct GatewayAddress {
+    network: u8,
+    device: String,
 }
 
 #[derive(Serialize)]
@@ -112,7 +142,10 @@ fn write_meter(
         system_title: identity.system_title.to_string(),
         group: &group.name,
         model: group.model.name(),
-        server: identity.server.0,
+        server: match device.ports().behind {
+            Some(LineAddress::Concentrator(server)) => server.0,
+            _ => identity.server.0,
+        },
         links: links(device.ports()),
         security_suite: match group.model.suite {
             Suite::Suite0 => 0,
@@ -121,6 +154,7 @@ fn write_meter(
         },
         clients: group.model.associations.iter().map(client).collect(),
         keys: line_keys(&keys),
+        mbus_devices: mbus_devices(&keys, identity, group),
     };
     let mut room = Zeroizing::new(Vec::with_capacity(LINE_OCTETS));
     serde_json::to_writer(&mut *room, &line)?;
@@ -128,12 +162,33 @@ fn write_meter(
     out.write_all(&room)
 }
 
+fn mbus_devices(keys: &Keys, identity: &MeterIdentity, group: &Members) -> Vec<MbusDevice> {
+    let devices = group.model.mbus.identities(&identity.serial);
+    devices
+        .map(|(device, identity)| MbusDevice {
+            channel: device.channel,
+            identification_number: format!("{:08}", identity.number),
+            manufacturer: dlms::cosem::mbus_client::manufacturer(identity.manufacturer).iter().collect(),
+            device_type: identity.device_type,
+            default_key: KeyText(Zeroizing::new(hex::encode(&default_key(keys, identity.number)[..]))),
+        })
+        .collect()
+}
+
 fn links(ports: &Ports) -> Vec<Link> {
+    let gateway = match ports.behind {
+        Some(LineAddress::Gateway { network, device }) => Some(GatewayAddress { network, device: hex::encode(device) }),
+        _ => None,
+    };
     let link = |(link, address): (&'static str, Option<SocketAddr>)| {
-        address.map(|address| Link { link, address: address.to_string() })
+        address.map(|address| Link { link, address: address.to_string(), gateway: gateway.clone() })
     };
     let sockets = [("wrapper-tcp", ports.tcp), ("hdlc-tcp", ports.hdlc_tcp), ("wrapper-udp", ports.udp)];
-    let serial = ports.serial.as_ref().map(|path| Link { link: "hdlc-serial", address: path.display().to_string() });
+    let serial = ports.serial.as_ref().map(|path| Link {
+        link: "hdlc-serial",
+        address: path.display().to_string(),
+        gateway: None,
+    });
     sockets.into_iter().filter_map(link).chain(serial).collect()
 }
 

@@ -11,7 +11,7 @@ pub const SPECIAL_DAYS_MAX: usize = 32;
 /// A special days table (class 11).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SpecialDays {
-    entries: heapless::Vec<SpecialDay, SPECIAL_DAYS_MAX>,
+    pub(crate) entries: heapless::Vec<SpecialDay, SPECIAL_DAYS_MAX>,
 }
 
 impl SpecialDays {

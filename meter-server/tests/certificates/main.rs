@@ -1,9 +1,10 @@
-//! Security setups of suites 1 and 2: key pairs, certificates and key agreement, over TCP, with a certification authority
-//! of the test.
+//! Security setups of suites 1 and 2: key pairs, certificates, key agreement, and what is done with them, over TCP, with a
+//! certification authority of the test.
 
 #[path = "../../../stack/tests/public_key/der.rs"]
 #[allow(dead_code, reason = "certificates made to order, as the stack's own tests make them")]
 mod der;
+mod general;
 #[path = "../support/mod.rs"]
 mod support;
 mod vectors;

@@ -39,6 +39,11 @@ impl Incoming {
         Self { source, destination, apdu, opened: Vec::new(), stream, confirmation: Vec::new() }
     }
 
+    /// One that has been put together.
+    pub(crate) fn whole(apdu: Vec<u8>) -> Self {
+        Self::new(1, 1, apdu, None)
+    }
+
     /// The notification, verified.
     pub(crate) fn open(&mut self, required: Protection) -> Apdu<'_> {
         self.opened = self.apdu.clone();
@@ -121,6 +126,21 @@ impl TcpReceiver {
         octets.resize(8 + length, 0);
         stream.read_exact(&mut octets[8..]).unwrap();
         unwrapped(&octets, Some(stream))
+    }
+
+    /// All APDUs of a connection that the meter ends.
+    pub(crate) fn accept_all(&self) -> Vec<Vec<u8>> {
+        let mut stream = self.connection(PATIENCE).expect("a push");
+        let mut octets = Vec::new();
+        stream.read_to_end(&mut octets).unwrap();
+        let (mut rest, mut apdus) = (octets.as_slice(), Vec::new());
+        while let [_, _, _, _, _, _, high, low, tail @ ..] = rest {
+            let (apdu, more) = tail.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            apdus.push(apdu.to_vec());
+            rest = more;
+        }
+        assert!(rest.is_empty());
+        apdus
     }
 
     /// Nobody connects for a while.

@@ -8,7 +8,7 @@ mod listener;
 
 use std::time::Duration;
 
-use dlms::apdu::{Apdu, DataNotification};
+use dlms::apdu::{Apdu, DataNotification, GeneralBlockTransfer};
 use dlms::association::server::{AuditEvent, Device};
 use dlms::axdr::{Data, Value};
 use dlms::id::{ClientSap, ServerSap};
@@ -114,6 +114,40 @@ fn check_body(values: &[Value]) {
     let rows = support::rows(&values[5]);
     assert_eq!(rows.iter().map(|row| seconds(&row[0])).collect::<Vec<_>>(), [NOON - 1_800, NOON - 900]);
     assert_eq!(values[6], Value::Null, "an object that does not exist");
+}
+
+#[test]
+fn what_is_longer_than_the_client_takes_goes_out_in_blocks() {
+    for (limit, ciphered) in [(100, false), (64, true), (4_000, false)] {
+        let receiver = TcpReceiver::bind();
+        let more = match ciphered {
+            true => {
+                format!("push-setup = {{ client = 1, protection = \"authenticated-encrypted\", max-pdu = {limit} }}\n")
+            }
+            false => format!("push-setup = {{ max-pdu = {limit} }}\n"),
+        };
+        let server = fleet(model(0, 0, &more), receiver.address(), 1.0);
+        push_now(&server);
+        let apdus = receiver.accept_all();
+        let whole = if limit > 1_000 {
+            assert_eq!(apdus.len(), 1);
+            apdus[0].clone()
+        } else {
+            let mut whole = Vec::new();
+            for (number, apdu) in (1..).zip(&apdus) {
+                assert!(apdu.len() <= limit, "{} octets", apdu.len());
+                let block = GeneralBlockTransfer::decode(apdu).unwrap();
+                assert_eq!((block.number, block.control.is_last()), (number, apdu == apdus.last().unwrap()));
+                whole.extend_from_slice(block.data);
+            }
+            assert!(apdus.len() > 1);
+            whole
+        };
+        let mut incoming = Incoming::whole(whole);
+        let protection = if ciphered { Protection::AUTHENTICATED_ENCRYPTED } else { Protection::NONE };
+        check_body(&notification(&mut incoming, protection).1);
+        server.shutdown();
+    }
 }
 
 #[test]

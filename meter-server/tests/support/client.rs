@@ -12,6 +12,7 @@ use dlms::apdu::{
 use dlms::association::Secret;
 use dlms::association::client::{CLIENT_CONFORMANCE, Config, Connection, ConnectionError, Event, Response, Security};
 use dlms::axdr::{Data, Value};
+use dlms::gateway::{Behind, Route};
 use dlms::hdlc::{self, Address, FRAME_MAX, Parameters};
 use dlms::id::{ClassId, ClientSap, MethodId, ServerSap, SystemTitle};
 use dlms::link::Link;
@@ -162,6 +163,31 @@ pub(crate) fn hdlc<T: Octets>(
     Dialogue::new(link, io, config, counter)
 }
 
+/// A client with the wrapper over TCP to a gateway, for a device behind it.
+pub(crate) fn behind(
+    address: SocketAddr,
+    route: Route,
+    config: Config,
+    counter: u32,
+) -> Dialogue<Behind<Wrapper<Vec<u8>>, Vec<u8>>, TcpStream> {
+    let link = Wrapper::new(config.client, config.server, vec![0; 70_000], vec![0; 8_192], 5_000);
+    Dialogue::new(Behind::new(link, route, vec![0; 8_192]), connect(address), config, counter)
+}
+
+/// The same with HDLC.
+pub(crate) fn behind_hdlc(
+    address: SocketAddr,
+    route: Route,
+    config: Config,
+    counter: u32,
+) -> Dialogue<Behind<hdlc::client::Session<Vec<u8>>, Vec<u8>>, TcpStream> {
+    let client = Address::client(config.client.0).unwrap();
+    let server = Address::shortest(config.server.0, None).unwrap();
+    let station = hdlc::client::Config::new(client, server);
+    let link = hdlc::client::Session::new(station, vec![0; FRAME_MAX], vec![0; 70_000], vec![0; 8_192]);
+    Dialogue::new(Behind::new(link, route, vec![0; 8_192]), connect(address), config, counter)
+}
+
 impl<L: Link, T: Octets> Dialogue<L, T> {
     fn new(link: L, io: T, config: Config, counter: u32) -> Self {
         let counter = InvocationCounter::new(counter, u32::MAX);
@@ -206,6 +232,11 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
             let taken = self.connection.handle_input(&incoming[rest.clone()], self.now());
             rest.start += taken;
         }
+    }
+
+    /// With key pairs, for HLS 7, general-ciphering and general-signing.
+    pub(crate) fn with_general(self, general: dlms::association::client::General) -> Self {
+        Self { connection: self.connection.with_general(general), ..self }
     }
 
     pub(crate) fn associate(mut self) -> Result<Self, Trouble> {

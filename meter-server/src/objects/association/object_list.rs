@@ -56,7 +56,7 @@ impl<'a> Filter<'a> {
 
 /// Class and logical name in a structure of two.
 fn reference(data: Data<'_>) -> Option<(ClassId, ObisCode)> {
-    let ObjectId { class_id, logical_name } = FromData::from_exact(data).ok()?;
+    let ObjectId { class_id, logical_name } = FromData::from_exact(&data)?;
     Some((class_id, logical_name))
 }
 

@@ -151,7 +151,8 @@ impl SecuritySetup {
         let client = cx.access.client_title.ok_or(ActionResult::OtherReason)?;
         let now = state.trusted_time(cx.at);
         let (keys, random) = state.public_keys_mut(self.setup()).ok_or(ActionResult::OtherReason)?;
-        let signer = keys.signer::<CurvesOf<S>>(security.suite, client, now).map_err(refused)?;
+        let signer =
+            keys.client_key::<CurvesOf<S>>(security.suite, client, Purpose::Signature, now).map_err(refused)?;
         let signing = keys.private_key(Purpose::Signature).ok_or(ActionResult::OtherReason)?;
         let mut agreed = NewKeys::default();
         let mut answers: [Option<(KeyId, KeyData)>; KEYS_MAX] = [None; KEYS_MAX];
@@ -166,7 +167,7 @@ impl SecuritySetup {
                 key_id.into(),
                 client,
                 security.server_title,
-                &signer,
+                &signer.key,
                 signing,
                 key_data,
                 random,

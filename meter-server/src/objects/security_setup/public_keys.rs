@@ -3,8 +3,8 @@
 use dlms::axdr::Writer;
 use dlms::id::SystemTitle;
 use dlms::security::certificate::{
-    Certificate, CertificateError, CertificateStore, Entity, FixedStore, Purpose, Stored, find_by_entity,
-    import_anchor, import_certificate, verify_chain,
+    Certificate, CertificateError, CertificateStore, Entity, FixedStore, Purpose, Stored, chain_validity,
+    find_by_entity, import_anchor, import_certificate,
 };
 use dlms::security::{Crypto, Curve, Curves, KeyEncryptionKey, PrivateKey, PublicKey, Suite, WRAP_OVERHEAD};
 
@@ -25,6 +25,27 @@ pub const PUBLIC_KEYS_RECORD: usize =
     2 + 2 * PURPOSES * (1 + PRIVATE_KEY_OCTETS + WRAP_OVERHEAD) + CERTIFICATES * (5 + CERTIFICATE_OCTETS);
 
 type Store = FixedStore<CERTIFICATES, CERTIFICATE_OCTETS>;
+
+/// A public key of a client, from a certificate that leads to a trust anchor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientKey {
+    /// Whose.
+    pub client: SystemTitle,
+    /// What for.
+    pub purpose: Purpose,
+    /// The key.
+    pub key: PublicKey,
+    /// First and last second since 1970 at which everything on the way to the anchor is valid.
+    pub validity: (u64, u64),
+}
+
+impl ClientKey {
+    /// Whether it may be used at `now`, in seconds since 1970 in UTC; always where there is no trusted clock.
+    #[must_use]
+    pub fn is_valid(&self, now: Option<u64>) -> bool {
+        now.is_none_or(|now| (self.validity.0..=self.validity.1).contains(&now))
+    }
+}
 
 /// Key pairs and certificates. Private keys never leave it but wrapped, and wipe themselves.
 #[derive(Default)]
@@ -137,19 +158,34 @@ impl PublicKeys {
         Ok(())
     }
 
-    /// The public key that `client` signs with, by a certificate that still leads to a trust anchor.
-    pub(super) fn signer<E: Curves>(
+    /// The public key of `client` for `purpose`, by a certificate that still leads to a trust anchor. `now` is in seconds
+    /// since 1970 in UTC; `None`, where there is no trusted clock, leaves validity out.
+    ///
+    /// # Errors
+    /// [`CertificateError::NotFound`], or why the certificate is not believed.
+    pub fn client_key<E: Curves>(
         &self,
         suite: Suite,
         client: SystemTitle,
+        purpose: Purpose,
         now: Option<u64>,
-    ) -> Result<PublicKey, CertificateError> {
-        let slot = find_by_entity(&self.store, Entity::Client, Purpose::Signature, client.as_bytes());
+    ) -> Result<ClientKey, CertificateError> {
+        let slot = find_by_entity(&self.store, Entity::Client, purpose, client.as_bytes());
         let found = slot.and_then(|slot| self.store.get(slot)).ok_or(CertificateError::NotFound)?;
         let certificate = Certificate::parse(found.der)?;
-        certificate.check(suite, Purpose::Signature, Some(client))?;
-        verify_chain::<E>(&certificate, &self.store, now)?;
-        Ok(*certificate.public_key())
+        certificate.check(suite, purpose, Some(client))?;
+        let validity = chain_validity::<E>(&certificate, &self.store, now)?;
+        Ok(ClientKey { client, purpose, key: *certificate.public_key(), validity })
+    }
+
+    /// All public keys of clients that certificates lead to whenever they are valid: what would cost too much to verify
+    /// with each APDU. It holds until a certificate changes.
+    pub fn client_keys<E: Curves>(&self, suite: Suite) -> impl Iterator<Item = ClientKey> {
+        let clients = self.certificates().filter(|stored| stored.entity == Entity::Client);
+        clients.filter_map(move |stored| {
+            let client = Certificate::parse(stored.der).ok()?.system_title().ok()?;
+            self.client_key::<E>(suite, client, stored.purpose, None).ok()
+        })
     }
 
     /// The same once more, to be changed and kept, or thrown away.

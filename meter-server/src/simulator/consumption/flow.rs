@@ -2,6 +2,7 @@
 
 use super::curve::{Curve, QUARTERS, RATES};
 use super::tariff::{DayRates, Span, Tariff, weekday};
+use crate::simulator::record::record;
 
 /// Parts of the day with a phase angle of their own: from 6 o'clock, from 16 o'clock, and from 22 o'clock.
 pub(crate) const BANDS: usize = 3;
@@ -28,6 +29,10 @@ pub(crate) struct Flow {
     pub(crate) export: Sums,
 }
 
+record! {
+    Flow { import, export }
+}
+
 fn combine(a: &mut Sums, b: &Sums, sign: i64) {
     for (a, b) in a.iter_mut().flatten().zip(b.iter().flatten()) {
         *a += sign * b;
@@ -49,6 +54,22 @@ impl Flow {
     pub(crate) fn subtract(&mut self, other: &Self) {
         combine(&mut self.import, &other.import, -1);
         combine(&mut self.export, &other.export, -1);
+    }
+
+    /// Of each sum the share that `part` is of `whole` in its band, all rates together.
+    pub(crate) fn scale(&mut self, part: &Self, whole: &Self) {
+        for (sums, part, whole) in
+            [(&mut self.import, &part.import, &whole.import), (&mut self.export, &part.export, &whole.export)]
+        {
+            let of_band = |sums: &Sums, band: usize| sums.iter().map(|bands| i128::from(bands[band])).sum::<i128>();
+            for band in 0..BANDS {
+                let (part, whole) = (of_band(part, band), of_band(whole, band));
+                for bands in sums.iter_mut() {
+                    let share = (i128::from(bands[band]) * part).checked_div(whole).unwrap_or(0);
+                    bands[band] = i64::try_from(share).unwrap_or(i64::MAX);
+                }
+            }
+        }
     }
 
     /// Adds the days from `from` to before `to`.

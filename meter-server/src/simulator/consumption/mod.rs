@@ -25,11 +25,13 @@ pub(crate) use customer::{Customer, CustomerKind};
 use flow::{BANDS, Flow, band};
 pub(crate) use grid::{Grid, Phase};
 pub(crate) use noise::Noise;
-pub(crate) use quality::{DisturbanceKind, Figure, Quality};
+pub(crate) use quality::{Disturbance, DisturbanceKind, Figure, Limits, Quality};
 use quantity::Active;
 pub(crate) use quantity::{Quantity, Tangents};
 pub(crate) use shape::{Irregularity, Shape};
 use tariff::{SINGLE, Tariff};
+
+use super::record::record;
 
 /// Milliseconds of a quarter of an hour.
 const QUARTER_MS: i64 = QUARTER * 1000;
@@ -101,6 +103,12 @@ struct Interruption {
     to_ms: Option<i64>,
 }
 
+record! {
+    Interruption { from_ms, to_ms }
+    Settled { until_ms, flow }
+    Past { interruptions, settled }
+}
+
 /// Interruptions that one meter keeps apart. Beyond it the two oldest are told as one: a client that
 /// works the switch all day must not make the simulator's memory grow.
 const INTERRUPTIONS_MAX: usize = 256;
@@ -126,6 +134,21 @@ struct Remembered {
     flow: Flow,
 }
 
+/// What had flowed until a moment. What came before is known as this sum alone: which rate which part of it had is told by
+/// its shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) until_ms: i64,
+    pub(crate) flow: Flow,
+}
+
+/// What of the past does not follow from the seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Past {
+    interruptions: Vec<Interruption>,
+    settled: Option<Box<Settled>>,
+}
+
 /// Everything measured by one simulated meter.
 #[derive(Clone, Debug)]
 pub(crate) struct Consumption {
@@ -137,6 +160,8 @@ pub(crate) struct Consumption {
     standard_offset_ms: i64,
     installed_ms: i64,
     interruptions: Vec<Interruption>,
+    /// Where the past is told as a sum.
+    settled: Option<Box<Settled>>,
     /// Nothing is kept for a meter that nobody asked.
     remembered: RefCell<Option<Box<Remembered>>>,
 }
@@ -171,6 +196,7 @@ impl Consumption {
             standard_offset_ms: installation.standard_offset_ms,
             installed_ms: installation.installed_ms,
             interruptions: Vec::new(),
+            settled: None,
             remembered: RefCell::new(None),
         }
     }
@@ -241,6 +267,11 @@ impl Consumption {
     /// Milliwatt-hours since installation.
     fn flow(&self, at_ms: i64, tariff: &dyn Tariff) -> Flow {
         let at_ms = at_ms.max(self.installed_ms);
+        let (base_ms, base) = match self.settled.as_deref() {
+            None => (self.installed_ms, Flow::default()),
+            Some(settled) if at_ms < settled.until_ms => return self.share(settled, at_ms),
+            Some(settled) => (settled.until_ms, settled.flow),
+        };
         let near = |known: &Remembered| (at_ms - known.at_ms).abs() <= DAYS_WALKED * DAY * 1000;
         let known = self.remembered.borrow().as_deref().filter(|known| near(known)).copied();
         let flow = match known {
@@ -254,7 +285,11 @@ impl Consumption {
                 }
                 flow
             }
-            None => self.flowed(self.installed_ms, at_ms, tariff),
+            None => {
+                let mut flow = base;
+                flow.add(&self.flowed(base_ms, at_ms, tariff));
+                flow
+            }
         };
         let now = Remembered { at_ms, flow };
         match &mut *self.remembered.borrow_mut() {
@@ -262,6 +297,41 @@ impl Consumption {
             nothing => *nothing = Some(Box::new(now)),
         }
         flow
+    }
+
+    /// What had flowed until a moment before the one that is told as a sum: the same share of each rate.
+    fn share(&self, settled: &Settled, at_ms: i64) -> Flow {
+        let (part, whole) = (
+            self.between(self.installed_ms, at_ms, &SINGLE),
+            self.between(self.installed_ms, settled.until_ms, &SINGLE),
+        );
+        let mut flow = settled.flow;
+        flow.scale(&part, &whole);
+        flow
+    }
+
+    /// What has flowed until a moment, to be [`settle`](Self::settle)d.
+    pub(crate) fn settled(&self, until_ms: i64, tariff: &dyn Tariff) -> Settled {
+        Settled { until_ms: until_ms.max(self.installed_ms), flow: self.flow(until_ms, tariff) }
+    }
+
+    /// From now on the past until a moment is told as a sum: rates and interruptions of that time need not be known any
+    /// more. Registers never run backwards by it.
+    pub(crate) fn settle(&mut self, settled: Settled) {
+        self.interruptions.retain(|gap| gap.to_ms.is_none_or(|to| to > settled.until_ms));
+        self.settled = Some(Box::new(settled));
+        self.forget();
+    }
+
+    /// What of the past does not follow from the seed.
+    pub(crate) fn past(&self) -> Past {
+        Past { interruptions: self.interruptions.clone(), settled: self.settled.clone() }
+    }
+
+    /// The past of a meter that goes on after a restart.
+    pub(crate) fn set_past(&mut self, past: Past) {
+        (self.interruptions, self.settled) = (past.interruptions, past.settled);
+        self.forget();
     }
 
     /// Forgets what was worked out: the calendar would now say something else about a day that has begun.
@@ -362,9 +432,14 @@ impl Consumption {
     }
 
     /// What a register of power quality shows.
-    pub(crate) fn disturbances(&self, kind: DisturbanceKind, phase: Phase, figure: Figure, at_ms: i64) -> f64 {
+    pub(crate) fn disturbances(
+        &self,
+        (kind, phase, figure): (DisturbanceKind, Phase, Figure),
+        at_ms: i64,
+        judge: impl Fn(Disturbance) -> Option<Disturbance>,
+    ) -> f64 {
         let time = (self.installed_ms, at_ms);
-        self.quality.figure(kind, phase, figure, self.grid.nominal_voltage(), time)
+        self.quality.figure(kind, phase, figure, self.grid.nominal_voltage(), time, judge)
     }
 
     /// Frequency in hertz.

@@ -1,8 +1,7 @@
 //! Dips, swells and losses of single phases at one meter: a pure function of its seed and of time.
 //!
-//! They are what the power quality log and the alarms tell, what the counters of value groups D = 32 to 42 count, and
-//! what the voltage shows meanwhile. The thresholds that a client writes do not change them: the meter of a simulation
-//! takes as disturbed what the grid was made to disturb.
+//! They are what the voltage shows meanwhile. What the power quality log and the alarms tell of them, and the counters of
+//! value groups D = 32 to 42, is what the meter finds with its [`Limits`].
 
 use super::Phase;
 use super::noise::Noise;
@@ -30,6 +29,48 @@ pub(crate) struct Disturbance {
     pub(crate) end_ms: i64,
     /// What is left of the nominal voltage.
     pub(crate) level: f64,
+}
+
+/// From which voltage on, and after how long, a meter takes it for disturbed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limit {
+    pub(crate) volts: f64,
+    pub(crate) seconds: f64,
+}
+
+/// The thresholds 1.b.12.{31,35,39} and the times 1.b.12.{43,44,45}.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limits {
+    /// Undervoltage below it.
+    pub(crate) sag: Limit,
+    /// Overvoltage above it.
+    pub(crate) swell: Limit,
+    /// Missing voltage below it.
+    pub(crate) cut: Limit,
+}
+
+impl Limits {
+    /// Those of a meter whose model names none: a tenth up and down as EN 50160 has it, and half for a voltage that is away.
+    pub(crate) const fn of_nominal(volts: f64) -> Self {
+        Self {
+            sag: Limit { volts: volts * 0.9, seconds: 0.0 },
+            swell: Limit { volts: volts * 1.1, seconds: 0.0 },
+            cut: Limit { volts: volts * 0.5, seconds: 0.0 },
+        }
+    }
+
+    /// What a meter makes of a disturbance, and when it has found it: after its time. `None` for nothing.
+    pub(crate) fn judge(&self, found: Disturbance, nominal: f64) -> Option<(Disturbance, i64)> {
+        let volts = found.level * nominal;
+        let (kind, limit) = match volts {
+            _ if volts < self.cut.volts => (DisturbanceKind::Cut, self.cut),
+            _ if volts < self.sag.volts => (DisturbanceKind::Sag, self.sag),
+            _ if volts > self.swell.volts => (DisturbanceKind::Swell, self.swell),
+            _ => return None,
+        };
+        let noticed_ms = found.start_ms.saturating_add((limit.seconds * 1000.0) as i64);
+        (noticed_ms <= found.end_ms).then_some((Disturbance { kind, ..found }, noticed_ms))
+    }
 }
 
 /// What a register tells of the disturbances of one kind.
@@ -62,7 +103,7 @@ impl Quality {
     pub(crate) fn of_day(self, day: i64) -> Option<Disturbance> {
         let chance = self.0.unit(day);
         let (kind, longest_s, levels) = match chance {
-            ..0.03 => (DisturbanceKind::Sag, 120.0, (0.4, 0.88)),
+            ..0.03 => (DisturbanceKind::Sag, 120.0, (0.52, 0.88)),
             ..0.05 => (DisturbanceKind::Swell, 120.0, (1.11, 1.18)),
             ..0.055 => (DisturbanceKind::Cut, 900.0, (0.0, 0.03)),
             _ => return None,
@@ -82,7 +123,7 @@ impl Quality {
     }
 
     /// What a register shows at `at_ms` about a kind of disturbance of a phase, counted from `since_ms` on, where the
-    /// nominal voltage is `nominal`. It costs a look at every day since.
+    /// nominal voltage is `nominal` and `judge` says what the meter makes of each. It costs a look at every day since.
     pub(crate) fn figure(
         self,
         kind: DisturbanceKind,
@@ -90,9 +131,10 @@ impl Quality {
         figure: Figure,
         nominal: f64,
         (since_ms, at_ms): (i64, i64),
+        judge: impl Fn(Disturbance) -> Option<Disturbance>,
     ) -> f64 {
         let days = since_ms.div_euclid(DAY_MS)..=at_ms.div_euclid(DAY_MS);
-        let mut found = days.filter_map(|day| self.of_day(day)).filter(|disturbance| {
+        let mut found = days.filter_map(|day| self.of_day(day).and_then(&judge)).filter(|disturbance| {
             let in_time = disturbance.start_ms >= since_ms && disturbance.end_ms <= at_ms;
             in_time && (disturbance.kind, disturbance.phase) == (kind, phase)
         });
@@ -116,7 +158,7 @@ mod tests {
         assert!((30..90).contains(&all.len()), "{}", all.len());
         for kind in [DisturbanceKind::Sag, DisturbanceKind::Swell] {
             for phase in Phase::ALL {
-                let figure = |figure, at| quality.figure(kind, phase, figure, 230.0, (since, at));
+                let figure = |figure, at| quality.figure(kind, phase, figure, 230.0, (since, at), Some);
                 assert_eq!(figure(Figure::Count, since), 0.0);
                 assert_eq!(figure(Figure::Magnitude, since), 0.0);
                 let own = all.iter().filter(|disturbance| (disturbance.kind, disturbance.phase) == (kind, phase));

@@ -292,7 +292,7 @@ fn voltages_show_what_disturbs_them_and_the_load_stays_what_it_is() {
             assert_eq!((meter.phase_power(Quantity::ActiveImport, phase, at), meter.current(phase, at)), (0, 0.0));
         }
         assert!(meter.power(Quantity::ActiveImport, at) > 0);
-        let of = |figure, at| meter.disturbances(disturbance.kind, phase, figure, at);
+        let of = |figure, at| meter.disturbances((disturbance.kind, phase, figure), at, Some);
         assert_eq!(of(Figure::Count, disturbance.end_ms), of(Figure::Count, at) + 1.0);
         assert!((of(Figure::Magnitude, disturbance.end_ms) - volts).abs() < 1e-9);
         seen.insert(format!("{:?}{phase:?}", disturbance.kind));

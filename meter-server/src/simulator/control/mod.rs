@@ -254,6 +254,10 @@ impl Control {
             device.reboot();
             return Ok(());
         }
+        if let DefectKind::PowerCut(seconds) = kind {
+            device.cut_power(seconds);
+            return Ok(());
+        }
         device.with(|device| device.suffer(server, kind)).ok_or(Refused::OutOfOrder)
     }
 

@@ -52,7 +52,17 @@ pub(super) fn group(group: &Group, master_key: bool) -> Result<(), FleetError> {
 
 /// What concerns meters that are reached together.
 pub(super) fn site(site: &SiteConfig, meters: u32) -> Result<(), FleetError> {
-    let limit = if site.addressing == Addressing::LogicalDevices { LOGICAL_DEVICES_MAX } else { METERS_MAX };
+    let limit = match site.addressing {
+        Addressing::LogicalDevices | Addressing::Gateway { .. } | Addressing::Concentrator { .. } => {
+            LOGICAL_DEVICES_MAX
+        }
+        Addressing::Ports | Addressing::Addresses => METERS_MAX,
+    };
+    if let Addressing::Gateway { baud } | Addressing::Concentrator { baud } = site.addressing {
+        setting((300..=10_000_000).contains(&baud), "the rate of a shared line", "from 300 to 10000000 bit/s")?;
+        let tcp_alone = site.udp.is_none() && site.serial.is_empty() && site.dial.is_none();
+        setting(tcp_alone, "the way to a gateway or concentrator", "TCP, with the wrapper or HDLC")?;
+    }
     if meters > limit {
         return Err(FleetError::Meters { count: meters, limit });
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use dlms::id::ServerSap;
 use tokio::sync::Notify;
 
 use crate::simulator::defect::DefectKind;
@@ -34,7 +35,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(super) fn new(population: &Arc<Population>, numbers: Range<u32>, counts: &Arc<LineCounts>, wake: Wake) -> Self {
+    pub(crate) fn new(population: &Arc<Population>, numbers: Range<u32>, counts: &Arc<LineCounts>, wake: Wake) -> Self {
         let device = PhysicalDevice::new(Arc::clone(population), numbers.clone(), Arc::clone(counts), Some(wake));
         Self {
             numbers,
@@ -54,9 +55,14 @@ impl Site {
 
     /// The device loses power for a moment: whoever is connected is cut off.
     pub(crate) fn reboot(&self) {
+        self.restart(DefectKind::Reboot);
+    }
+
+    /// The device starts anew after a loss of power of this kind.
+    fn restart(&self, kind: DefectKind) {
         let mut device = self.device();
         for index in 0..self.numbers.len() {
-            device.act(sap(index), |meter, at| meter.suffer(DefectKind::Reboot, at));
+            device.act(sap(index), |meter, at| meter.suffer(kind, at));
         }
         drop(device);
         self.boots.fetch_add(1, Ordering::Relaxed);
@@ -73,9 +79,14 @@ impl Site {
         self.boots.load(Ordering::Relaxed)
     }
 
+    /// What goes wrong, when somebody has said so.
+    pub(crate) fn told_faults(&self) -> MutexGuard<'_, Option<Arc<[Fault]>>> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What goes wrong on connections that are opened now.
     pub(crate) fn faults(&self) -> Arc<[Fault]> {
-        let told = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = self.told_faults().clone();
         told.unwrap_or_else(|| self.population.faults(self.numbers.start))
     }
 }
@@ -99,6 +110,22 @@ pub struct Ports {
     pub udp: Option<SocketAddr>,
     /// Serial port with HDLC.
     pub serial: Option<PathBuf>,
+    /// Which of the meters behind the ports it is, where they belong to a gateway or a concentrator.
+    pub behind: Option<LineAddress>,
+}
+
+/// How one of the meters on a shared line is addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineAddress {
+    /// By the prefix in front of every APDU.
+    Gateway {
+        /// Network behind the gateway.
+        network: u8,
+        /// Physical device address.
+        device: [u8; 2],
+    },
+    /// By the wrapper port number, or upper HDLC address, instead of the logical device's.
+    Concentrator(ServerSap),
 }
 
 impl DeviceHandle {
@@ -132,7 +159,7 @@ impl DeviceHandle {
 
     /// Replaces the faults by ones that devices share.
     pub(crate) fn share_faults(&self, faults: &Arc<[Fault]>) {
-        *self.site.faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(faults));
+        *self.site.told_faults() = Some(Arc::clone(faults));
     }
 
     /// What goes wrong on connections that are opened now.
@@ -148,6 +175,11 @@ impl DeviceHandle {
     /// Takes the power away for a moment: all connections are reset, all associations are forgotten.
     pub fn reboot(&self) {
         self.site.reboot();
+    }
+
+    /// The same after so many seconds without power.
+    pub fn cut_power(&self, seconds: u32) {
+        self.site.restart(DefectKind::PowerCut(seconds));
     }
 
     /// Looks at the device, or does something to it, between two requests.

@@ -26,7 +26,7 @@ use super::timeline::{Timeline, wall_clock};
 use crate::moment::Moment;
 
 pub use error::FleetError;
-pub use handle::{DeviceHandle, Ports};
+pub use handle::{DeviceHandle, LineAddress, Ports};
 
 /// Running meters. They stop when this is dropped, or in good order with [`shutdown`](Self::shutdown).
 #[derive(Debug)]

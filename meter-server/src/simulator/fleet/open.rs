@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::FleetError;
-use super::handle::{DeviceHandle, Ports, Site};
+use super::handle::{DeviceHandle, LineAddress, Ports, Site};
 use crate::simulator::config::{Addressing, SiteConfig};
+use crate::simulator::device::sap;
 use crate::simulator::driver::{Wake, WakeList};
 use crate::simulator::net::find::Find;
+use crate::simulator::net::gateway::{NETWORK, SharedLine, physical_address};
 use crate::simulator::net::{self, Port, Shared};
 use crate::simulator::population::Population;
 
@@ -17,7 +19,10 @@ pub(super) fn sockets(numbers: &Range<u32>, site: &SiteConfig) -> usize {
     let protocols = [site.tcp, site.hdlc_tcp, site.udp].iter().flatten().count();
     let each = match site.addressing {
         Addressing::Ports => numbers.len(),
-        Addressing::Addresses | Addressing::LogicalDevices => 1,
+        Addressing::Addresses
+        | Addressing::LogicalDevices
+        | Addressing::Gateway { .. }
+        | Addressing::Concentrator { .. } => 1,
     };
     protocols.saturating_mul(each).saturating_add(site.serial.len())
 }
@@ -40,15 +45,20 @@ pub(super) async fn section(
         Ok(Arc::new(site))
     };
     let sites: Vec<Arc<Site>> = match config.addressing {
-        Addressing::LogicalDevices => vec![made((0, numbers))?],
-        Addressing::Ports | Addressing::Addresses => {
-            let alone = numbers.map(|number| number..number.saturating_add(1));
+        Addressing::LogicalDevices => vec![made((0, numbers.clone()))?],
+        _ => {
+            let alone = numbers.clone().map(|number| number..number.saturating_add(1));
             alone.enumerate().map(made).collect::<Result<_, FleetError>>()?
         }
     };
     let mut devices = match config.addressing {
         Addressing::Addresses => by_address(shared, &sites, config).await?,
         Addressing::Ports | Addressing::LogicalDevices => by_port(shared, &sites, config).await?,
+        Addressing::Gateway { .. } | Addressing::Concentrator { .. } => {
+            let wake = Wake { list: Arc::clone(wake), device: u32::try_from(first).unwrap_or(u32::MAX) };
+            let front = Arc::new(Site::new(population, numbers, &shared.counts, wake));
+            by_line(shared, front, &sites, config).await?
+        }
     };
     for (device, serial) in devices.iter_mut().zip(&config.serial) {
         net::serial::open(&Port::new(shared, &device.site), serial)?;
@@ -91,6 +101,33 @@ async fn by_port(
     Ok(devices)
 }
 
+/// One socket for each protocol, in front of a line that all share.
+async fn by_line(
+    shared: &Arc<Shared>,
+    front: Arc<Site>,
+    sites: &[Arc<Site>],
+    config: &SiteConfig,
+) -> Result<Vec<DeviceHandle>, FleetError> {
+    let Some(line) = SharedLine::new(config.addressing, front, sites.to_vec()).map(Arc::new) else {
+        return Ok(Vec::new());
+    };
+    let mut bound = Ports::default();
+    if let Some(address) = config.tcp {
+        bound.tcp = Some(net::tcp::listen_wrapper(shared, address, Find::Line(Arc::clone(&line))).await?);
+    }
+    if let Some(address) = config.hdlc_tcp {
+        bound.hdlc_tcp = Some(net::tcp::listen_hdlc(shared, address, Find::Line(Arc::clone(&line))).await?);
+    }
+    let behind = |index: usize| match config.addressing {
+        Addressing::Gateway { .. } => LineAddress::Gateway { network: NETWORK, device: physical_address(index) },
+        _ => LineAddress::Concentrator(sap(index)),
+    };
+    let device = |(index, site): (usize, &Arc<Site>)| {
+        DeviceHandle::new(Arc::clone(site), Ports { behind: Some(behind(index)), ..bound.clone() })
+    };
+    Ok(sites.iter().enumerate().map(device).collect())
+}
+
 /// One socket for each protocol.
 async fn by_address(
     shared: &Arc<Shared>,
@@ -126,6 +163,7 @@ async fn by_address(
                 hdlc_tcp: at(bound.hdlc_tcp, number)?,
                 udp: at(bound.udp, number)?,
                 serial: None,
+                behind: None,
             };
             Ok(DeviceHandle::new(Arc::clone(site), ports))
         })

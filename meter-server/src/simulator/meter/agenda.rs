@@ -74,7 +74,7 @@ impl Meter {
             self.schedule_due(),
             self.push_due(),
             self.firmware_due(),
-            self.supervision_due(),
+            self.supervision_due(until),
             self.prepayment_due(until),
         ];
         parts.into_iter().flatten().min()
@@ -84,6 +84,8 @@ impl Meter {
     pub(crate) fn advance(&mut self, now: Moment) -> bool {
         let mut any = false;
         let mut turns: u32 = 0;
+        // What a client has set just before holds from then on.
+        self.logs.follow_clock(self.agenda.done, &self.clock.settings);
         self.agenda.schedule = Schedule::Known(self.schedule_due());
         while let Some(due) = self.next_due_until(now).filter(|due| *due <= now) {
             // What was late happens now, not in a past in which it was not there.
@@ -118,8 +120,13 @@ impl Meter {
         }
         self.note_firmware(due);
         self.run_prepayment(due, until);
-        self.run_supervision(due);
+        self.run_supervision(due, until);
         self.run_pushes(due);
+    }
+
+    /// What the seed lets happen next is no longer what it was.
+    pub(super) fn look_for_alarms(&mut self, at: Moment) {
+        self.agenda.seed = self.logs.seed().next_alarm(self.model.alarms.layout, at);
     }
 
     /// Whether the driver has to look at the meter before it would, of which it is to be told just once.

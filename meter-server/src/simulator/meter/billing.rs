@@ -12,9 +12,9 @@ const RESETS_MAX: usize = 64;
 /// Billing periods that were ended within a month.
 #[derive(Debug, Default)]
 pub(crate) struct Billing {
-    resets: VecDeque<Moment>,
+    pub(super) resets: VecDeque<Moment>,
     /// Those that are forgotten.
-    forgotten: u32,
+    pub(super) forgotten: u32,
 }
 
 impl Meter {

@@ -2,28 +2,36 @@
 
 use std::collections::VecDeque;
 
+use dlms::time::ClockStatus;
+
+use super::supply::Eras;
 use crate::moment::Moment;
 use crate::objects::ClockSettings;
 
 /// Adjustments that are remembered, for the "clock adjusted" bit of profile rows.
 const ADJUSTMENTS_MAX: usize = 32;
 
+/// Status of a clock whose time is not to be believed.
+const INVALID: ClockStatus = ClockStatus(0x01);
+
 /// The clock of one simulated meter.
 #[derive(Clone, Debug)]
 pub(crate) struct MeterClock {
     pub(crate) settings: ClockSettings,
     /// True moment at which the clock was set, and what it showed then.
-    set_at: Moment,
-    set_to: Moment,
+    pub(super) set_at: Moment,
+    pub(super) set_to: Moment,
     /// Parts per million by which it runs fast.
     drift_ppm: f64,
-    adjusted: VecDeque<Moment>,
+    pub(super) adjusted: VecDeque<Moment>,
+    /// Whether it shows a time that is to be believed.
+    valid: Eras<bool>,
 }
 
 impl MeterClock {
     /// A clock that shows `shown` at the true moment `at`.
     pub(crate) const fn new(settings: ClockSettings, at: Moment, shown: Moment, drift_ppm: f64) -> Self {
-        Self { settings, set_at: at, set_to: shown, drift_ppm, adjusted: VecDeque::new() }
+        Self { settings, set_at: at, set_to: shown, drift_ppm, adjusted: VecDeque::new(), valid: Eras::new(true) }
     }
 
     /// What it shows at a true moment.
@@ -40,6 +48,16 @@ impl MeterClock {
         // Rounding may be off by a millisecond or two either way.
         let guess = self.set_at.plus_millis(elapsed.saturating_sub(3));
         (0..6).map(|later| guess.plus_millis(later)).find(|at| self.shown(*at) >= shown).unwrap_or(guess)
+    }
+
+    /// It is to be believed from a moment on, or not: what a client sets is.
+    pub(crate) fn is_valid(&mut self, valid: bool, at: Moment) {
+        self.valid.set(at, valid);
+    }
+
+    /// Status bits that say how far it could be trusted at a moment.
+    pub(crate) fn trust(&self, at: Moment) -> ClockStatus {
+        if *self.valid.at(at) { ClockStatus::OK } else { INVALID }
     }
 
     /// Sets it.

@@ -1,7 +1,5 @@
 //! What clients wrote to objects that are constants in the model.
 
-use std::collections::BTreeMap;
-
 use dlms::apdu::DataAccessResult;
 use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
@@ -10,10 +8,11 @@ use super::Meter;
 use super::events::{LogKind, code};
 use crate::moment::Moment;
 use crate::objects::ConstantState;
+use crate::simulator::small_map::SmallMap;
 
 /// Values by class, logical name and attribute; at most one for each attribute that the model lets a client write.
 #[derive(Debug, Default)]
-pub(crate) struct Written(BTreeMap<(ClassId, ObisCode, AttributeId), Box<[u8]>>);
+pub(crate) struct Written(pub(super) SmallMap<(ClassId, ObisCode, AttributeId), Box<[u8]>>);
 
 impl ConstantState for Meter {
     fn written(&self, class: ClassId, instance: ObisCode, attribute: AttributeId) -> Option<&[u8]> {

@@ -6,6 +6,7 @@ use dlms::security::Suite;
 
 use super::Meter;
 use super::events::{LogKind, code};
+use super::supply::CLOCK_RESERVE_S;
 use crate::moment::Moment;
 use crate::simulator::defect::DefectKind;
 use crate::simulator::keys::Keys;
@@ -52,22 +53,39 @@ impl Meter {
                 self.times_changed();
             }
             DefectKind::FullLog => self.fill_logs(at),
-            DefectKind::Reboot => {
-                self.record(LogKind::Standard, at, code::POWER_DOWN);
-                self.record(LogKind::Standard, at, code::POWER_UP);
-            }
+            DefectKind::MbusAlarm => self.mbus_alarmed(at),
+            DefectKind::Reboot => self.lose_power(0, at),
+            DefectKind::PowerCut(seconds) => self.lose_power(seconds, at),
             _ => {
                 let suffered = self.defects.0.get_or_insert_default();
                 if !suffered.standing.contains(&kind) {
                     suffered.standing.push(kind);
                 }
+                if kind == DefectKind::SilentMbus {
+                    self.mbus_disturbed(at);
+                }
             }
         }
     }
 
+    /// The power comes back after so many seconds.
+    fn lose_power(&mut self, seconds: u32, at: Moment) {
+        self.record(LogKind::Standard, at.plus_millis(-1000 * i64::from(seconds)), code::POWER_DOWN);
+        self.record(LogKind::Standard, at, code::POWER_UP);
+        self.cut_off(seconds, at);
+        if seconds > CLOCK_RESERVE_S {
+            self.clock.is_valid(false, at);
+            self.record(LogKind::Standard, at, code::CLOCK_INVALID);
+        }
+    }
+
     /// Defects that stay are mended; what has happened once stays so.
-    pub(crate) fn mend(&mut self) {
+    pub(crate) fn mend(&mut self, at: Moment) {
+        let silent = self.has_defect(DefectKind::SilentMbus);
         self.defects.0 = None;
+        if silent {
+            self.mbus_disturbed(at);
+        }
     }
 
     /// Enters as many events as each log holds: covers that open and close.

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) use crate::events::{LogKind, code};
 
 use super::Meter;
+use super::supply::{Eras, Failure, Supply};
 use crate::alarms::AlarmLayout;
 use crate::moment::Moment;
-use crate::objects::RowRange;
+use crate::objects::{ClockSettings, RowRange};
 use crate::simulator::consumption::{DisturbanceKind, Noise, Quality};
+use crate::simulator::record::record;
 
 const DAY_MS: i64 = 86_400_000;
 /// Days that are looked into for the next event of the seed.
@@ -29,19 +31,51 @@ pub(crate) struct Event {
 }
 
 /// What happens by itself: a pure function of the seed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SeedEvents {
     noise: Noise,
     /// Nothing happened before.
     since: Moment,
+    /// What disturbs the supply, and what the meter makes of it.
+    supply: Supply,
+    /// When daylight saving begins and ends.
+    clock: Eras<ClockSettings>,
 }
 
 impl SeedEvents {
-    /// A pair of events on some days, the second of which may be missing.
-    fn of_day(self, kind: LogKind, day: i64) -> [Option<Event>; 2] {
+    /// The events of a day in order: a pair on some days, the second of which may be missing, and changes of the clock.
+    fn of_day(&self, kind: LogKind, day: i64) -> [Option<Event>; 3] {
+        let [first, second] = self.pair_of_day(kind, day);
+        let mut events = [first, second, if kind == LogKind::Standard { self.daylight_change(day) } else { None }];
+        events.sort_by_key(|event| event.map_or(i64::MAX, |event| event.at.as_millis()));
+        events
+    }
+
+    /// Daylight saving begins or ends. By the true time, from which a meter's clock strays by seconds.
+    fn daylight_change(&self, day: i64) -> Option<Event> {
+        let start = Moment::from_millis(day * DAY_MS);
+        let clock = self.clock.at(start);
+        if !clock.daylight_enabled {
+            return None;
+        }
+        let is_daylight = |second: i64| clock.deviation(start.plus_millis(second * 1000)).1;
+        let (before, end) = (is_daylight(-1), DAY_MS / 1000 - 1);
+        if is_daylight(end) == before {
+            return None;
+        }
+        // The first second of the new time lies behind `low`, at `high` at the latest.
+        let (mut low, mut high) = (-1, end);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if is_daylight(middle) == before { low = middle } else { high = middle }
+        }
+        Some(Event { at: start.plus_millis(high * 1000), code: code::DAYLIGHT_SAVING })
+    }
+
+    fn pair_of_day(&self, kind: LogKind, day: i64) -> [Option<Event>; 2] {
         let noise = self.noise.stream(u64::from(kind.group_e()));
         if kind == LogKind::PowerQuality {
-            return of_disturbance(Quality::new(noise), day);
+            return of_disturbance(Quality::new(noise), &self.supply, day);
         }
         let chance = noise.unit(day);
         let (first, second, longest_s) = match kind {
@@ -63,7 +97,7 @@ impl SeedEvents {
     }
 
     /// What happens after `from`, at `to` at the latest, in order.
-    fn between(self, kind: LogKind, from: Moment, to: Moment) -> impl DoubleEndedIterator<Item = Event> {
+    fn between(&self, kind: LogKind, from: Moment, to: Moment) -> impl DoubleEndedIterator<Item = Event> {
         let from = from.max(self.since);
         let days = from.as_millis().div_euclid(DAY_MS)..=to.as_millis().div_euclid(DAY_MS);
         days.flat_map(move |day| self.of_day(kind, day).into_iter().flatten())
@@ -71,7 +105,7 @@ impl SeedEvents {
     }
 
     /// The first event after `from` that sets a bit of an alarm register.
-    pub(crate) fn next_alarm(self, layout: AlarmLayout, from: Moment) -> Option<Moment> {
+    pub(crate) fn next_alarm(&self, layout: AlarmLayout, from: Moment) -> Option<Moment> {
         let mut to = from.plus_millis(LOOK_AHEAD_DAYS * DAY_MS);
         let mut first = None;
         for kind in ALARMING {
@@ -86,15 +120,16 @@ impl SeedEvents {
     }
 
     /// The codes of all that may raise an alarm at this very moment.
-    pub(crate) fn at(self, at: Moment) -> Vec<u8> {
+    pub(crate) fn at(&self, at: Moment) -> Vec<u8> {
         let before = at.plus_millis(-1);
         ALARMING.iter().flat_map(|kind| self.between(*kind, before, at)).map(|event| event.code).collect()
     }
 }
 
 /// What the power quality log tells of a day.
-fn of_disturbance(quality: Quality, day: i64) -> [Option<Event>; 2] {
-    let Some(disturbance) = quality.of_day(day) else { return [None; 2] };
+fn of_disturbance(quality: Quality, supply: &Supply, day: i64) -> [Option<Event>; 2] {
+    let judged = quality.of_day(day).and_then(|found| supply.judge(found));
+    let Some((disturbance, noticed_ms)) = judged else { return [None; 2] };
     let first = match disturbance.kind {
         DisturbanceKind::Sag => code::UNDERVOLTAGE_L1,
         DisturbanceKind::Swell => code::OVERVOLTAGE_L1,
@@ -102,7 +137,12 @@ fn of_disturbance(quality: Quality, day: i64) -> [Option<Event>; 2] {
     };
     let phase = disturbance.phase.index() as u8;
     let event = |at_ms: i64, code: u8| Some(Event { at: Moment::from_millis(at_ms), code: code + phase });
-    [event(disturbance.start_ms, first), event(disturbance.end_ms, code::VOLTAGE_NORMAL_L1)]
+    [event(noticed_ms, first), event(disturbance.end_ms, code::VOLTAGE_NORMAL_L1)]
+}
+
+record! {
+    Event { at, code }
+    Recorded { emptied, dropped, entries }
 }
 
 /// The logs of one meter.
@@ -110,14 +150,14 @@ fn of_disturbance(quality: Quality, day: i64) -> [Option<Event>; 2] {
 pub(crate) struct Logs {
     seed: SeedEvents,
     /// In boxes: a map has room for eleven more than it holds.
-    recorded: BTreeMap<LogKind, Box<Recorded>>,
+    pub(super) recorded: BTreeMap<LogKind, Box<Recorded>>,
     /// The log that is being read.
     open: Option<Box<EventLog>>,
 }
 
 /// What clients and faults have caused in one log.
 #[derive(Clone, Debug, Default)]
-struct Recorded {
+pub(super) struct Recorded {
     /// When the log was emptied last, and how many entries it had had by then.
     emptied: Option<(Moment, u64)>,
     /// Entries that have dropped out of `entries` since.
@@ -159,13 +199,46 @@ impl EventLog {
 
 impl Logs {
     /// Logs in which the seed's events are entered since `since`.
-    pub(crate) const fn new(noise: Noise, since: Moment) -> Self {
-        Self { seed: SeedEvents { noise, since }, recorded: BTreeMap::new(), open: None }
+    pub(crate) const fn new(noise: Noise, since: Moment, supply: Supply, clock: ClockSettings) -> Self {
+        let seed = SeedEvents { noise, since, supply, clock: Eras::new(clock) };
+        Self { seed, recorded: BTreeMap::new(), open: None }
     }
 
     /// What happens by itself.
-    pub(crate) const fn seed(&self) -> SeedEvents {
-        self.seed
+    pub(crate) const fn seed(&self) -> &SeedEvents {
+        &self.seed
+    }
+
+    /// What the meter judges its supply by.
+    pub(super) const fn supply(&self) -> &Supply {
+        &self.seed.supply
+    }
+
+    pub(super) fn supply_mut(&mut self) -> &mut Supply {
+        self.open = None;
+        &mut self.seed.supply
+    }
+
+    /// The settings of the clock as they are from `at` on.
+    pub(super) fn follow_clock(&mut self, at: Moment, settings: &ClockSettings) {
+        if self.seed.clock.last() != settings {
+            self.open = None;
+            self.seed.clock.set(at, settings.clone());
+        }
+    }
+
+    /// Power failures of the seed that have ended by `at`.
+    pub(super) fn seed_failures(&self, at: Moment) -> Vec<Failure> {
+        let seed = &self.seed;
+        let days = seed.since.as_millis().div_euclid(DAY_MS)..=at.as_millis().div_euclid(DAY_MS);
+        let of_day = |day| match seed.pair_of_day(LogKind::Standard, day) {
+            [Some(down), Some(up)] if down.code == code::POWER_DOWN && down.at > seed.since && up.at <= at => {
+                let seconds = u32::try_from(up.at.as_seconds() - down.at.as_seconds()).ok()?;
+                Some(Failure { end: up.at, seconds })
+            }
+            _ => None,
+        };
+        days.filter_map(of_day).collect()
     }
 
     /// The log at this moment: the one that is open, or made for the occasion.
@@ -286,13 +359,15 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulator::meter::supply::SupplyLimits;
 
     const NOW: Moment = Moment::from_seconds(1_780_000_000);
     const SINCE: Moment = Moment::from_seconds(1_700_000_000);
     const STANDARD: LogKind = LogKind::Standard;
 
     fn logs(seed: u64) -> Logs {
-        Logs::new(Noise::new(seed), SINCE)
+        let supply = Supply::new(230.0, SupplyLimits::of_nominal(230.0));
+        Logs::new(Noise::new(seed), SINCE, supply, crate::simulator::Model::built_in().clock)
     }
 
     #[test]
@@ -349,7 +424,8 @@ mod tests {
 
     #[test]
     fn what_the_seed_lets_happen_next_is_what_the_logs_then_show() {
-        let seed = logs(4).seed();
+        let logs_of_seed = logs(4);
+        let seed = logs_of_seed.seed();
         let mut at = NOW;
         for _ in 0..100 {
             let next = seed.next_alarm(AlarmLayout::Idis, at).unwrap();

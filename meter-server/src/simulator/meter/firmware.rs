@@ -5,6 +5,7 @@ use dlms::security::public_key::PublicKey;
 
 use super::Meter;
 use super::events::LogKind;
+use super::memory::ImageFiles;
 use crate::events::code;
 use crate::moment::Moment;
 use crate::objects::{ImageReceiver, ImageState, ImageStorage, Work};
@@ -25,14 +26,17 @@ pub(crate) struct ModelFirmware {
 
 /// A transfer, of meters that have seen one.
 #[derive(Debug, Default)]
-pub(crate) struct Firmware(Option<Box<ImageReceiver<ImageBank, Vec<u8>>>>);
+pub(crate) struct Firmware(pub(super) Option<Box<ImageReceiver<ImageBank, Vec<u8>>>>);
 
 /// Where a simulated meter puts an image, and the version in use.
 #[derive(Clone, Debug)]
 pub struct ImageBank {
     model: ModelFirmware,
     octets: Vec<u8>,
-    version: Option<String>,
+    /// Where the octets outlive a restart, if they do, and the file among those that they are in.
+    files: Option<ImageFiles>,
+    pub(super) file: u8,
+    pub(super) version: Option<String>,
     coming: Option<String>,
     signature: Vec<u8>,
     /// No image verifies, none can be put in use.
@@ -52,12 +56,37 @@ impl ImageBank {
         Self {
             model,
             octets: Vec::new(),
+            files: None,
+            file: 0,
             version: None,
             coming: None,
             signature: Vec::new(),
             defects: (false, false),
             events: Vec::new(),
         }
+    }
+
+    /// Goes on after a restart with the version in use.
+    pub(super) fn go_on(&mut self, version: Option<String>, file: u8, files: &ImageFiles) {
+        (self.version, self.file, self.files) = (version, file, Some(files.clone()));
+    }
+
+    /// Takes over the octets of an image in transfer; false when they are gone.
+    pub(super) fn reload(&mut self, octets: Option<Vec<u8>>) -> bool {
+        let there = octets.is_some();
+        self.octets = octets.unwrap_or_default();
+        there
+    }
+
+    /// Whether the image that is there may be put in use, which it is made ready for.
+    pub(super) fn verifies(&mut self) -> bool {
+        let image = verify_image(&self.octets, &self.model.kind, self.model.key.as_ref()).ok();
+        let image = image.map(|image| (image.version.to_owned(), image.signature.to_vec()));
+        let there = image.is_some();
+        if let Some((version, signature)) = image {
+            (self.coming, self.signature) = (Some(version), signature);
+        }
+        there
     }
 }
 
@@ -72,6 +101,11 @@ impl ImageStorage for ImageBank {
         }
         (self.coming, self.signature) = (None, Vec::new());
         self.octets = vec![0xFF; usize::try_from(size).map_err(|_| ActionResult::OtherReason)?];
+        if let Some(files) = &self.files {
+            // The one before stays until the record says that this one comes.
+            self.file ^= 1;
+            kept(files.begin(self.file, size.into()))?;
+        }
         Ok(())
     }
 
@@ -79,23 +113,18 @@ impl ImageStorage for ImageBank {
         let place =
             usize::try_from(offset).ok().and_then(|offset| self.octets.get_mut(offset..)?.get_mut(..octets.len()));
         place.ok_or(ActionResult::OtherReason)?.copy_from_slice(octets);
-        Ok(())
+        self.files.as_ref().map_or(Ok(()), |files| kept(files.write(self.file, offset, octets)))
     }
 
     fn verify(&mut self) -> Work {
         let (bad, _) = self.defects;
-        match verify_image(&self.octets, &self.model.kind, self.model.key.as_ref()) {
-            Ok(image) if !bad => {
-                (self.coming, self.signature) = (Some(image.version.to_owned()), image.signature.to_vec());
-                self.events.push(code::FIRMWARE_READY);
-                Work::Done
-            }
-            refused => {
-                tracing::debug!(?refused, bad, "firmware image refused");
-                self.events.push(code::FIRMWARE_VERIFICATION_FAILED);
-                Work::Failed
-            }
+        if !bad && self.verifies() {
+            self.events.push(code::FIRMWARE_READY);
+            return Work::Done;
         }
+        tracing::debug!(bad, "firmware image refused");
+        self.events.push(code::FIRMWARE_VERIFICATION_FAILED);
+        Work::Failed
     }
 
     fn activate(&mut self) -> Work {
@@ -116,6 +145,13 @@ impl ImageStorage for ImageBank {
     }
 }
 
+fn kept(written: std::io::Result<()>) -> Result<(), ActionResult> {
+    written.map_err(|error| {
+        tracing::error!(%error, "an image cannot be kept");
+        ActionResult::OtherReason
+    })
+}
+
 impl ImageState for Meter {
     type Storage = ImageBank;
     type Bitmap = Vec<u8>;
@@ -126,8 +162,13 @@ impl ImageState for Meter {
 
     fn image_mut(&mut self) -> &mut ImageReceiver<ImageBank, Vec<u8>> {
         let defects = (self.has_defect(DefectKind::BadImage), self.has_defect(DefectKind::FailedActivation));
+        let files = self.image_files();
         let own = self.firmware.0.get_or_insert_with(|| Box::new(self.model.image.clone()));
-        own.storage_mut().defects = defects;
+        let bank = own.storage_mut();
+        bank.defects = defects;
+        if files.is_some() {
+            bank.files = files;
+        }
         own
     }
 }

@@ -10,18 +10,22 @@ pub(crate) mod events;
 pub(crate) mod firmware;
 pub(crate) mod fixed_rows;
 pub(crate) mod kept;
+pub(crate) mod mbus;
 pub(crate) mod measured;
+mod memory;
 pub(crate) mod number;
 mod outgoing;
 pub(crate) mod prepayment;
 pub(crate) mod push;
 mod push_body;
+mod push_protection;
 pub(crate) mod rows;
 mod schedules;
 mod secrets;
 pub(crate) mod security;
 mod shown;
 pub(crate) mod supervision;
+pub(crate) mod supply;
 pub(crate) mod tariff;
 pub(crate) mod values;
 
@@ -31,7 +35,9 @@ use std::sync::Arc;
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms::obis::ObisCode;
+use dlms::security::general::{GeneralKeys, VerifiedTransaction};
 use dlms::security::{KeyEncryptionKey, Random, RustCrypto, SecurityPolicy};
+use dlms::time::ClockStatus;
 
 pub use self::firmware::ImageBank;
 pub use self::outgoing::{Carrier, Notification};
@@ -43,25 +49,29 @@ use self::constants::Written;
 use self::defects::Defects;
 use self::events::{LogKind, Logs, code};
 use self::firmware::Firmware;
+use self::mbus::Mbus;
 use self::measured::Measurement;
+use self::memory::Memory;
 use self::outgoing::Outgoing;
 use self::push::Pushes;
 use self::rows::ProfileState;
 use self::security::{Security, Setup};
 use self::supervision::Supervision;
+use self::supply::Supply;
 use self::tariff::Tariffs;
 use crate::alarms::Alarms;
 use crate::counters::Counters;
 use crate::demand::DemandWindow;
 use crate::moment::Moment;
 use crate::objects::{
-    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PublicKeys, SapState,
-    SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
+    AssociationDescription, AssociationState, ClockSettings, ClockState, ControlState, NewKeys, PrepaymentState,
+    PublicKeys, SapState, SecurityDescription, SecurityState, Switch, SwitchEvent, SwitchState,
 };
 use crate::prepayment::Prepayment;
 use crate::simulator::consumption::{Consumption, Noise};
 use crate::simulator::defect::DefectKind;
 use crate::simulator::model::Model;
+use crate::simulator::small_map::SmallMap;
 use crate::simulator::state::State;
 
 /// Who a meter is.
@@ -94,7 +104,7 @@ pub struct Meter {
     logs: Logs,
     alarms: Alarms,
     /// Values that clients wrote, as A-XDR, by slot.
-    stored: BTreeMap<usize, Box<[u8]>>,
+    stored: SmallMap<usize, Box<[u8]>>,
     constants: Written,
     profiles: BTreeMap<usize, ProfileState>,
     security: Security,
@@ -103,7 +113,7 @@ pub struct Meter {
     outgoing: Outgoing,
     pushes: Pushes,
     /// Attributes that clients or scripts wrote, as A-XDR, by slot and attribute.
-    kept: BTreeMap<(usize, i8), Box<[u8]>>,
+    kept: SmallMap<(usize, i8), Box<[u8]>>,
     /// Scripts that are running, each called by the one before.
     script_depth: u8,
     /// Steps that they have done.
@@ -121,6 +131,8 @@ pub struct Meter {
     demands: BTreeMap<usize, DemandWindow>,
     /// A script runs because of what the meter has found itself.
     acts_locally: bool,
+    mbus: Mbus,
+    memory: Memory,
 }
 
 impl Meter {
@@ -139,7 +151,8 @@ impl Meter {
         let error_ms = (noise.signed(0) * model.clock_error_ms) as i64;
         let drift_ppm = noise.signed(1) * model.drift_ppm;
         let clock = MeterClock::new(model.clock.clone(), now, now.plus_millis(error_ms), drift_ppm);
-        let logs = Logs::new(noise.stream(2), installed);
+        let supply = Supply::new(model.installation.voltage, model.limits);
+        let logs = Logs::new(noise.stream(2), installed, supply, model.clock.clone());
         let account = Self::new_account(model.prepayment.as_ref(), security.token_number(), now);
         Self {
             alarms: Alarms::new(model.alarms.layout, model.alarms.filters),
@@ -152,14 +165,14 @@ impl Meter {
             measurement: Measurement::default(),
             clock,
             logs,
-            stored: BTreeMap::new(),
+            stored: SmallMap::default(),
             constants: Written::default(),
             profiles: BTreeMap::new(),
             security,
             associated: BTreeMap::new(),
             outgoing: Outgoing::default(),
             pushes: Pushes::new(noise.stream(3)),
-            kept: BTreeMap::new(),
+            kept: SmallMap::default(),
             script_depth: 0,
             script_steps: 0,
             tariffs: Tariffs::default(),
@@ -171,6 +184,8 @@ impl Meter {
             unpaid: false,
             demands: BTreeMap::new(),
             acts_locally: false,
+            mbus: Mbus::new(seed),
+            memory: Memory::default(),
         }
     }
 
@@ -222,6 +237,31 @@ impl Meter {
         }
     }
 
+    /// Keys for general-ciphering, general-signing and HLS 7 between the meter and `peer`.
+    pub(crate) fn general_keys(&self, peer: Option<SystemTitle>, at: Moment) -> GeneralKeys<'_> {
+        self.security.general_keys(peer, self.trusted_time(at))
+    }
+
+    /// A transaction-id of `peer` was verified; whether it is new.
+    pub(crate) fn accept_transaction(
+        &mut self,
+        setup: u8,
+        peer: SystemTitle,
+        transaction: VerifiedTransaction,
+    ) -> bool {
+        let accepted = self.setup(setup).is_some() && self.security.accept_transaction(peer, transaction);
+        if let Some(setup) = self.security.setup_mut(setup).filter(|_| accepted) {
+            setup.client_title = Some(peer);
+        }
+        accepted
+    }
+
+    /// The next transaction-id of what the meter sends of itself.
+    pub(crate) fn take_transaction(&mut self, setup: u8) -> Option<u64> {
+        self.setup(setup)?;
+        self.security.take_transaction()
+    }
+
     /// The secret that a client wrote, if it did.
     pub(crate) fn secret(&self, client: ClientSap) -> Option<&[u8]> {
         self.security.secret(client)
@@ -236,11 +276,20 @@ impl Meter {
         }
     }
 
+    /// Rests if nobody is associated, after the meter has done something by itself.
+    pub(in crate::simulator) fn rest_alone(&mut self) {
+        if self.associated.is_empty() {
+            self.rest();
+        }
+    }
+
     /// Gives up memory for what can be worked out again: nobody is associated.
     fn rest(&mut self) {
         self.associated = BTreeMap::new();
         self.consumption.rest();
+        self.mbus.rest();
         self.logs.close();
+        self.tariffs.rest(&self.model.tariffs);
     }
 
     /// The start of the month at a moment, by the meter's calendar.
@@ -265,8 +314,13 @@ impl ClockState for Meter {
         self.clock.shown(at)
     }
 
+    fn trust(&self, at: Moment) -> ClockStatus {
+        self.clock.trust(at)
+    }
+
     fn set_shown(&mut self, at: Moment, shown: Moment) {
         self.clock.set(at, shown);
+        self.clock.is_valid(true, at);
         self.times_changed();
         self.record(LogKind::Standard, at, code::CLOCK_OLD_TIME);
         self.record(LogKind::Standard, at, code::CLOCK_NEW_TIME);
@@ -303,6 +357,10 @@ impl SwitchState for Meter {
             SwitchEvent::LocalReconnect => code::LOCAL_RECONNECTION,
         };
         self.record(LogKind::Disconnector, at, code);
+        if self.switch.is_connected() && self.account.is_some() {
+            // What is not paid for does not stay closed, whoever closes it.
+            self.prepayment_changed(at);
+        }
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use dlms::id::{ClientSap, ServerSap};
-use dlms::security::Protection;
+use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::security::general::Layers;
 
 use super::Meter;
 
@@ -38,7 +38,11 @@ pub struct Notification {
     /// The plain APDU, a DataNotification.
     pub apdu: Vec<u8>,
     /// How it is to be protected, with the keys of the security setup `setup`.
-    pub protection: Protection,
+    pub layers: Layers,
+    /// Longest APDU that the client takes, in octets, 0 for no limit: a longer one goes out in blocks.
+    pub max_pdu: u16,
+    /// Who is to open it, where its protection names somebody.
+    pub recipient: Option<SystemTitle>,
     /// Number of the security setup.
     pub setup: u8,
     /// Number by which the meter is told what became of it.

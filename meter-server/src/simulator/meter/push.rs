@@ -6,14 +6,12 @@ use std::sync::Arc;
 use dlms::apdu::{ActionResult, Apdu, DataNotification, LongInvokeIdAndPriority};
 use dlms::axdr::{Data, Writer};
 use dlms::cosem::common::Window;
-use dlms::cosem::push_setup::{
-    Delay, MessageType, OperationMethod, ProtectionParameters, ProtectionType, SendDestinationAndMethod,
-    TransportService,
-};
-use dlms::cosem::{Array, Enumerated, FromData};
+use dlms::cosem::push_setup::{Delay, MessageType, OperationMethod, SendDestinationAndMethod, TransportService};
+use dlms::cosem::{Array, FromData};
 use dlms::id::{AttributeId, ClientSap};
 use dlms::obis::ObisCode;
-use dlms::security::Protection;
+use dlms::security::general::{Cipher, Layers};
+use dlms::security::{Envelope, Protection};
 use dlms::time::DateTime;
 use tracing::{debug, info};
 
@@ -22,6 +20,7 @@ use super::events::{LogKind, code};
 use super::kept::KeptSlot;
 use super::outgoing::{Carrier, Notification};
 use super::push_body::write_body;
+use super::push_protection::Wrapping;
 use crate::moment::Moment;
 use crate::object::Context;
 use crate::objects::{Kept, PushState, kept_value};
@@ -44,6 +43,8 @@ pub(crate) struct ModelPush {
     pub(crate) client: ClientSap,
     /// How pushes are protected, where the version has no attribute for it.
     pub(crate) protection: Protection,
+    /// Longest APDU that the client takes, in octets, 0 for no limit.
+    pub(crate) max_pdu: u16,
     /// Whether the body is an array, as Aidon meters have it, instead of a structure.
     pub(crate) array: bool,
     /// Whether the notification says when it was made.
@@ -70,25 +71,34 @@ impl ModelPush {
         written.map_or(self.client, |sap| ClientSap(u16::from(sap.cast_unsigned())))
     }
 
-    /// How a push is protected; `None` for a protection that is not possible here.
-    fn protection(&self, meter: &Meter) -> Option<Protection> {
-        if self.version == 0 {
-            return Some(self.protection);
+    /// Number of the security setup with whose keys a push is protected: that of the client that it is for.
+    fn setup(&self, meter: &Meter) -> u8 {
+        let association = meter.model.association(self.client(meter));
+        let own = association.and_then(|association| association.security_setup);
+        own.or(meter.model.setups.first().map(|setup| setup.number)).unwrap_or(0)
+    }
+
+    /// How a push is protected: as its parameters say, and at least as the security setup of its client demands of
+    /// responses. `None` for a protection that is not possible here.
+    fn wrapping(&self, meter: &Meter) -> Option<Wrapping> {
+        let mut wrapping = if self.version == 0 {
+            let cipher = Some(Cipher::Envelope(Envelope::GeneralGlobal)).filter(|_| !self.protection.is_none());
+            let layers = Layers { cipher, protection: self.protection, ..Layers::default() };
+            Wrapping { layers, recipient: None }
+        } else {
+            Wrapping::parse(&self.attribute(meter, 10)?)?
+        };
+        let association = meter.model.association(self.client(meter));
+        let policy = association.and_then(|association| meter.policy(association.security_setup?));
+        wrapping.layers = wrapping.layers.strengthened(policy.map_or(Protection::NONE, |policy| policy.response));
+        if wrapping.layers.needs_transaction() {
+            // Its client is whom the setup heard last, unless the parameters name somebody.
+            let heard = || association.and_then(|association| association.client_title);
+            let last = || meter.setup(self.setup(meter)).and_then(|setup| setup.client_title);
+            wrapping.recipient = wrapping.recipient.or_else(heard).or_else(last);
+            wrapping.recipient?;
         }
-        let layers: Array<'_, ProtectionParameters<'_>> = self.attribute(meter, 10)?;
-        layers.iter().try_fold(Protection::NONE, |all, layer| {
-            let layer = layer.ok()?;
-            // With an identified key only, which is the global one.
-            if layer.options.key_info.key_info_type != Enumerated(0) {
-                return None;
-            }
-            Some(all.union(match layer.protection_type {
-                ProtectionType::Authentication => Protection::AUTHENTICATED,
-                ProtectionType::Encryption => Protection::ENCRYPTED,
-                ProtectionType::AuthenticatedEncryption => Protection::AUTHENTICATED_ENCRYPTED,
-                _ => return None,
-            }))
-        })
+        Some(wrapping)
     }
 
     /// What carries pushes, and where to. `None` when this meter cannot push there.
@@ -194,7 +204,7 @@ impl Meter {
         let model = Arc::clone(&self.model);
         let setup = model.pushes.get(index).ok_or(ActionResult::ObjectUndefined)?;
         setup.destination(self).ok_or(ActionResult::OtherReason)?;
-        setup.protection(self).ok_or(ActionResult::OtherReason)?;
+        setup.wrapping(self).ok_or(ActionResult::OtherReason)?;
         let delay_ms = self.start_delay(setup, index);
         self.pushes.processes.entry(index).or_default().process.trigger(at, delay_ms);
         Ok(())
@@ -258,8 +268,8 @@ impl Meter {
             Some(apdu) => Some(apdu),
             None => self.make_notification(setup, at),
         };
-        let target = setup.destination(self).zip(setup.protection(self));
-        let (Some(apdu), Some(((carrier, destination), protection))) = (made, target) else {
+        let target = setup.destination(self).zip(setup.wrapping(self));
+        let (Some(apdu), Some(((carrier, destination), wrapping))) = (made, target) else {
             info!(serial = self.identity.serial, setup = %setup.instance, "push impossible");
             self.pushes.processes.remove(&index);
             return;
@@ -272,8 +282,10 @@ impl Meter {
             client: setup.client(self),
             server: self.identity.server,
             apdu: apdu.clone(),
-            protection,
-            setup: self.model.setups.first().map_or(0, |setup| setup.number),
+            layers: wrapping.layers,
+            recipient: wrapping.recipient,
+            max_pdu: setup.max_pdu,
+            setup: setup.setup(self),
             ticket,
         };
         // Nobody confirms on a line that is the meter's to speak on.

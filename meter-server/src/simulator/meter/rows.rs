@@ -11,6 +11,7 @@ use super::events::{LogKind, code};
 use crate::moment::Moment;
 use crate::object::{Context, Read};
 use crate::objects::{CaptureObject, RowRange, Rows};
+use crate::simulator::record::record;
 
 /// Seconds of a day; a profile with this period captures at local midnight.
 const DAY_SECONDS: u32 = 86_400;
@@ -30,6 +31,10 @@ pub(crate) struct ProfileState {
     /// How often anything changed.
     generation: u32,
     columns: Option<Vec<CaptureObject>>,
+}
+
+record! {
+    ProfileState { emptied, period_seconds, generation, columns }
 }
 
 /// When a profile captures.
@@ -278,8 +283,67 @@ impl Rows<Meter> for EventRows {
     }
 }
 
+/// The long power failures, each with the time of its end.
+#[derive(Clone, Debug)]
+pub(crate) struct FailureRows {
+    /// Number of the profile's state in the meter.
+    pub(crate) slot: usize,
+    pub(crate) columns: Vec<CaptureObject>,
+    pub(crate) capacity: u32,
+}
+
+impl FailureRows {
+    /// When each ended; the number of a row is that of the failure since the meter is there.
+    fn ends(&self, meter: &Meter, at: Moment) -> Vec<Moment> {
+        meter.long_failures(at).into_iter().map(|failure| failure.end).collect()
+    }
+}
+
+impl Rows<Meter> for FailureRows {
+    fn columns<'a>(&'a self, _: &'a Meter) -> &'a [CaptureObject] {
+        &self.columns
+    }
+
+    fn capture_period(&self, _: &Meter) -> u32 {
+        0
+    }
+
+    fn capacity(&self, _: &Meter) -> u32 {
+        self.capacity
+    }
+
+    fn range(&self, meter: &Meter, cx: &Context<'_, Meter>) -> RowRange {
+        let ends = self.ends(meter, cx.at);
+        let emptied = meter.profiles.get(&self.slot).and_then(|state| state.emptied);
+        let gone = emptied.map_or(0, |emptied| ends.partition_point(|end| *end <= emptied));
+        let count = u32::try_from(ends.len() - gone).unwrap_or(u32::MAX).min(self.capacity);
+        RowRange { first: ends.len() as u64 + 1 - u64::from(count), count }
+    }
+
+    fn row_time(&self, meter: &Meter, cx: &Context<'_, Meter>, row: u64) -> Moment {
+        let index = usize::try_from(row).ok().and_then(|row| row.checked_sub(1));
+        index.and_then(|index| self.ends(meter, cx.at).get(index).copied()).unwrap_or_default()
+    }
+
+    fn write_value(
+        &self,
+        meter: &Meter,
+        cx: &Context<'_, Meter>,
+        row: u64,
+        column: &CaptureObject,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        captured(meter, cx, self.row_time(meter, cx, row), column, out)
+    }
+
+    fn reset(&self, meter: &mut Meter, cx: &Context<'_, Meter>) -> Result<(), ActionResult> {
+        meter.profiles.entry(self.slot).or_default().emptied = Some(cx.at);
+        Ok(())
+    }
+}
+
 /// Writes what a column showed at a moment.
-fn captured(
+pub(super) fn captured(
     meter: &Meter,
     cx: &Context<'_, Meter>,
     at: Moment,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::{Attempts, FailedAttempts, Source};
 use dlms::id::{ClientSap, SystemTitle};
-use dlms::security::certificate::CertificateError;
+use dlms::security::certificate::{CertificateError, Purpose};
+use dlms::security::general::{GeneralKeys, VerifiedTransaction};
 use dlms::security::{
     KeyEncryptionKey, Random, RustCrypto, SecurityPolicy, Suite, TransferredKey, unwrap_key, wrap_key,
 };
@@ -17,13 +18,15 @@ use thiserror::Error;
 use crate::counters::Counters;
 use crate::journal::{Found, Journal, OVERHEAD};
 use crate::moment::Moment;
-use crate::objects::{NewKeys, PUBLIC_KEYS_RECORD, PublicKeys};
+use crate::objects::{ClientKey, NewKeys, PUBLIC_KEYS_RECORD, PublicKeys};
 use crate::simulator::keys::Keys;
 use crate::simulator::meter::MeterIdentity;
 use crate::simulator::meter::secrets::Secrets;
 use crate::simulator::model::Model;
 use crate::simulator::net::OsRandom;
+use crate::simulator::small_map::SmallMap;
 use crate::simulator::state::State;
+use crate::transactions::Transactions;
 
 /// 2026-01-01 00:00 UTC in seconds.
 const EPOCH_SECONDS: i64 = 1_767_225_600;
@@ -50,6 +53,8 @@ pub(crate) enum StateError {
     Secrets,
     #[error("key pairs and certificates are those of another suite or under another master key")]
     PublicKeys,
+    #[error("what was kept of the M-Bus is of another model, or wrapped under another master key")]
+    MBus,
     #[error("a certificate of the model does not fit this meter: {0}")]
     Certificate(CertificateError),
 }
@@ -120,6 +125,12 @@ pub(crate) struct Security {
     /// In suites 1 and 2.
     public_keys: Option<Box<PublicKeys>>,
     public_keys_journal: Journal<State>,
+    /// Those of clients that its certificates lead to.
+    client_keys: Vec<ClientKey>,
+    /// `None` before the first use where nothing is remembered.
+    transactions: Option<Box<Transactions<State>>>,
+    /// The first own transaction-id where nothing is remembered.
+    first_transaction: u64,
     random: OsRandom,
     /// Keys that were transferred; the fleet's hold where there is none.
     own: NewKeys,
@@ -136,9 +147,9 @@ pub(crate) struct Security {
     /// `None` before the first use where nothing is remembered.
     broadcast_counters: Option<Box<Counters<State>>>,
     /// Where each client succeeded last, so that no others keep it out from there.
-    succeeded: BTreeMap<ClientSap, Source>,
-    /// Of clients that somebody fails as. In boxes: a map has room for eleven more than it holds.
-    failed: BTreeMap<ClientSap, Box<Attempts<SOURCES>>>,
+    succeeded: SmallMap<ClientSap, Source>,
+    /// Of clients that somebody fails as.
+    failed: SmallMap<ClientSap, Box<Attempts<SOURCES>>>,
     secrets: Secrets,
     /// Of the last token that was executed.
     token_number: u32,
@@ -194,16 +205,29 @@ impl Security {
         // Time without power does not count: a lockout begins anew with the simulator.
         let last = dlms::Instant::from_millis(0);
         let known = record.succeeded.iter().map(|(client, source)| (ClientSap(*client), Source(*source)));
-        let succeeded: BTreeMap<_, _> = known.collect();
-        let mut failed = BTreeMap::<_, Box<Attempts<SOURCES>>>::new();
+        let succeeded: SmallMap<_, _> = known.collect();
+        let mut failed = SmallMap::<_, Box<Attempts<SOURCES>>>::default();
         for (client, source, count) in &record.failures {
             let attempts = FailedAttempts { count: *count, last };
             let client = ClientSap(*client);
-            let all = failed.entry(client).or_insert_with(|| beginning(succeeded.get(&client)));
+            let all = failed.get_or_insert_with(client, || beginning(succeeded.get(&client)));
             all.set(Source(*source), attempts);
         }
         let secrets = Secrets::unwrapped(&record.secrets, fleet.master.as_ref()).ok_or(StateError::Secrets)?;
+        let first_transaction = first_transaction(wall);
+        let transactions = match folder {
+            None => None,
+            Some(_) => {
+                let slots = State::new(folder, serial, "transactions");
+                let opened = Transactions::open(slots, first_transaction).map_err(|_| StateError::Lost)?;
+                Some(Box::new(opened))
+            }
+        };
+        let client_keys = client_keys(suite, public_keys.as_deref());
         Ok(Self {
+            client_keys,
+            transactions,
+            first_transaction,
             secrets,
             token_number: record.token_number,
             is_kept: folder.is_some(),
@@ -228,6 +252,11 @@ impl Security {
             fleet,
             journal,
         })
+    }
+
+    /// The keys that the meter was delivered with.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.fleet
     }
 
     pub(crate) fn encryption(&self) -> &[u8] {
@@ -301,7 +330,47 @@ impl Security {
         let mut room = vec![0; PUBLIC_KEYS_RECORD + OVERHEAD];
         let record = room.get_mut(Journal::<State>::HEAD..).unwrap_or_default();
         let Some(length) = keys.encode::<RustCrypto>(master, record) else { return false };
-        self.public_keys_journal.keep(&mut room, length)
+        let kept = self.public_keys_journal.keep(&mut room, length);
+        if kept {
+            self.client_keys = client_keys(self.suite, Some(keys));
+        }
+        kept
+    }
+
+    /// Keys between the meter and `peer`, at a moment in seconds since 1970 in UTC.
+    pub(super) fn general_keys(&self, peer: Option<SystemTitle>, now: Option<u64>) -> GeneralKeys<'_> {
+        let own = |purpose| self.public_keys.as_ref().and_then(|keys| keys.private_key(purpose));
+        let of_peer = |purpose| {
+            let keys = self.client_keys.iter();
+            let mut keys = keys.filter(|known| Some(known.client) == peer && known.purpose == purpose);
+            keys.find(|known| known.is_valid(now)).map(|known| &known.key)
+        };
+        GeneralKeys {
+            kek: self.master(),
+            signing: own(Purpose::Signature),
+            agreement: own(Purpose::KeyAgreement),
+            peer_signature: of_peer(Purpose::Signature),
+            peer_agreement: of_peer(Purpose::KeyAgreement),
+            ..GeneralKeys::default()
+        }
+    }
+
+    fn transactions(&mut self) -> Option<&mut Transactions<State>> {
+        if self.transactions.is_none() {
+            let nothing_kept = Transactions::open(State::new(None, "", ""), self.first_transaction);
+            self.transactions = nothing_kept.ok().map(Box::new);
+        }
+        self.transactions.as_deref_mut()
+    }
+
+    /// A transaction-id of `peer` was verified; whether it is new, and kept for good.
+    pub(super) fn accept_transaction(&mut self, peer: SystemTitle, transaction: VerifiedTransaction) -> bool {
+        self.transactions().is_some_and(|transactions| transactions.accept(peer, transaction))
+    }
+
+    /// The next transaction-id of what the meter sends of itself.
+    pub(super) fn take_transaction(&mut self) -> Option<u64> {
+        self.transactions()?.take()
     }
 
     pub(super) fn setup(&self, number: u8) -> Option<&Setup> {
@@ -356,7 +425,7 @@ impl Security {
     pub(crate) fn set_failed_attempts(&mut self, client: ClientSap, source: Source, attempts: FailedAttempts) {
         let mut changed = false;
         if self.failed.contains_key(&client) || attempts != FailedAttempts::NONE {
-            let all = self.failed.entry(client).or_insert_with(|| beginning(self.succeeded.get(&client)));
+            let all = self.failed.get_or_insert_with(client, || beginning(self.succeeded.get(&client)));
             changed = all.get(source) != attempts;
             all.set(source, attempts);
             if !all.is_failing() {
@@ -528,4 +597,15 @@ const fn place(keys: &mut NewKeys, purpose: WrappedFor) -> &mut Option<Transferr
 pub(in crate::simulator) fn first_counter(now: Moment) -> u32 {
     let passed_ms = now.as_millis().saturating_sub(EPOCH_SECONDS * 1000).max(0);
     u32::try_from(passed_ms.saturating_mul(PER_SECOND) / 1000).unwrap_or(u32::MAX)
+}
+
+/// The same for transaction-ids, of which there are enough.
+fn first_transaction(now: Moment) -> u64 {
+    let passed_ms = now.as_millis().saturating_sub(EPOCH_SECONDS * 1000);
+    u64::try_from(passed_ms.saturating_mul(PER_SECOND)).unwrap_or(0)
+}
+
+/// What certificates say of clients, verified once.
+fn client_keys(suite: Suite, keys: Option<&PublicKeys>) -> Vec<ClientKey> {
+    keys.map_or_else(Vec::new, |keys| keys.client_keys::<RustCrypto>(suite).collect())
 }

@@ -1,6 +1,8 @@
 //! What a simulated meter watches: the limiter, and register monitors.
 //!
-//! A value is looked at every so often while a threshold is set that it could pass; a meter without one takes no time.
+//! A value is looked at every so often while a threshold is set that it could pass; a meter without one takes no time. What
+//! flows is known ahead, so that each look finds the second at which the value passes a threshold before the next one, and
+//! the meter acts then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +25,11 @@ use crate::table::ObjectTable;
 
 /// Milliseconds between two looks at a monitored value.
 const LOOK_MS: i64 = 30_000;
+/// Looks by which a meter that is late makes up for the time left. The longer that is, the further they are apart: a year
+/// takes some thousands of them.
+const LOOKS_MAX: i64 = 256;
+/// How exactly the moment is found at which a value passes a threshold.
+const EXACT_MS: i64 = 1_000;
 
 /// What a model says about supervision.
 #[derive(Debug, Default)]
@@ -34,12 +41,12 @@ pub(crate) struct ModelSupervision {
 /// The supervision of one meter: what clients changed, and how far it is.
 #[derive(Debug, Default)]
 pub(crate) struct Supervision {
-    limiter: Option<Box<LimiterSettings>>,
-    limiting: Limiting,
-    monitors: BTreeMap<ObisCode, MonitorSettings>,
-    monitoring: BTreeMap<ObisCode, Monitoring>,
-    /// When the values were looked at last.
-    looked: Option<Moment>,
+    pub(super) limiter: Option<Box<LimiterSettings>>,
+    pub(super) limiting: Limiting,
+    pub(super) monitors: BTreeMap<ObisCode, MonitorSettings>,
+    pub(super) monitoring: BTreeMap<ObisCode, Monitoring>,
+    /// When the values were looked at last, and when a threshold is passed next, if it is before the next look.
+    looked: Option<(Moment, Option<Moment>)>,
     /// Values are being looked at: what scripts change meanwhile is looked at next time.
     looking: bool,
 }
@@ -59,28 +66,56 @@ impl Meter {
     }
 
     /// When a monitored value is looked at next.
-    pub(super) fn supervision_due(&self) -> Option<Moment> {
+    pub(super) fn supervision_due(&self, until: Moment) -> Option<Moment> {
         let limiter = self.limiter_settings().filter(|limiter| limiter.is_armed());
         let monitored = self.model.supervision.monitors.keys().any(|instance| self.monitor(*instance).is_armed());
         if limiter.is_none() && !monitored {
             return None;
         }
-        let Some(looked) = self.supervision.looked else { return Some(Moment::from_millis(i64::MIN)) };
-        let next = looked.plus_millis(LOOK_MS);
+        let Some((looked, passed)) = self.supervision.looked else { return Some(Moment::from_millis(i64::MIN)) };
+        let next = passed.unwrap_or(looked.plus_millis(look_ms(looked, until)));
         let sooner = limiter.and_then(|limiter| self.supervision.limiting.due(limiter)).filter(|due| *due > looked);
         let change = limiter.and_then(|limiter| limiter.next_change(looked));
         [Some(next), sooner, change].into_iter().flatten().min()
     }
 
-    /// Looks at the monitored values.
-    pub(super) fn run_supervision(&mut self, at: Moment) {
-        if self.supervision_due().is_none_or(|due| due > at) {
+    /// Looks at the monitored values, on the way to `until`.
+    pub(super) fn run_supervision(&mut self, at: Moment, until: Moment) {
+        if self.supervision_due(until).is_none_or(|due| due > at) {
             return;
         }
-        self.supervision.looked = Some(at);
         self.supervision.looking = true;
         self.look_at_values(at);
         self.supervision.looking = false;
+        let passed = self.passed_next(at, at.plus_millis(look_ms(at, until)));
+        self.supervision.looked = Some((at, passed));
+    }
+
+    /// The first moment after `from`, at `to` at the latest, at which a monitored value is on another side of a threshold
+    /// than at `from`, if it is at `to`, and if nothing happens until then that nobody knows of.
+    fn passed_next(&self, from: Moment, to: Moment) -> Option<Moment> {
+        let limiter = self.limiter_settings().filter(|limiter| limiter.is_armed());
+        let of_limiter = limiter.map(|limiter| (limiter.monitored, vec![limiter.active_threshold(from).value()]));
+        let monitors = self.model.supervision.monitors.keys().map(|instance| self.monitor(*instance));
+        let of_monitors = monitors.filter(|monitor| monitor.is_armed()).map(|monitor| {
+            (monitor.monitored, monitor.thresholds.iter().map(|threshold| threshold.value()).collect::<Vec<_>>())
+        });
+        of_limiter.into_iter().chain(of_monitors).fold(None, |first, (monitored, thresholds)| {
+            let sides = |at: Moment| {
+                let value = self.monitored_value(monitored, at)?;
+                Some(thresholds.iter().map(|threshold| value > *threshold).collect::<Vec<_>>())
+            };
+            let Some(before) = sides(from) else { return first };
+            let (mut low, mut high) = (from.as_millis(), first.unwrap_or(to).as_millis());
+            if sides(Moment::from_millis(high)) == Some(before.clone()) {
+                return first;
+            }
+            while high - low > EXACT_MS {
+                let middle = low + (high - low) / 2;
+                if sides(Moment::from_millis(middle)).as_ref() == Some(&before) { low = middle } else { high = middle }
+            }
+            Some(Moment::from_millis(high))
+        })
     }
 
     fn look_at_values(&mut self, at: Moment) {
@@ -161,6 +196,11 @@ impl Meter {
     fn can_watch(&self, monitored: MonitoredValue, at: Moment) -> bool {
         monitored.class_id.0 == 0 || self.monitored_value(monitored, at).is_some()
     }
+}
+
+/// How long after a look the next one is, for a meter that makes up for the time until `until`.
+fn look_ms(looked: Moment, until: Moment) -> i64 {
+    until.as_millis().saturating_sub(looked.as_millis()).div_euclid(LOOKS_MAX).max(LOOK_MS)
 }
 
 impl LimiterState for Meter {

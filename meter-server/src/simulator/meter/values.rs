@@ -9,6 +9,7 @@ use super::Meter;
 use super::events::{LogKind, code};
 use super::measured::Measured;
 use super::number::NumberFormat;
+use super::supply::{FailureFigure, LimitKind};
 use crate::alarms::AlarmValue;
 use crate::demand::{Counted, DemandWindow};
 use crate::moment::Moment;
@@ -133,6 +134,11 @@ pub(crate) enum Source {
         register: QualityRegister,
         format: NumberFormat,
     },
+    /// Losses of power.
+    PowerFailures {
+        figure: FailureFigure,
+        format: NumberFormat,
+    },
     /// Energy since the end of the last period.
     IntervalEnergy {
         quantity: Quantity,
@@ -143,6 +149,8 @@ pub(crate) enum Source {
     Stored {
         slot: usize,
         initial: Vec<u8>,
+        /// What it changes about how the meter judges its supply, and what one stands for.
+        limit: Option<(LimitKind, f64)>,
     },
     LogicalDeviceName,
     SerialNumber,
@@ -165,6 +173,9 @@ pub(crate) enum Source {
     LocalDate,
     InvocationCounter {
         setup: u8,
+    },
+    MbusDeviceNumber {
+        channel: u8,
     },
 }
 
@@ -204,8 +215,13 @@ impl Value<Meter> for Source {
             }
             Self::Measured { quantity, format } => return format.write_nearest(quantity.read(meter, cx.at), out),
             Self::VoltageQuality { register: QualityRegister { kind, phase, figure }, format } => {
-                let shown = meter.consumption.disturbances(*kind, *phase, *figure, cx.at.as_millis());
+                let judge = |found| meter.logs.supply().judge(found).map(|(found, _)| found);
+                let figure = (*kind, *phase, *figure);
+                let shown = meter.consumption.disturbances(figure, cx.at.as_millis(), judge);
                 return format.write_nearest(shown, out);
+            }
+            Self::PowerFailures { figure, format } => {
+                return format.write_nearest(meter.failure_figure(*figure, cx.at), out);
             }
             Self::IntervalEnergy { quantity, period_seconds, format } => {
                 let from = period_start(cx.at, *period_seconds);
@@ -222,7 +238,7 @@ impl Value<Meter> for Source {
                 let resets = i64::try_from(meter.billing_resets(cx.at)).unwrap_or(i64::MAX);
                 return format.write_floor(month(cx.at) - month(installed) + resets, out);
             }
-            Self::Stored { slot, initial } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
+            Self::Stored { slot, initial, .. } => out.bytes(meter.stored.get(slot).map_or(initial, |written| written)),
             Self::LogicalDeviceName => out.octets(meter.identity.logical_device_name.as_bytes()),
             Self::SerialNumber => out.octets(meter.identity.serial.as_bytes()),
             Self::FirmwareVersion => out.octets(meter.firmware_version().as_bytes()),
@@ -239,6 +255,10 @@ impl Value<Meter> for Source {
             Self::Alarm(value) => out.double_long_unsigned(meter.alarms.get(*value)),
             Self::LocalTime => out.octets(&meter.local_time(cx.at).time().to_bytes()),
             Self::LocalDate => out.octets(&meter.local_time(cx.at).date().to_bytes()),
+            Self::MbusDeviceNumber { channel } => {
+                let digits = meter.mbus_number(*channel).map_or_else(String::new, |number| format!("{number:08}"));
+                out.octets(digits.as_bytes())
+            }
             Self::InvocationCounter { setup } => {
                 let counter = meter.counters(*setup).ok_or(DataAccessResult::ObjectUnavailable)?.highest_floor();
                 out.double_long_unsigned(counter)
@@ -253,7 +273,7 @@ impl Value<Meter> for Source {
             meter.set_alarm(*alarm, written, cx.at);
             return Ok(());
         }
-        let Self::Stored { slot, initial } = self else { return Err(DataAccessResult::ReadWriteDenied) };
+        let Self::Stored { slot, initial, limit } = self else { return Err(DataAccessResult::ReadWriteDenied) };
         if initial.first() != Some(&value.tag()) {
             return Err(DataAccessResult::TypeUnmatched);
         }
@@ -262,26 +282,30 @@ impl Value<Meter> for Source {
         // A value that is too long is one of the wrong type: the model's type has a length.
         value.encode(&mut writer).map_err(|_| DataAccessResult::TypeUnmatched)?;
         meter.stored.insert(*slot, writer.written().into());
+        if let (Some((kind, one)), Some(number)) = (limit, value.as_f64()) {
+            meter.set_limit(*kind, number * one, cx.at);
+        }
         meter.record(LogKind::Standard, cx.at, code::PARAMETERS_CHANGED);
         Ok(())
     }
 }
 
 impl Meter {
-    /// Status octet of a profile row captured at `at`: bit 3 daylight saving, bit 5 clock adjusted and bit 7 power down
-    /// within the capture period.
+    /// Status octet of a profile row captured at `at`: bit 1 clock invalid, bit 3 daylight saving, bit 5 clock adjusted and
+    /// bit 7 power down within the capture period.
     fn profile_status(&self, at: Moment, period_seconds: u32) -> u8 {
         let from = at.plus_millis(-1000 * i64::from(period_seconds));
         let (_, daylight) = self.clock.settings.deviation(at);
         let happened = |code| self.event_happened(LogKind::Standard, code, from, at);
         let adjusted = self.clock.was_adjusted(from, at) || happened(code::CLOCK_NEW_TIME);
         let power_down = happened(code::POWER_DOWN);
-        u8::from(daylight) << 3 | u8::from(adjusted) << 5 | u8::from(power_down) << 7
+        let invalid = self.clock.trust(at) != ClockStatus::OK;
+        u8::from(invalid) << 1 | u8::from(daylight) << 3 | u8::from(adjusted) << 5 | u8::from(power_down) << 7
     }
 
     /// The local time of a moment as a row or a capture time has it: not the clock's error, but its time zone.
     pub(crate) fn stamp(&self, at: Moment) -> DateTime {
-        self.clock.settings.local(at, ClockStatus::OK)
+        self.clock.settings.local(at, self.clock.trust(at))
     }
 }
 

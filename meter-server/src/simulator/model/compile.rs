@@ -6,23 +6,23 @@ use std::ops::Range;
 use dlms::acse::Mechanism;
 use dlms::apdu::Conformance;
 use dlms::association::Referencing;
-use dlms::id::ClientSap;
-use dlms::security::{Protection, SecurityPolicy, Suite};
+use dlms::id::{ClientSap, SystemTitle};
+use dlms::security::{SecurityPolicy, Suite};
 use dlms::time::{ClockStatus, Date, DateTime, Time};
 use toml::Spanned;
 
-use super::classes::{action, alarms};
+use super::classes::{action, alarms, mbus};
 use super::error::Places;
 use super::objects::Builder;
 use super::public_keys::InitialKeys;
 use super::schema::{
-    AssociationFile, ChangeRule, ClockFile, Day, MechanismFile, ModelFile, NamedDay, PolicyFile, ReferencingFile,
-    SetupFile,
+    AssociationFile, ChangeRule, ClockFile, Day, MechanismFile, ModelFile, NamedDay, ReferencingFile, SetupFile,
 };
 use super::{Model, ModelAssociation, ModelError, ModelSetup};
 use crate::objects::{ClockSettings, ImageReceiver, Switch};
 use crate::simulator::meter::firmware::ImageBank;
 use crate::simulator::meter::rows::check_column;
+use crate::simulator::meter::supply::SupplyLimits;
 use crate::table::ObjectTable;
 
 /// Smallest and largest APDU that a model may offer, in octets.
@@ -71,6 +71,8 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
     for (base, index) in &built.names {
         bases[*index] = Some(*base);
     }
+    let mut limits = SupplyLimits::of_nominal(installation.voltage);
+    built.limits.iter().for_each(|(kind, value)| limits.set(*kind, *value));
     let idle_schedules = action::idle_schedules(&built);
     let model = Model {
         name: file.name,
@@ -92,7 +94,9 @@ pub(super) fn compile(text: &str) -> Result<Model, ModelError> {
         tariffs: built.tariffs,
         supervision: built.supervision,
         prepayment: built.prepayment,
+        mbus: mbus::devices(&places, &file.mbus_devices, built.mbus)?,
         logs: built.logs,
+        limits,
         alarms: alarms::compile(&places, &file.alarms)?,
         idle_schedules,
         schedules: built.schedules,
@@ -174,7 +178,7 @@ fn change_rule(rule: ChangeRule) -> Option<DateTime> {
 fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<ModelSetup>, ModelError> {
     let mut setups: Vec<ModelSetup> = Vec::new();
     for file in files {
-        let SetupFile { number, version, suite, policy } = file.get_ref();
+        let SetupFile { number, version, suite, policy, response_policy } = file.get_ref();
         if setups.iter().any(|setup| setup.number == *number) {
             return Err(places.error(file.span(), format!("security setup {number} is described twice")));
         }
@@ -190,13 +194,15 @@ fn setups(places: &Places<'_>, files: &[Spanned<SetupFile>]) -> Result<Vec<Model
             let message = "all security setups of a meter have one suite, because they share its keys";
             return Err(places.error(file.span(), message));
         }
-        let protection = match policy {
-            PolicyFile::None => Protection::NONE,
-            PolicyFile::Authenticated => Protection::AUTHENTICATED,
-            PolicyFile::Encrypted => Protection::ENCRYPTED,
-            PolicyFile::AuthenticatedEncrypted => Protection::AUTHENTICATED_ENCRYPTED,
-        };
-        setups.push(ModelSetup { number: *number, policy: SecurityPolicy::both(protection), version: *version, suite });
+        let policy =
+            SecurityPolicy { request: policy.protection(), response: response_policy.unwrap_or(*policy).protection() };
+        if *version == 0 && policy.to_v0().is_none() {
+            return Err(places.error(file.span(), "version 0 of class 64 has no such policy"));
+        }
+        if suite == Suite::Suite0 && policy.request.union(policy.response).signed {
+            return Err(places.error(file.span(), "suite 0 has no signatures"));
+        }
+        setups.push(ModelSetup { number: *number, policy, version: *version, suite });
     }
     Ok(setups)
 }
@@ -229,6 +235,7 @@ fn associations(
             MechanismFile::HlsSha1 => Mechanism::Sha1,
             MechanismFile::HlsGmac => Mechanism::Gmac,
             MechanismFile::HlsSha256 => Mechanism::Sha256,
+            MechanismFile::HlsEcdsa => Mechanism::Ecdsa,
         };
         match file.security_setup {
             Some(number) if !setups.iter().any(|setup| setup.number == number) => {
@@ -236,6 +243,11 @@ fn associations(
             }
             None if file.mechanism == MechanismFile::HlsGmac => {
                 return error("hls-gmac needs a security setup for its keys".to_owned());
+            }
+            _ if file.mechanism == MechanismFile::HlsEcdsa
+                && setups.first().is_none_or(|setup| setup.suite == Suite::Suite0) =>
+            {
+                return error("hls-ecdsa needs a security setup of suite 1 or 2".to_owned());
             }
             _ => {}
         }
@@ -248,11 +260,19 @@ fn associations(
             },
             mechanism,
             security_setup: file.security_setup,
+            client_title: file.client_title.as_ref().map(|text| client_title(places, text)).transpose()?,
             conformance: conformance(places, &file.conformance)?,
             max_pdu: file.max_pdu,
         });
     }
     Ok(associations)
+}
+
+fn client_title(places: &Places<'_>, text: &Spanned<String>) -> Result<SystemTitle, ModelError> {
+    let mut title = [0; 8];
+    hex::decode_to_slice(text.get_ref(), &mut title)
+        .map_err(|_| places.error(text.span(), "a system title has 8 octets in hexadecimal"))?;
+    Ok(SystemTitle(title))
 }
 
 fn conformance(places: &Places<'_>, names: &[Spanned<String>]) -> Result<Conformance, ModelError> {

@@ -20,7 +20,7 @@ use std::fmt;
 use dlms::acse::Mechanism;
 use dlms::apdu::{Conformance, MemberDescriptor};
 use dlms::association::Referencing;
-use dlms::id::{ClassId, ClientSap, ShortName};
+use dlms::id::{ClassId, ClientSap, ShortName, SystemTitle};
 use dlms::obis::ObisCode;
 use dlms::security::{SecurityPolicy, Suite};
 
@@ -36,9 +36,11 @@ use super::meter::Meter;
 use super::meter::events::LogKind;
 use super::meter::firmware::ImageBank;
 use super::meter::kept::KeptSlot;
+use super::meter::mbus::ModelMbus;
 use super::meter::prepayment::ModelPrepayment;
 use super::meter::push::ModelPush;
 use super::meter::supervision::ModelSupervision;
+use super::meter::supply::SupplyLimits;
 use super::meter::tariff::ModelTariffs;
 use super::p1::P1Dialect;
 use crate::access::Rights;
@@ -62,6 +64,8 @@ pub(crate) struct ModelAssociation {
     pub(crate) referencing: Referencing,
     pub(crate) mechanism: Mechanism,
     pub(crate) security_setup: Option<u8>,
+    /// The only client whose certificate opens it; any whose certificate the meter has when `None`.
+    pub(crate) client_title: Option<SystemTitle>,
     pub(crate) conformance: Conformance,
     pub(crate) max_pdu: u16,
 }
@@ -100,7 +104,10 @@ pub struct Model {
     pub(crate) tariffs: ModelTariffs,
     pub(crate) supervision: ModelSupervision,
     pub(crate) prepayment: Option<ModelPrepayment>,
+    pub(crate) mbus: ModelMbus,
     logs: BTreeMap<u8, u32>,
+    /// What its meters judge their supply by until a client writes otherwise.
+    pub(crate) limits: SupplyLimits,
     pub(crate) alarms: ModelAlarms,
     pub(crate) schedules: Vec<SingleActionSchedule<KeptSlot>>,
     pub(crate) pushes: Vec<ModelPush>,

@@ -10,7 +10,7 @@ use dlms::obis::ObisCode;
 use dlms::unit::{ScalerUnit, Unit};
 use toml::Spanned;
 
-use super::classes::{action, constant, fixed_rows, image_transfer, prepayment, supervision, tariff};
+use super::classes::{action, constant, fixed_rows, image_transfer, mbus, prepayment, supervision, tariff};
 use super::error::Places;
 use super::schema::{Initial, ObjectFile, RowsName, TypeName, ValueName};
 use super::{ModelAssociation, ModelError, ModelSetup, SharedObject};
@@ -19,19 +19,21 @@ use crate::object::Object;
 use crate::objects::{
     Association, AssociationOf, AssociationSn, CaptureObject, Clock, DataObject, DemandRegister, DisconnectControl,
     ExtendedRegister, ImageReceiver, ImageTransfer, ProfileGeneric, Register, SapAssignment, SecuritySetup,
-    SingleActionSchedule, Switch,
+    SingleActionSchedule, SupplySwitch, Switch,
 };
 use crate::simulator::consumption::{Quantity, RATES};
 use crate::simulator::meter::Meter;
 use crate::simulator::meter::events::LogKind;
 use crate::simulator::meter::firmware::ImageBank;
 use crate::simulator::meter::kept::KeptSlot;
+use crate::simulator::meter::mbus::{ModelMbus, ValveRows};
 use crate::simulator::meter::measured::Measured;
 use crate::simulator::meter::number::{NumberFormat, unit_of, write_integer};
 use crate::simulator::meter::prepayment::ModelPrepayment;
 use crate::simulator::meter::push::ModelPush;
-use crate::simulator::meter::rows::{EventRows, Interval, PeriodicRows};
+use crate::simulator::meter::rows::{EventRows, FailureRows, Interval, PeriodicRows};
 use crate::simulator::meter::supervision::ModelSupervision;
+use crate::simulator::meter::supply::{FailureFigure, LimitKind};
 use crate::simulator::meter::tariff::ModelTariffs;
 use crate::simulator::meter::values::{
     AverageDemand, Instantaneous, LastDemand, MaximumDemand, QualityRegister, Source,
@@ -55,6 +57,8 @@ pub(super) struct Built {
     /// Object numbers by base name.
     pub(super) names: BTreeMap<ShortName, usize>,
     pub(super) logs: BTreeMap<u8, u32>,
+    /// How meters judge their supply.
+    pub(super) limits: Vec<(LimitKind, f64)>,
     pub(super) switch: Option<Switch>,
     pub(super) image: Option<ImageReceiver<ImageBank, Vec<u8>>>,
     /// Objects of class 9.
@@ -66,6 +70,7 @@ pub(super) struct Built {
     pub(super) tariffs: ModelTariffs,
     pub(super) supervision: ModelSupervision,
     pub(super) prepayment: Option<ModelPrepayment>,
+    pub(super) mbus: ModelMbus,
     /// Columns to be checked when all objects are known.
     pub(super) columns: Vec<(Range<usize>, CaptureObject)>,
     /// Attributes without a value, which no right may make readable: number of the object, attribute and its name.
@@ -189,6 +194,7 @@ impl<'a> Builder<'a> {
                 let scaler_unit = scaler_unit(file, instance)?;
                 Box::new(Register { instance, value: self.source(file, instance, slot)?, scaler_unit })
             }
+            4 if file.value == Some(ValueName::MbusValue) => mbus::value(instance)?,
             4 => {
                 let scaler_unit = scaler_unit(file, instance)?;
                 let (quantity, rate, format) = demand(file, instance)?;
@@ -278,10 +284,17 @@ impl<'a> Builder<'a> {
             70 => {
                 let mode = file.control_mode.ok_or_else(|| here("class 70 needs control-mode"))?;
                 let switch = Switch::new(mode).ok_or_else(|| here("the control mode is from 0 to 6"))?;
+                if let Some(valve) = mbus::valve(switch, instance, &mut self.built)? {
+                    return Ok(valve);
+                }
                 if self.built.switch.replace(switch).is_some() {
                     return Err(here("a meter has one disconnect control"));
                 }
-                Box::new(DisconnectControl { instance })
+                Box::new(DisconnectControl { instance, place: SupplySwitch })
+            }
+            72 => {
+                let client = file.mbus_client.as_ref().ok_or_else(|| here("class 72 needs [object.mbus-client]"))?;
+                mbus::client(client, file.version.unwrap_or(1), instance, &mut self.built)?
             }
             class => {
                 let message = "has no behaviour here: its attributes must be given in [object.attributes]";
@@ -298,11 +311,18 @@ impl<'a> Builder<'a> {
         Ok(AssociationOf::Client(found.client))
     }
 
-    fn source(&self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<Source, Problem> {
+    fn source(&mut self, file: &ObjectFile, instance: ObisCode, slot: usize) -> Result<Source, Problem> {
         let [_, _, c, _, e, _] = instance.0;
         let value = match (file.value, &file.initial) {
             (Some(value), None) => value,
-            (None, Some(initial)) => return stored(file, initial, slot),
+            (None, Some(initial)) => {
+                let limit =
+                    LimitKind::from_code(instance).map(|kind| (kind, 10f64.powi(file.scaler.unwrap_or(0).into())));
+                if let (Some((kind, one)), Initial::Number(number)) = (limit, initial.get_ref()) {
+                    self.built.limits.push((kind, *number as f64 * one));
+                }
+                return stored(file, initial, slot, limit);
+            }
             _ => return Err(here("either value or initial is needed")),
         };
         let format = || {
@@ -337,6 +357,11 @@ impl<'a> Builder<'a> {
                 let register = register.ok_or_else(|| here("the code counts no dips, swells or losses of a phase"))?;
                 Source::VoltageQuality { register, format: format()? }
             }
+            ValueName::PowerFailures => {
+                let figure = FailureFigure::from_code(instance);
+                let figure = figure.ok_or_else(|| here("the code counts no power failures"))?;
+                Source::PowerFailures { figure, format: format()? }
+            }
             ValueName::IntervalEnergy => {
                 let quantity = Quantity::from_group_c(c).ok_or_else(|| here("value group C names no energy"))?;
                 Source::IntervalEnergy { quantity, period_seconds: period(file)?, format: format()? }
@@ -363,6 +388,8 @@ impl<'a> Builder<'a> {
                 }
                 Source::InvocationCounter { setup: e }
             }
+            ValueName::MbusDeviceNumber => Source::MbusDeviceNumber { channel: mbus::channel(instance)? },
+            ValueName::MbusValue => return Err(here("values of M-Bus devices are of class 4")),
             ValueName::Demand | ValueName::LastDemand | ValueName::MaximumDemand => {
                 return Err(here("averages and maxima are of classes 4 and 5"));
             }
@@ -384,7 +411,11 @@ impl<'a> Builder<'a> {
                 Ok(column)
             })
             .collect::<Result<Vec<_>, Problem>>()?;
-        let capacity = file.capacity.ok_or_else(|| here("a profile needs a capacity"))?;
+        let capacity = match (file.rows, file.capacity) {
+            (Some(RowsName::Valve), None) => 0,
+            (Some(RowsName::Valve), Some(_)) => return Err(here("the log of a valve has a capacity of its own")),
+            (_, capacity) => capacity.ok_or_else(|| here("a profile needs a capacity"))?,
+        };
         match file.rows {
             Some(RowsName::Periodic) => {
                 let period_seconds = file.period.ok_or_else(|| here("periodic rows need a period"))?;
@@ -416,13 +447,23 @@ impl<'a> Builder<'a> {
                 self.built.logs.insert(e, capacity);
                 Ok(Box::new(ProfileGeneric { instance, rows: EventRows { kind, columns } }))
             }
+            Some(RowsName::PowerFailures) => {
+                let rows = FailureRows { slot, columns, capacity: rows_held(capacity)? };
+                Ok(Box::new(ProfileGeneric { instance, rows }))
+            }
             Some(RowsName::Fixed) => {
                 let entries = file.entries.as_deref().unwrap_or_default();
                 let rows =
                     fixed_rows::build(self.places.0, entries, columns, rows_held(capacity)?, self.time_zone_min)?;
                 Ok(Box::new(ProfileGeneric { instance, rows }))
             }
-            None => Err(here("a profile needs rows: periodic, monthly, current, events or fixed")),
+            Some(RowsName::Valve) => Ok(Box::new(ProfileGeneric {
+                instance,
+                rows: ValveRows { channel: mbus::channel(instance)?, columns },
+            })),
+            None => {
+                Err(here("a profile needs rows: periodic, monthly, current, events, power-failures, valve or fixed"))
+            }
         }
     }
 }
@@ -462,7 +503,7 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("scaler", file.scaler.is_some(), &[3, 4, 5]),
         ("unit", file.unit.is_some(), &[3, 4, 5]),
         ("association", file.association.is_some(), &[15]),
-        ("version", file.version.is_some() && file.attributes.is_none(), &[12]),
+        ("version", file.version.is_some() && file.attributes.is_none(), &[12, 72]),
         ("rows", file.rows.is_some(), &[7]),
         ("period", file.period.is_some() && !file.value.is_some_and(has_period), &[7]),
         ("capacity", file.capacity.is_some(), &[7]),
@@ -475,6 +516,7 @@ fn check_keys(file: &ObjectFile) -> Result<(), Problem> {
         ("credit", file.credit.is_some(), &[112]),
         ("charge", file.charge.is_some(), &[113]),
         ("token-gateway", file.token_gateway.is_some(), &[115]),
+        ("mbus-client", file.mbus_client.is_some(), &[72]),
         ("limiter", file.limiter.is_some(), &[71]),
         ("register-monitor", file.register_monitor.is_some(), &[21]),
         ("special-day", file.special_day.is_some(), &[11]),
@@ -516,7 +558,12 @@ fn demand(file: &ObjectFile, instance: ObisCode) -> Result<(Quantity, u8, Number
 }
 
 /// A value that stays: text as an octet-string unless a type is given, a number only with a type.
-fn stored(file: &ObjectFile, initial: &Spanned<Initial>, slot: usize) -> Result<Source, Problem> {
+fn stored(
+    file: &ObjectFile,
+    initial: &Spanned<Initial>,
+    slot: usize,
+    limit: Option<(LimitKind, f64)>,
+) -> Result<Source, Problem> {
     let mut buffer = [0; 256];
     let mut out = Writer::new(&mut buffer);
     let written = match (initial.get_ref(), file.kind) {
@@ -527,7 +574,7 @@ fn stored(file: &ObjectFile, initial: &Spanned<Initial>, slot: usize) -> Result<
         (Initial::Text(_), Some(_)) => false,
     };
     if written {
-        Ok(Source::Stored { slot, initial: out.written().to_vec() })
+        Ok(Source::Stored { slot, initial: out.written().to_vec(), limit })
     } else {
         Err(Problem::At(initial.span(), "the value does not fit its type, or is longer than 250 octets".to_owned()))
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use dlms::security::Protection;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
@@ -12,6 +13,7 @@ use super::classes::action::PushSetupFile;
 use super::classes::alarms::AlarmsFile;
 use super::classes::constant::AttributesFile;
 use super::classes::image_transfer::ImageTransferFile;
+use super::classes::mbus::{ClientFile, DeviceFile};
 use super::classes::prepayment::{AccountFile, ChargeFile, CreditFile, GatewayFile};
 use super::classes::supervision::{LimiterFile, MonitorFile};
 use super::classes::tariff::{ActivationFile, CalendarFile, SpecialDayFile};
@@ -58,6 +60,9 @@ pub(super) struct ModelFile {
     pub(super) associations: Vec<Spanned<AssociationFile>>,
     /// Rights by name, then by name of the association.
     pub(super) access: BTreeMap<String, BTreeMap<Spanned<String>, Parsed<RightsList>>>,
+    /// Meters on the M-Bus.
+    #[serde(rename = "mbus-device", default)]
+    pub(super) mbus_devices: Vec<Spanned<DeviceFile>>,
     #[serde(rename = "object")]
     pub(super) objects: Vec<Spanned<ObjectFile>>,
 }
@@ -129,6 +134,8 @@ pub(super) struct SetupFile {
     #[serde(default)]
     pub(super) suite: u8,
     pub(super) policy: PolicyFile,
+    /// What responses and pushes are protected with, where it is another one than for requests (version 1).
+    pub(super) response_policy: Option<PolicyFile>,
 }
 
 /// What meters of suite 1 or 2 begin with; certificates are DER in hexadecimal.
@@ -176,6 +183,24 @@ pub(super) enum PolicyFile {
     Authenticated,
     Encrypted,
     AuthenticatedEncrypted,
+    /// Signatures need version 1 and suite 1 or 2.
+    Signed,
+    AuthenticatedSigned,
+    AuthenticatedEncryptedSigned,
+}
+
+impl PolicyFile {
+    pub(super) fn protection(self) -> Protection {
+        match self {
+            Self::None => Protection::NONE,
+            Self::Authenticated => Protection::AUTHENTICATED,
+            Self::Encrypted => Protection::ENCRYPTED,
+            Self::AuthenticatedEncrypted => Protection::AUTHENTICATED_ENCRYPTED,
+            Self::Signed => Protection::NONE.and_signed(),
+            Self::AuthenticatedSigned => Protection::AUTHENTICATED.and_signed(),
+            Self::AuthenticatedEncryptedSigned => Protection::AUTHENTICATED_ENCRYPTED.and_signed(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -187,6 +212,8 @@ pub(super) struct AssociationFile {
     pub(super) referencing: ReferencingFile,
     pub(super) mechanism: MechanismFile,
     pub(super) security_setup: Option<u8>,
+    /// System title of the only client whose certificate opens the association, as hexadecimal digits.
+    pub(super) client_title: Option<Spanned<String>>,
     /// Names of the conformance block's bits.
     pub(super) conformance: Vec<Spanned<String>>,
     pub(super) max_pdu: u16,
@@ -211,6 +238,8 @@ pub(super) enum MechanismFile {
     HlsSha1,
     HlsGmac,
     HlsSha256,
+    /// The meter's key pair and the client's certificate, of suite 1 or 2.
+    HlsEcdsa,
 }
 
 /// An object or a family of objects. Which keys it needs depends on its class.
@@ -222,7 +251,7 @@ pub(super) struct ObjectFile {
     pub(super) access: Spanned<String>,
     /// Base name where objects are referred to by short names. The further objects of a family follow behind it.
     pub(super) base_name: Option<Spanned<u16>>,
-    /// Version of the class (class 12, and objects made of attributes); the newest when absent.
+    /// Version of the class (classes 12 and 72, and objects made of attributes); the newest when absent.
     pub(super) version: Option<u8>,
     /// Where the value comes from (classes 1, 3, 4 and 5).
     pub(super) value: Option<ValueName>,
@@ -253,6 +282,7 @@ pub(super) struct ObjectFile {
     pub(super) charge: Option<ChargeFile>,
     pub(super) token_gateway: Option<GatewayFile>,
     pub(super) limiter: Option<LimiterFile>,
+    pub(super) mbus_client: Option<ClientFile>,
     pub(super) register_monitor: Option<MonitorFile>,
     pub(super) special_day: Option<Vec<SpecialDayFile>>,
     pub(super) register_activation: Option<ActivationFile>,
@@ -298,6 +328,9 @@ pub(super) enum ValueName {
     /// Number of dips (1.b.c.32), swells (36) or losses (40) of the phase in the OBIS code, and duration in seconds (33, 37,
     /// 41) and voltage (34, 38, 42) of the last one.
     VoltageQuality,
+    /// Number of power failures (0.b.96.7.0 and 21), of long ones (5 and 9), seconds of the last long one (15 and 19), or minutes of
+    /// all together (0.b.94.91.8).
+    PowerFailures,
     LogicalDeviceName,
     SerialNumber,
     /// Version of the firmware in use: see class 18.
@@ -315,6 +348,10 @@ pub(super) enum ValueName {
     LocalTime,
     LocalDate,
     InvocationCounter,
+    /// The value of the device on channel B, element E of its capture definition (0.b.24.2.e, class 4).
+    MbusValue,
+    /// Number of the device on channel B (class 1), empty without one.
+    MbusDeviceNumber,
 }
 
 /// The types that a model file may give to a value.
@@ -349,6 +386,10 @@ pub(super) enum RowsName {
     Current,
     /// The event log with this value group E.
     Events,
+    /// The power failures that were longer than 0.b.96.7.20 says, with the time of their end.
+    PowerFailures,
     /// Those that the file gives.
     Fixed,
+    /// What the valve on channel B did (0.b.24.5.0).
+    Valve,
 }

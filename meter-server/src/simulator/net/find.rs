@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::gateway::SharedLine;
 use crate::simulator::fleet::handle::Site;
 
 /// The devices behind one socket.
@@ -12,6 +13,8 @@ pub(in crate::simulator) enum Find {
     One(Arc<Site>),
     /// One for each address from the first on.
     Addresses { first: IpAddr, sites: Arc<[Arc<Site>]> },
+    /// Several on one line, at any address.
+    Line(Arc<SharedLine>),
 }
 
 impl Find {
@@ -19,6 +22,7 @@ impl Find {
     pub(super) fn at(&self, address: IpAddr) -> Option<&Arc<Site>> {
         match self {
             Self::One(site) => Some(site),
+            Self::Line(line) => Some(&line.front),
             Self::Addresses { first: IpAddr::V4(first), sites } => {
                 // A socket for both families shows IPv4 addresses within IPv6.
                 let IpAddr::V4(address) = address.to_canonical() else { return None };
@@ -26,6 +30,14 @@ impl Find {
                 sites.get(usize::try_from(place).ok()?)
             }
             Self::Addresses { .. } => None,
+        }
+    }
+
+    /// The line behind the socket, if it is one.
+    pub(super) const fn line(&self) -> Option<&Arc<SharedLine>> {
+        match self {
+            Self::Line(line) => Some(line),
+            _ => None,
         }
     }
 

@@ -15,9 +15,9 @@ use super::{Line, OsRandom, Port, ticks};
 use crate::simulator::fault::{FaultKind, FaultPlan};
 
 /// Octets read from a line at a time.
-const READ_OCTETS: usize = 512;
+pub(super) const READ_OCTETS: usize = 512;
 /// Octets around a response APDU: wrapper header, or flags and addresses of a frame.
-const FRAMING_OCTETS: usize = 64;
+pub(super) const FRAMING_OCTETS: usize = 64;
 
 /// Why a line ended.
 #[derive(Debug)]
@@ -255,7 +255,7 @@ impl Sender<'_> {
     }
 }
 
-async fn write<T: AsyncWrite + Unpin>(io: &mut T, octets: &[u8], patience: Duration) -> Result<(), LineEnd> {
+pub(super) async fn write<T: AsyncWrite + Unpin>(io: &mut T, octets: &[u8], patience: Duration) -> Result<(), LineEnd> {
     let written = async {
         io.write_all(octets).await?;
         io.flush().await

@@ -1,11 +1,13 @@
 //! Sockets and serial ports of simulated meters.
 
+pub(super) mod accept;
 mod clients;
 pub(super) mod counts;
 mod datagrams;
 pub(super) mod descriptors;
 pub(super) mod dial;
 pub(super) mod find;
+pub(super) mod gateway;
 mod line;
 pub(super) mod push;
 mod room;
@@ -23,6 +25,7 @@ use dlms::association::server::{Connection, ServerLink, Source};
 use dlms::hdlc::server::{Config, Session, Station};
 use dlms::hdlc::{Address, FRAME_MAX, Parameters};
 use dlms::id::{ClientSap, ServerSap};
+use dlms::security::general::{LAYERS_BACK, LAYERS_FRONT};
 use dlms::security::{Random, RustCrypto};
 use dlms::wrapper;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +47,8 @@ const ASSOCIATIONS: usize = 4;
 const ASSOCIATIONS_OF_ONE: usize = 2;
 /// Links on one HDLC line.
 const HDLC_LINKS: usize = 4;
-/// Octets around a plain APDU when it is ciphered: general-glo header, system title, security header and tag.
-const CIPHERING_OCTETS: usize = 64;
+/// Octets around a plain APDU when it is ciphered and signed.
+const CIPHERING_OCTETS: usize = LAYERS_FRONT + LAYERS_BACK;
 /// Storage of an association for requests in blocks.
 const LONG_REQUEST_OCTETS: usize = 2_048;
 /// A gap in a frame ends it after this, in milliseconds; TCP has gaps that a serial line has not.
@@ -129,13 +132,23 @@ impl Port {
 
     /// A line with the wrapper.
     fn wrapper_line<const N: usize>(&self, source: Source) -> Box<Line<wrapper::server::Wrapper<Room>, N>> {
+        self.line(self.wrapper_link(0), source)
+    }
+
+    /// A link with the wrapper, for APDUs with so many octets around them.
+    fn wrapper_link(&self, around: usize) -> wrapper::server::Wrapper<Room> {
         let read_timeout_ms = u32::try_from(self.shared.limits.read.as_millis()).unwrap_or(u32::MAX);
-        let transmit = Room::new(self.shared.limits.response_octets + wrapper::Header::LENGTH);
-        self.line(wrapper::server::Wrapper::new(Room::new(self.request_octets()), transmit, read_timeout_ms), source)
+        let transmit = Room::new(self.shared.limits.response_octets + wrapper::Header::LENGTH + around);
+        wrapper::server::Wrapper::new(Room::new(self.request_octets() + around), transmit, read_timeout_ms)
     }
 
     /// A line with HDLC.
     fn hdlc_line(&self, full_duplex: bool, source: Source) -> Box<Line<HdlcStation>> {
+        self.line(self.hdlc_station(full_duplex, self.site.numbers.clone(), 0), source)
+    }
+
+    /// A station that these meters' upper addresses reach, for APDUs with so many octets around them.
+    fn hdlc_station(&self, full_duplex: bool, numbers: Range<u32>, around: usize) -> HdlcStation {
         let config = Config {
             parameters: Parameters::symmetric(self.shared.hdlc.information, self.shared.hdlc.window),
             inactivity_timeout_ms: u32::try_from(self.shared.limits.idle.as_millis()).unwrap_or(u32::MAX),
@@ -143,15 +156,16 @@ impl Port {
             ..Config::default()
         };
         // Each station holds a whole APDU and the LLC header of three octets.
-        let (receive, transmit) = (self.request_octets() + 3, self.shared.limits.response_octets + 3);
+        let around = around + 3;
+        let (receive, transmit) = (self.request_octets() + around, self.shared.limits.response_octets + around);
         let session = || Session::new(config, Room::new(receive), Room::new(transmit));
         let sessions = (0..HDLC_LINKS).map(|_| session()).collect();
         let addresses = Ours {
             population: Arc::clone(&self.site.population),
-            numbers: self.site.numbers.clone(),
+            numbers,
             physical: self.shared.hdlc.physical_address,
         };
-        self.line(Station::new(Room::new(FRAME_MAX), INTER_OCTET_MS, sessions, addresses), source)
+        Station::new(Room::new(FRAME_MAX), INTER_OCTET_MS, sessions, addresses)
     }
 }
 

@@ -16,6 +16,7 @@ use dlms::axdr::{Data, Writer};
 use dlms::hdlc::server::{Config, Session, Station};
 use dlms::hdlc::{Address, Control, FRAME_MAX, Kind, LLC_RESPONSE, Parameters, Repr};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
+use dlms::security::general::{GeneralKeys, VerifiedTransaction};
 use dlms::security::{Envelope, RustCrypto};
 use dlms::wrapper;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,6 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CONFIRMATION_MS: u32 = 10_000;
 /// How long a receiver is given to close the connection when it has everything.
 const CLOSING: Duration = Duration::from_secs(2);
+/// Blocks of a notification at most: their numbers have 16 bits.
+const BLOCKS_MAX: u32 = 65_535;
+/// Octets of a confirmation at most.
+const CONFIRMATION_OCTETS: usize = 64 + CIPHERING_OCTETS;
 /// Octets around an APDU, frame after frame.
 const FRAMING_OCTETS: usize = 64;
 
@@ -127,11 +132,14 @@ async fn send(devices: &impl Devices, from: MeterPlace, notification: &Notificat
             let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(any).await?;
             socket.connect(address).await?;
-            let mut datagram = Vec::new();
-            while let Some(octets) = line.next() {
-                datagram.extend_from_slice(octets);
+            while line.has_more()? {
+                // Each block is a datagram of its own.
+                let mut datagram = Vec::new();
+                while let Some(octets) = line.next() {
+                    datagram.extend_from_slice(octets);
+                }
+                timeout(PATIENCE, socket.send(&datagram)).await??;
             }
-            timeout(PATIENCE, socket.send(&datagram)).await??;
             let mut incoming = vec![0; 2_048];
             while !line.is_finished()? {
                 let due = line.due();
@@ -162,8 +170,10 @@ async fn send_stream<L: ServerLink>(
     line.start()?;
     let mut incoming = vec![0; 2_048];
     loop {
-        while let Some(octets) = line.next() {
-            timeout(PATIENCE, stream.write_all(octets)).await??;
+        while line.has_more()? {
+            while let Some(octets) = line.next() {
+                timeout(PATIENCE, stream.write_all(octets)).await??;
+            }
         }
         if line.is_finished()? {
             break;
@@ -194,12 +204,13 @@ type PushLine<L> = Connection<L, RustCrypto, Vec<u8>, 1, Outbox<Vec<u8>>>;
 
 fn line<L: ServerLink>(notification: &Notification, link: L) -> PushLine<L> {
     let octets = notification.apdu.len() + CIPHERING_OCTETS;
-    Connection::new(link, Vec::new, vec![0; octets]).with_outbox(vec![0; octets])
+    // What goes out in blocks is kept plain and protected.
+    Connection::new(link, Vec::new, vec![0; octets]).with_outbox(vec![0; 2 * octets])
 }
 
 fn wrapper_line(notification: &Notification) -> PushLine<wrapper::server::Wrapper<Vec<u8>>> {
     let transmit = vec![0; notification.apdu.len() + CIPHERING_OCTETS + wrapper::Header::LENGTH];
-    line(notification, wrapper::server::Wrapper::new(vec![0; 256], transmit, CONFIRMATION_MS))
+    line(notification, wrapper::server::Wrapper::new(vec![0; CONFIRMATION_OCTETS], transmit, CONFIRMATION_MS))
 }
 
 type UiStation = Station<Vec<u8>, Vec<Session<Vec<u8>>>, fn(ClientSap, Address) -> bool>;
@@ -208,7 +219,7 @@ fn hdlc_line(notification: &Notification) -> Result<PushLine<UiStation>, PushErr
     let config = Config { parameters: Parameters::DEFAULT, ..Config::default() };
     // The LLC header has three octets.
     let transmit = vec![0; notification.apdu.len() + CIPHERING_OCTETS + 3];
-    let sessions = vec![Session::new(config, vec![0; 256], transmit)];
+    let sessions = vec![Session::new(config, vec![0; CONFIRMATION_OCTETS], transmit)];
     let ours: fn(ClientSap, Address) -> bool = |_, _| false;
     let mut station = Station::new(vec![0; FRAME_MAX], 1_000, sessions, ours);
     let addresses = Address::client(notification.client.0).zip(Address::shortest(notification.server.0, None));
@@ -237,13 +248,17 @@ struct Outgoing<'a, A, L: ServerLink> {
     notification: &'a Notification,
     line: PushLine<L>,
     buffer: Vec<u8>,
+    /// Octets have been made and not yet been asked for.
+    ready: bool,
+    /// Blocks sent.
+    blocks: u32,
     outcome: Option<bool>,
 }
 
 impl<'a, A: Devices, L: ServerLink> Outgoing<'a, A, L> {
     fn new(devices: &'a A, from: MeterPlace, notification: &'a Notification, line: PushLine<L>) -> Self {
         let buffer = vec![0; notification.apdu.len() + CIPHERING_OCTETS + FRAMING_OCTETS];
-        Self { devices, from, notification, line, buffer, outcome: None }
+        Self { devices, from, notification, line, buffer, ready: true, blocks: 0, outcome: None }
     }
 
     /// Does something to the line while the meter is held.
@@ -270,15 +285,34 @@ impl<'a, A: Devices, L: ServerLink> Outgoing<'a, A, L> {
         let to = PushTo {
             client: notification.client,
             server: notification.server,
-            protection: match notification.protection.is_none() {
-                true => PushProtection::Clear,
-                false => PushProtection::Keys(Envelope::GeneralGlobal),
+            protection: match (notification.layers, notification.recipient) {
+                (layers, _) if layers.protection.is_none() => PushProtection::Clear,
+                (layers, Some(recipient)) => PushProtection::Layers { layers, recipient },
+                (_, None) => PushProtection::Keys(Envelope::GeneralGlobal),
             },
-            max_pdu: 0,
+            // On a serial line a frame holds all of it.
+            max_pdu: if notification.carrier == Carrier::Line { 0 } else { notification.max_pdu },
             confirmation: confirmed.then_some(Confirmation { timeout_ms: CONFIRMATION_MS, attempts: 1 }),
         };
         let queued = self.with(|line, keys| line.notify(&apdu, to, ticks(Instant::now()), keys));
-        queued.ok_or_else(|| refused(&"the meter is gone"))?.map_err(|error| refused(&error))
+        queued.ok_or_else(|| refused(&"the meter is gone"))?.map_err(|error| refused(&error))?;
+        // A key that is drawn for the message needs random numbers, which are there only now.
+        self.timeout()
+    }
+
+    /// Whether there are octets to be sent: those that were made last, or those of the next block.
+    fn has_more(&mut self) -> Result<bool, PushError> {
+        if self.ready {
+            self.ready = false;
+            return Ok(true);
+        }
+        let is_due = self.line.poll_timeout().is_some_and(|due| due <= ticks(Instant::now()));
+        if self.blocks >= BLOCKS_MAX || !is_due {
+            return Ok(false);
+        }
+        self.blocks += 1;
+        self.timeout()?;
+        Ok(true)
     }
 
     /// The next octets to be sent.
@@ -379,8 +413,26 @@ impl Device for Keyring<'_> {
     }
 
     fn push_security(&self, _: ClientSap, server: ServerSap) -> Option<SecurityConfig<'_>> {
-        let Notification { setup, protection, .. } = self.notification;
-        self.device.push_keys(server, *setup, *protection)
+        let Notification { setup, layers, .. } = self.notification;
+        self.device.push_keys(server, *setup, layers.protection)
+    }
+
+    fn general_keys(&self, client: ClientSap, server: ServerSap, peer: Option<SystemTitle>) -> GeneralKeys<'_> {
+        self.device.general_keys(client, server, peer)
+    }
+
+    fn accept_transaction(
+        &mut self,
+        server: ServerSap,
+        setup: u8,
+        peer: SystemTitle,
+        transaction: VerifiedTransaction,
+    ) -> bool {
+        self.device.accept_transaction(server, setup, peer, transaction)
+    }
+
+    fn take_transaction(&mut self, server: ServerSap, setup: u8) -> Option<u64> {
+        self.device.take_transaction(server, setup)
     }
 
     fn audit(&mut self, event: AuditEvent) {

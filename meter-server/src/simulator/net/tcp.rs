@@ -2,23 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dlms::association::server::Source;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::find::Find;
+use super::gateway::{Front, PREFIX_OCTETS, SharedLine};
 use super::line::{self, LineEnd};
 use super::uses::{Place, Way};
-use super::{ASSOCIATIONS, ASSOCIATIONS_OF_ONE, Port, Shared};
+use super::{ASSOCIATIONS, ASSOCIATIONS_OF_ONE, Port, Shared, accept};
 use crate::simulator::FleetError;
 use crate::simulator::fault::FaultKind;
 
-/// How long to wait before accepting again when the system is out of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that wait to be accepted: a head-end opens many at once, and the system cuts this down to what it allows.
 const BACKLOG: u32 = 4_096;
 
@@ -46,7 +44,7 @@ async fn listen(shared: &Arc<Shared>, address: SocketAddr, find: Find, way: Way)
     let listener = if find.is_shared() { shared_listener(address) } else { TcpListener::bind(address).await };
     let listener = listener.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
-    shared.tasks.spawn(accept(Arc::clone(shared), listener, find, way));
+    shared.tasks.spawn(serve_all(Arc::clone(shared), listener, find, way));
     Ok(bound)
 }
 
@@ -58,21 +56,8 @@ fn shared_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, find: Find, way: Way) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shared.cancel.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
+async fn serve_all(shared: Arc<Shared>, listener: TcpListener, find: Find, way: Way) {
+    while let Some((stream, peer)) = accept::next(&shared, &listener).await {
         let admitted = match admit(&shared, &find, way, &stream) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -82,10 +67,14 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, find: Find, way: Way
                 continue;
             }
         };
+        let behind = find.line().cloned();
         shared.tasks.spawn(async move {
             // All of it: a block takes along only the parts that it names.
             let Admitted { port, place, descriptor } = admitted;
-            let end = serve(&port, stream, way).await;
+            let end = match behind {
+                Some(line) => serve_front(&port, &line, stream, way).await,
+                None => serve(&port, stream, way).await,
+            };
             debug!(%peer, %end, "connection ended");
             drop((place, descriptor));
         });
@@ -139,6 +128,26 @@ pub(super) async fn serve(port: &Port, mut stream: TcpStream, way: Way) -> LineE
         _ => stream.shutdown().await,
     };
     if let Err(error) = closed {
+        debug!(%error, "the connection was not closed in good order");
+    }
+    end
+}
+
+/// Serves a connection to a gateway or concentrator until it ends.
+async fn serve_front(port: &Port, line: &SharedLine, mut stream: TcpStream, way: Way) -> LineEnd {
+    let source = match stream.set_nodelay(true).and_then(|()| stream.peer_addr()) {
+        Ok(peer) => Source::of_address(peer.ip()),
+        Err(error) => return LineEnd::Io(error),
+    };
+    let front = Front::new(port, line, source, way);
+    let end = match way {
+        Way::HdlcTcp => {
+            let station = port.hdlc_station(true, line.addresses(), PREFIX_OCTETS);
+            front.run(station, &mut stream).await
+        }
+        _ => front.run(port.wrapper_link(PREFIX_OCTETS), &mut stream).await,
+    };
+    if let Err(error) = stream.shutdown().await {
         debug!(%error, "the connection was not closed in good order");
     }
     end

@@ -1,7 +1,7 @@
 //! The lines of each dialect, in its order.
 //!
 //! Numbers and codes are those of the companions of DSMR 5.0.2, e-MUCS 1.7 and Luxembourg 1.1.3, and of the captured
-//! telegrams of a Sagemcom T210-D-r. M-Bus devices are not printed.
+//! telegrams of a Sagemcom T210-D-r, which prints no M-Bus devices.
 
 use dlms::p1::EncodeError;
 
@@ -55,7 +55,8 @@ fn dsmr5(page: &mut Page<'_, '_>) -> Result<(), EncodeError> {
     page.message(0)?;
     page.voltages()?;
     page.currents(3, 0)?;
-    powers_of_phases(page, &[21, 41, 61, 22, 42, 62])
+    powers_of_phases(page, &[21, 41, 61, 22, 42, 62])?;
+    page.mbus_devices(0, 1, false)
 }
 
 fn emucs(page: &mut Page<'_, '_>) -> Result<(), EncodeError> {
@@ -75,7 +76,9 @@ fn emucs(page: &mut Page<'_, '_>) -> Result<(), EncodeError> {
     page.switch()?;
     page.text([0, 0, 17, 0, 0], "999.9*kW")?;
     page.text([1, 0, 31, 4, 0], "999*A")?;
-    page.message(0)
+    page.message(0)?;
+    // Gas is not temperature corrected there: value group E is 3.
+    page.mbus_devices(1, 3, true)
 }
 
 fn luxembourg(page: &mut Page<'_, '_>) -> Result<(), EncodeError> {
@@ -99,7 +102,8 @@ fn luxembourg(page: &mut Page<'_, '_>) -> Result<(), EncodeError> {
     }
     page.voltages()?;
     page.currents(3, 0)?;
-    powers_of_phases(page, &[21, 41, 61, 22, 42, 62, 23, 43, 63, 24, 44, 64])
+    powers_of_phases(page, &[21, 41, 61, 22, 42, 62, 23, 43, 63, 24, 44, 64])?;
+    page.mbus_devices(0, 1, true)
 }
 
 fn austria(page: &mut Page<'_, '_>) -> Result<(), EncodeError> {

@@ -60,6 +60,9 @@ const KILOVAR_HOUR: NumberFormat = NumberFormat { digits: 9, places: 3, unit: Pr
 const KILOWATT: NumberFormat = NumberFormat { digits: 5, places: 3, unit: PrintedUnit::KILOWATT };
 const KILOVAR: NumberFormat = NumberFormat { digits: 5, places: 3, unit: PrintedUnit::KILOVAR };
 const KILOVOLT_AMPERE: NumberFormat = NumberFormat { digits: 5, places: 3, unit: PrintedUnit::KILOVOLT_AMPERE };
+const CUBIC_METRE: NumberFormat =
+    NumberFormat { digits: 8, places: 3, unit: PrintedUnit::new("m3", 0, Unit::CUBIC_METRE) };
+const GIGAJOULE: NumberFormat = NumberFormat { digits: 8, places: 3, unit: PrintedUnit::GIGAJOULE };
 const VOLT: NumberFormat = NumberFormat { digits: 4, places: 1, unit: PrintedUnit::VOLT };
 
 type Written = Result<(), EncodeError>;
@@ -231,6 +234,26 @@ impl Page<'_, '_> {
     pub(super) fn switch(&mut self) -> Written {
         let state = self.meter.switch_state();
         self.text([0, 0, 96, 3, 10], &state.to_string())
+    }
+
+    /// The lines of M-Bus devices, channel by channel: type, identifier (value group E `identifier`), valve where the
+    /// dialect has it, and the last reading (value group E `reading`).
+    pub(super) fn mbus_devices(&mut self, identifier: u8, reading: u8, valve: bool) -> Written {
+        for device in self.meter.shown_devices(self.at) {
+            let code = |c: u8, d: u8, e: u8| full([0, device.channel, c, d, e]);
+            self.out.object(code(24, 1, 0))?.text(&format!("{:03}", device.identity.device_type))?;
+            let number = format!("{:08}", device.identity.number);
+            self.out.object(code(96, 1, identifier))?.octets(number.as_bytes())?;
+            if valve {
+                self.out.object(code(24, 4, 0))?.text(&u8::from(device.valve).to_string())?;
+            }
+            let Some(stamp) = device.reading.at.and_then(|at| self.stamp(at)) else { continue };
+            let (format, unit) = if device.is_heat { (GIGAJOULE, 6) } else { (CUBIC_METRE, -3) };
+            let most = 99_999_999;
+            let number = Decimal { digits: i128::from(device.reading.value.min(most)), exponent: unit };
+            self.out.object(code(24, 2, reading))?.time(stamp)?.number(number, format)?;
+        }
+        Ok(())
     }
 
     /// Demand of the running quarter of an hour, its maximum of the running month and of the months before.

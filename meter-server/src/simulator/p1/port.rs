@@ -18,13 +18,13 @@ use tokio_serial::{SerialPortBuilderExt, SerialStream};
 use tracing::{debug, warn};
 
 use super::cipher::seal;
-use super::counter::next_counter;
+use super::counter::{Keeper, next_counter};
 use super::{P1Config, Peaks, push, telegram};
 use crate::moment::Moment;
 use crate::simulator::FleetError;
 use crate::simulator::config::SerialConfig;
 use crate::simulator::fleet::DeviceHandle;
-use crate::simulator::net::Shared;
+use crate::simulator::net::{Shared, accept};
 
 /// Telegrams that a reader may be behind.
 pub(super) const BEHIND: usize = 8;
@@ -120,25 +120,17 @@ async fn listen(shared: &Arc<Shared>, source: &Arc<Source>, address: SocketAddr)
     };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
-    shared.tasks.spawn(accept(Arc::clone(shared), Arc::clone(source), listener, descriptor));
+    shared.tasks.spawn(serve_readers(Arc::clone(shared), Arc::clone(source), listener, descriptor));
     Ok(bound)
 }
 
-async fn accept(shared: Arc<Shared>, source: Arc<Source>, listener: TcpListener, _descriptor: OwnedSemaphorePermit) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shared.cancel.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(RETRY).await;
-                continue;
-            }
-        };
+async fn serve_readers(
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    listener: TcpListener,
+    _descriptor: OwnedSemaphorePermit,
+) {
+    while let Some((stream, peer)) = accept::next(&shared, &listener).await {
         let places = (shared.descriptors.take(), Arc::clone(&source.places).try_acquire_owned().ok());
         let (Some(descriptor), Some(place)) = places else {
             debug!(%peer, "a reader of the customer port is one too many");
@@ -277,15 +269,17 @@ impl Source {
                     Some(list) => push::notification(dialect, list, meter, at).map_err(EncodeError::from),
                     None => telegram(meter, dialect, at, peaks),
                 };
-                (octets, meter.identity().system_title)
+                (octets, meter.identity().system_title, meter.identity().serial.clone())
             })
         });
-        let (plain, title) = made?;
+        let (plain, title, serial) = made?;
         let plain = plain.inspect_err(|error| warn!(%error, "no telegram could be written")).ok()?;
         let octets = match dialect.is_ciphered() {
             false => plain,
             true => {
-                let counter = next_counter(title).await?;
+                let folder = self.device.site.population.state_folder();
+                let keeper = folder.map(|folder| Keeper { folder, serial: &serial });
+                let counter = next_counter(title, keeper).await?;
                 let sealed = seal(dialect, &self.config.keys, title, counter, &plain);
                 sealed.inspect_err(|error| warn!(%error, "a telegram could not be ciphered")).ok()?
             }

@@ -1,18 +1,22 @@
 //! The tariffs of a simulated meter: calendars, special days, and the registers that masks switch.
 //!
 //! Nothing is kept of a meter whose tariffs are as its model says. Which rate counts is a function of time even then when
-//! a client has changed something: changes are kept as what they did to the rates of days.
+//! a client has changed something: changes are kept as the calendars that were in force since, as octets.
 
+mod changed;
 mod rates;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::obis::ObisCode;
 use dlms::time::{ClockStatus, DateTime};
 
+pub(crate) use self::changed::Tariffs;
 pub(crate) use self::rates::{Plan, RateTable};
+
+use self::changed::Changed;
 use super::Meter;
 use super::events::{LogKind, code};
 use crate::moment::Moment;
@@ -65,41 +69,10 @@ fn rate_of_mask(activation: &RegisterActivation, name: &[u8]) -> u8 {
     rates.filter(|rate| *rate > 0).min().map_or(0, |rate| rate - 1)
 }
 
-/// The tariffs of one meter.
-#[derive(Debug, Default)]
-pub(crate) struct Tariffs {
-    changed: Option<Box<Changed>>,
-}
-
-/// What clients changed.
-#[derive(Debug)]
-struct Changed {
-    active: Calendar,
-    passive: Calendar,
-    special: SpecialDays,
-    activation_time: DateTime,
-    /// The same as a moment.
-    activate_at: Option<Moment>,
-    /// Whether the passive calendar was written since it was activated last.
-    programmed: bool,
-    activations: BTreeMap<ObisCode, RegisterActivation>,
-    /// Masks that were put in force by hand, until when.
-    masks: BTreeMap<ObisCode, (Moment, Name)>,
-    /// The rates of all days; as the model has them while nothing changed about the past or the future.
-    rates: Option<RateTable>,
-}
-
-impl Tariffs {
-    /// When a passive calendar becomes the active one.
-    pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.changed.as_ref()?.activate_at
-    }
-}
-
 impl Meter {
     /// The calendar that tells which rate energy is counted under.
     pub(crate) fn tariff(&self) -> &dyn Tariff {
-        if let Some(rates) = self.tariffs.changed.as_ref().and_then(|changed| changed.rates.as_ref()) {
+        if let Some(rates) = self.own_rates() {
             return rates;
         }
         if self.model.tariffs.active.seasons.is_empty() { &tariff::USUAL } else { self.rates_of_model() }
@@ -111,25 +84,21 @@ impl Meter {
             let rate_of = |script| tariffs.rate_of(script);
             let (calendar, special, clock) = (&tariffs.active, &tariffs.special, &self.model.clock);
             let first = Moment::from_millis(self.model.installation.installed_ms);
-            RateTable::new(day_of(first) - 1, &Plan { calendar, special, clock, rate_of: &rate_of })
+            RateTable::new(day_of(first) - 1, None, &Plan { calendar, special, clock, rate_of: &rate_of })
         })
     }
 
+    /// The rates since a client changed something, if one did.
+    fn own_rates(&self) -> Option<&RateTable> {
+        self.changed()?.rates(|| self.rates_of_model().clone(), &self.model.clock)
+    }
+
+    fn changed(&self) -> Option<&Changed> {
+        self.tariffs.changed(&self.model.tariffs)
+    }
+
     fn changed_tariffs(&mut self) -> &mut Changed {
-        let model = &self.model.tariffs;
-        self.tariffs.changed.get_or_insert_with(|| {
-            Box::new(Changed {
-                active: model.active.clone(),
-                passive: model.passive.clone(),
-                special: model.special.clone(),
-                activation_time: DateTime::UNSPECIFIED,
-                activate_at: None,
-                programmed: false,
-                activations: BTreeMap::new(),
-                masks: BTreeMap::new(),
-                rates: None,
-            })
-        })
+        self.tariffs.changed_mut(&self.model.tariffs)
     }
 
     /// The mask that a script puts in force in a register activation.
@@ -172,29 +141,39 @@ impl Meter {
 
     /// Lets the rates follow the calendar as it is now, from this moment on.
     fn follow_calendar(&mut self, at: Moment) {
-        let plan_rates = {
-            let rate_of = |script| self.rate_of_script(script);
-            let (calendar, special) = (self.active_calendar(), self.special_days());
-            RateTable::new(day_of(at) - 1, &Plan { calendar, special, clock: &self.model.clock, rate_of: &rate_of })
-        };
+        let scripts: BTreeSet<u16> = self
+            .active_calendar()
+            .days
+            .iter()
+            .flat_map(|day| &day.actions)
+            .map(|action| action.script_selector)
+            .collect();
+        let rates: BTreeMap<u16, u8> =
+            scripts.into_iter().map(|script| (script, self.rate_of_script(script))).collect();
         let quarter = RateTable::quarter_from(at, &self.model.clock);
-        self.change_rates(|rates| rates.go_on_with(quarter, &plan_rates));
-        self.changed_tariffs().masks.clear();
+        let changed = self.changed_tariffs();
+        changed.follow(quarter, |script| rates.get(&script).copied().unwrap_or(0));
+        changed.masks.clear();
+        self.rates_changed(at);
     }
 
-    fn change_rates(&mut self, change: impl FnOnce(&mut RateTable)) {
-        let own = self.tariffs.changed.as_mut().and_then(|changed| changed.rates.take());
-        let mut rates = own.unwrap_or_else(|| self.rates_of_model().clone());
-        change(&mut rates);
-        self.changed_tariffs().rates = Some(rates);
+    /// Lets registers show what they do by the rates as they are now. Of many changes the oldest are settled: what was
+    /// counted until then stays as a sum.
+    fn rates_changed(&mut self, at: Moment) {
+        self.consumption.forget();
+        let now = RateTable::quarter_from(at, &self.model.clock) - 1;
+        let Some(quarter) = self.changed().and_then(|changed| changed.to_settle(now)) else { return };
+        let until = RateTable::start_of_quarter(quarter, &self.model.clock);
+        let settled = self.consumption.settled(until.as_millis(), self.tariff());
+        self.consumption.settle(settled);
+        self.changed_tariffs().settle(quarter);
         self.consumption.forget();
     }
 
     /// Puts the passive calendar in force when its time has come.
     pub(crate) fn run_tariffs(&mut self, at: Moment) {
-        let due = self.tariffs.changed.as_mut().filter(|changed| changed.activate_at.is_some_and(|due| due <= at));
-        if let Some(changed) = due {
-            changed.activate_at = None;
+        if self.tariffs.next_due().is_some_and(|due| due <= at) {
+            self.tariffs.activate_at = None;
             // A calendar that is not complete stays passive: there is nobody to tell.
             let _ = self.activate_calendar(at);
         }
@@ -208,11 +187,11 @@ const fn day_of(at: Moment) -> i64 {
 
 impl CalendarState for Meter {
     fn active_calendar(&self) -> &Calendar {
-        self.tariffs.changed.as_ref().map_or(&self.model.tariffs.active, |changed| &changed.active)
+        self.changed().map_or(&self.model.tariffs.active, |changed| &changed.active)
     }
 
     fn passive_calendar(&self) -> &Calendar {
-        self.tariffs.changed.as_ref().map_or(&self.model.tariffs.passive, |changed| &changed.passive)
+        self.changed().map_or(&self.model.tariffs.passive, |changed| &changed.passive)
     }
 
     fn passive_calendar_mut(&mut self, at: Moment) -> &mut Calendar {
@@ -224,7 +203,7 @@ impl CalendarState for Meter {
     }
 
     fn activation_time(&self) -> DateTime {
-        self.tariffs.changed.as_ref().map_or(DateTime::UNSPECIFIED, |changed| changed.activation_time)
+        self.changed().map_or(DateTime::UNSPECIFIED, |changed| changed.activation_time)
     }
 
     fn set_activation_time(&mut self, time: DateTime, at: Moment) -> Result<(), DataAccessResult> {
@@ -233,8 +212,8 @@ impl CalendarState for Meter {
         if moment.is_some_and(|moment| moment <= at) && self.passive_calendar().check().is_err() {
             return Err(DataAccessResult::OtherReason);
         }
-        let changed = self.changed_tariffs();
-        (changed.activation_time, changed.activate_at) = (time, moment);
+        self.changed_tariffs().activation_time = time;
+        self.tariffs.activate_at = moment;
         self.record(LogKind::Standard, at, code::PARAMETERS_CHANGED);
         Ok(())
     }
@@ -252,7 +231,7 @@ impl CalendarState for Meter {
 
 impl SpecialDaysState for Meter {
     fn special_days(&self) -> &SpecialDays {
-        self.tariffs.changed.as_ref().map_or(&self.model.tariffs.special, |changed| &changed.special)
+        self.changed().map_or(&self.model.tariffs.special, |changed| &changed.special)
     }
 
     fn set_special_days(&mut self, days: SpecialDays, at: Moment) {
@@ -268,7 +247,7 @@ static NO_ACTIVATION: RegisterActivation =
 
 impl ActivationState for Meter {
     fn activation(&self, instance: ObisCode) -> &RegisterActivation {
-        let own = self.tariffs.changed.as_ref().and_then(|changed| changed.activations.get(&instance));
+        let own = self.changed().and_then(|changed| changed.activations.get(&instance));
         let model = || self.model.tariffs.activations.get(&instance).map(|model| &model.activation);
         own.or_else(model).unwrap_or(&NO_ACTIVATION)
     }
@@ -286,7 +265,7 @@ impl ActivationState for Meter {
     }
 
     fn active_mask(&self, instance: ObisCode, at: Moment) -> Name {
-        let by_hand = self.tariffs.changed.as_ref().and_then(|changed| changed.masks.get(&instance));
+        let by_hand = self.changed().and_then(|changed| changed.masks.get(&instance));
         if let Some((_, name)) = by_hand.filter(|(until, _)| at < *until) {
             return name.clone();
         }
@@ -306,11 +285,10 @@ impl ActivationState for Meter {
             let from = RateTable::quarter_from(at, clock);
             // Without a calendar a mask stays for as long as the table goes: thirty days are told ahead at a time.
             let to = RateTable::quarter_from(until.min(at.plus_millis(30 * 86_400_000)), clock);
-            if !self.tariffs.changed.as_ref().and_then(|changed| changed.rates.as_ref()).is_none_or(RateTable::has_room)
-            {
-                return Err(DataAccessResult::TemporaryFailure);
+            if from < to {
+                self.changed_tariffs().put_between(from, to, rate);
+                self.rates_changed(at);
             }
-            self.change_rates(|rates| rates.put_between(from, to, rate));
         }
         self.changed_tariffs().masks.insert(instance, (until, name));
         Ok(())

@@ -16,8 +16,6 @@ const QUARTERS: i64 = DAY_SECONDS / QUARTER_SECONDS;
 /// Days that are worked out from where a table begins: twelve years. What comes later is taken to go on as the last
 /// week did.
 const DAYS_AHEAD: i64 = 12 * 366;
-/// Spans of a table; a client that switches rates by hand all day must not make it grow.
-const SPANS_MAX: usize = 4_096;
 
 /// What the rates of a table come from.
 #[derive(Clone, Copy)]
@@ -77,8 +75,8 @@ impl Plan<'_> {
 }
 
 impl RateTable {
-    /// The rates of `plan` from `first` on: days since 1970-01-01 of local standard time.
-    pub(crate) fn new(first: i64, plan: &Plan<'_>) -> Self {
+    /// The rates of `plan` from `first` on, days since 1970-01-01 of local standard time, for so many days if that is said.
+    pub(crate) fn new(first: i64, days: Option<i64>, plan: &Plan<'_>) -> Self {
         let mut table = Self { days: Vec::new(), spans: Vec::new() };
         let mut known: HashMap<Key, u16> = HashMap::new();
         // A season that begins within a day, or a clock that is put back in summer, is looked at day by day.
@@ -86,7 +84,7 @@ impl RateTable {
         let regular = plan.calendar.seasons.iter().all(midnight) && plan.clock.daylight_deviation_min >= 0;
         let mut carried = plan.rate(first * DAY_SECONDS - 1);
         let (mut today, mut ahead) = (plan.day_id(first), plan.ahead(first * DAY_SECONDS));
-        for day in first..first + DAYS_AHEAD {
+        for day in first..first + days.unwrap_or(DAYS_AHEAD).clamp(1, DAYS_AHEAD) {
             let tomorrow = plan.day_id(day + 1);
             let ahead_then = plan.ahead((day + 1) * DAY_SECONDS);
             let key = (carried, today, tomorrow, ahead, ahead_then);
@@ -140,9 +138,15 @@ impl RateTable {
         -(-standard).div_euclid(QUARTER_SECONDS * 1000)
     }
 
-    /// Whether there is room for another change.
-    pub(crate) fn has_room(&self) -> bool {
-        self.spans.len() < SPANS_MAX
+    /// The day that a quarter belongs to.
+    pub(crate) const fn day_of_quarter(quarter: i64) -> i64 {
+        quarter.div_euclid(QUARTERS)
+    }
+
+    /// The moment at which a quarter begins.
+    pub(crate) fn start_of_quarter(quarter: i64, clock: &ClockSettings) -> Moment {
+        let standard = quarter.saturating_mul(QUARTER_SECONDS * 1000);
+        Moment::from_millis(standard.saturating_add(i64::from(clock.time_zone_min) * 60_000))
     }
 
     /// From `quarter` on, everything as in `other`, which must begin with that day at the latest.
@@ -228,13 +232,13 @@ mod tests {
     fn the_table_says_of_each_quarter_what_the_calendar_says() {
         with_plan(|plan| {
             let first = day(2024, 1, 1);
-            let table = RateTable::new(first, plan);
+            let table = RateTable::new(first, None, plan);
             // A year and a half with both changes of the clock, quarter by quarter.
             for day in first + 60..first + 600 {
                 assert_eq!(table.rates(day), plan.day(day), "day {day}");
                 assert!(table.span(day).end > day);
             }
-            assert!(table.spans.len() < SPANS_MAX / 4, "{} spans", table.spans.len());
+            assert!(table.spans.len() < 1_024, "{} spans", table.spans.len());
         });
     }
 
@@ -242,7 +246,7 @@ mod tests {
     fn changes_count_from_their_quarter_on_and_leave_the_past_alone() {
         with_plan(|plan| {
             let first = day(2024, 1, 1);
-            let before = RateTable::new(first, plan);
+            let before = RateTable::new(first, None, plan);
             let mut table = before.clone();
             let at = (first + 300) * QUARTERS;
             table.put_between(at + 40, at + 250, 7);
@@ -252,7 +256,7 @@ mod tests {
                 assert_eq!(table.rates(day)[number], expected, "quarter {quarter}");
             }
             let rate_of = |_: u16| 5;
-            let other = RateTable::new(first + 301, &Plan { rate_of: &rate_of, ..*plan });
+            let other = RateTable::new(first + 301, None, &Plan { rate_of: &rate_of, ..*plan });
             table.go_on_with(at + 96 + 10, &other);
             for quarter in at - 1_000..at + 5_000 {
                 let (day, number) = (quarter.div_euclid(QUARTERS), quarter.rem_euclid(QUARTERS) as usize);

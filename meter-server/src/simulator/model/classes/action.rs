@@ -29,7 +29,8 @@
 //! access = "push"
 //! # What has no attribute: whether the meter pushes when it starts, and in version 0 the client and the protection
 //! # ("none", "authenticated", "encrypted", "authenticated-encrypted"). `body = "array"` makes the body an array instead of a
-//! # structure, `time = false` leaves the time of the notification out: both are found at customer ports.
+//! # structure, `time = false` leaves the time of the notification out: both are found at customer ports. What is longer than
+//! # `max-pdu = 512` goes out in blocks.
 //! push-setup = { at-start = true, client = 1, protection = "authenticated-encrypted" }
 //! [object.attributes]
 //! # Class, logical name, attribute (0 for all), data index. The data index 0x1000 + n (4096 + n) of a profile's buffer
@@ -72,6 +73,9 @@ pub(in crate::simulator::model) struct PushSetupFile {
     client: Option<u16>,
     /// How pushes are protected, in version 0; not at all unless given.
     protection: Option<PolicyFile>,
+    /// Longest APDU that the client takes, in octets: longer ones go out in blocks (general block transfer) that nobody
+    /// acknowledges. There is no attribute for it. Without it there is no limit.
+    max_pdu: Option<u16>,
     /// Whether the body is a structure, or an array as Aidon meters have it.
     #[serde(default)]
     body: BodyFile,
@@ -79,6 +83,8 @@ pub(in crate::simulator::model) struct PushSetupFile {
     time: Option<bool>,
 }
 
+/// Octets that a client takes at least: with fewer there is no room for what is around a block.
+const MAX_PDU_MIN: u16 = 64;
 /// The start of each month, as an execution time: a billing period ends there in any case.
 const START_OF_MONTH: &[u8] = &[1, 1, 2, 2, 9, 4, 0, 0, 0, 0, 9, 5, 0xFF, 0xFF, 0xFF, 1, 0xFF];
 
@@ -148,6 +154,9 @@ pub(in crate::simulator::model) fn build(
         _ => {
             let version = class.version();
             let beside = file.push_setup.as_ref();
+            if beside.and_then(|beside| beside.max_pdu).is_some_and(|octets| octets < MAX_PDU_MIN) {
+                return Err(here("a client takes at least 64 octets"));
+            }
             if version > 0 && beside.is_some_and(|beside| beside.client.is_some() || beside.protection.is_some()) {
                 return Err(here("from version 1 on client and protection are attributes of the push setup"));
             }
@@ -156,15 +165,13 @@ pub(in crate::simulator::model) fn build(
                 version,
                 attributes: attributes.clone(),
                 at_start: beside.is_some_and(|beside| beside.at_start),
+                max_pdu: beside.and_then(|beside| beside.max_pdu).unwrap_or(0),
                 array: beside.is_some_and(|beside| beside.body == BodyFile::Array),
                 time: beside.and_then(|beside| beside.time).unwrap_or(true),
                 client: ClientSap(beside.and_then(|beside| beside.client).unwrap_or(ClientSap::PUBLIC.0)),
-                protection: match beside.and_then(|beside| beside.protection) {
-                    None | Some(PolicyFile::None) => Protection::NONE,
-                    Some(PolicyFile::Authenticated) => Protection::AUTHENTICATED,
-                    Some(PolicyFile::Encrypted) => Protection::ENCRYPTED,
-                    Some(PolicyFile::AuthenticatedEncrypted) => Protection::AUTHENTICATED_ENCRYPTED,
-                },
+                protection: beside
+                    .and_then(|beside| beside.protection)
+                    .map_or(Protection::NONE, PolicyFile::protection),
             });
             Box::new(PushSetup { instance, version, attributes })
         }
