@@ -4,19 +4,17 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 7] = [
-    "dlms/headend/v1/value.proto",
-    "dlms/headend/v1/result.proto",
-    "dlms/headend/v1/meter.proto",
-    "dlms/headend/v1/meter_registry.proto",
-    "dlms/headend/v1/capture.proto",
-    "dlms/headend/v1/reading.proto",
-    "dlms/headend/v1/data.proto",
-];
+/// Where the files of the package are.
+const PACKAGE: &str = "dlms/headend/v1";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(FILES, ["proto"])?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(format!("proto/{PACKAGE}"))? {
+        files.push(format!("{PACKAGE}/{}", entry?.file_name().to_str().ok_or("a file name is not text")?));
+    }
+    files.sort();
+    let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     // The same octets feed the code generator and server reflection.
     fs::write(out.join("headend_v1.bin"), descriptors.encode_to_vec())?;

@@ -172,7 +172,7 @@ impl Exchange for Get {
     async fn exchange(&mut self) -> Result<(), String> {
         let operation = Operation::GetAttributes(vec![GetAttribute { attribute: REGISTER, selection: None }]);
         let deadline = Instant::now() + Duration::from_secs(60);
-        match self.fleet.execute(&self.meter, operation, deadline).await {
+        match self.fleet.execute(&self.meter, operation, deadline.into()).await {
             Ok(Outcome::Attributes(values)) if values.iter().all(Result::is_ok) => Ok(()),
             other => Err(format!("{}: {other:?}", self.meter)),
         }

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use dlms::{
-    axdr::Value,
-    id::{AttributeId, ClassId},
-};
-use tokio::time::Instant;
-
 use crate::{
+    events::EventLog,
+    ingest::{self, Kept},
     meter::{MeterId, TimeBasis},
     operation::{
         AttributeRef, AttributeValue, CaptureColumn, CaptureRow, GetAttribute, InvokeMethod, ItemResult, Layer,
         MeterAccess, ObjectModel, Operation, Outcome, ProfileReading, ReadProfile, RegisterReading, RegisterRef,
-        RequestError, RequestErrorKind, SetAttribute,
+        RequestError, RequestErrorKind, SetAttribute, Terms,
     },
     registry::Registry,
-    store::{AppendOutcome, CaptureBatch, CapturePage, CaptureQuery, Source, Store, StoreError},
+    store::{AppendOutcome, CaptureBatch, CapturePage, CaptureQuery, Source, Store},
+};
+use dlms::{
+    axdr::Value,
+    id::{AttributeId, ClassId},
 };
 
 /// A head-end: a registry of meters, a fleet that talks to them, and a store for what they say.
@@ -24,11 +24,16 @@ use crate::{
 pub struct HeadEnd<S, A> {
     registry: Arc<Registry<S>>,
     access: Arc<A>,
+    events: Arc<EventLog>,
 }
 
 impl<S, A> Clone for HeadEnd<S, A> {
     fn clone(&self) -> Self {
-        Self { registry: Arc::clone(&self.registry), access: Arc::clone(&self.access) }
+        Self {
+            registry: Arc::clone(&self.registry),
+            access: Arc::clone(&self.access),
+            events: Arc::clone(&self.events),
+        }
     }
 }
 
@@ -50,14 +55,36 @@ pub struct ProfileRead {
     pub kept: Kept,
 }
 
-/// What became of readings in the store.
-pub type Kept = Result<AppendOutcome, StoreError>;
-
 impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
     /// A head-end over its parts.
     #[must_use]
-    pub const fn new(registry: Arc<Registry<S>>, access: Arc<A>) -> Self {
-        Self { registry, access }
+    pub fn new(registry: Arc<Registry<S>>, access: Arc<A>) -> Self {
+        Self::with_events(registry, access, Arc::default())
+    }
+
+    /// The same with an event log of its own.
+    #[must_use]
+    pub const fn with_events(registry: Arc<Registry<S>>, access: Arc<A>, events: Arc<EventLog>) -> Self {
+        Self { registry, access, events }
+    }
+
+    /// Where events go.
+    #[must_use]
+    pub const fn events(&self) -> &Arc<EventLog> {
+        &self.events
+    }
+
+    /// Keeps readings, and the events of those that are rows of an event log.
+    ///
+    /// # Errors
+    /// As [`ReadingStore::append`](crate::store::ReadingStore::append).
+    pub async fn keep(&self, batch: CaptureBatch) -> Kept {
+        let log = EventLog::holds_events(&batch).then(|| batch.clone());
+        let kept = ingest::keep(&**self.registry.store(), batch).await;
+        if let (Ok(_), Some(log)) = (&kept, log) {
+            self.events.record_batch(&self.registry, &log).await;
+        }
+        kept
     }
 
     /// The registry.
@@ -81,9 +108,9 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         &self,
         meter: &MeterId,
         registers: Vec<RegisterRef>,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<RegistersRead, RequestError> {
-        match self.access.execute(meter, Operation::ReadRegisters(registers), deadline).await? {
+        match self.access.execute(meter, Operation::ReadRegisters(registers), terms.into()).await? {
             Outcome::Registers(results) => {
                 let kept = self.keep_registers(meter, &results).await;
                 Ok(RegistersRead { results, kept })
@@ -100,19 +127,11 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         &self,
         meter: &MeterId,
         what: ReadProfile,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<ProfileRead, RequestError> {
-        match self.access.execute(meter, Operation::ReadProfile(what), deadline).await? {
+        match self.access.execute(meter, Operation::ReadProfile(what), terms.into()).await? {
             Outcome::Profile(reading) => {
-                let batch = CaptureBatch {
-                    meter: meter.clone(),
-                    profile: Some(reading.layout.profile),
-                    columns: reading.layout.columns.as_slice().into(),
-                    rows: reading.rows.clone(),
-                    source: Source::Polled,
-                    received: reading.received,
-                };
-                let kept = self.keep(batch).await;
+                let kept = self.keep_profile(meter, &reading).await;
                 Ok(ProfileRead { reading, kept })
             }
             other => Err(unexpected(meter, &other)),
@@ -127,9 +146,9 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         &self,
         meter: &MeterId,
         attributes: Vec<GetAttribute>,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<Vec<ItemResult<AttributeValue>>, RequestError> {
-        match self.access.execute(meter, Operation::GetAttributes(attributes), deadline).await? {
+        match self.access.execute(meter, Operation::GetAttributes(attributes), terms.into()).await? {
             Outcome::Attributes(results) => Ok(results),
             other => Err(unexpected(meter, &other)),
         }
@@ -144,9 +163,9 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         &self,
         meter: &MeterId,
         attributes: Vec<SetAttribute>,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<Vec<ItemResult<()>>, RequestError> {
-        match self.access.execute(meter, Operation::SetAttributes(attributes), deadline).await? {
+        match self.access.execute(meter, Operation::SetAttributes(attributes), terms.into()).await? {
             Outcome::Set(results) => Ok(results),
             other => Err(unexpected(meter, &other)),
         }
@@ -161,20 +180,53 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         &self,
         meter: &MeterId,
         method: InvokeMethod,
-        deadline: Instant,
+        terms: impl Into<Terms>,
     ) -> Result<Option<Value>, RequestError> {
-        match self.access.execute(meter, Operation::InvokeMethod(method), deadline).await? {
+        match self.access.execute(meter, Operation::InvokeMethod(method), terms.into()).await? {
             Outcome::Method(returned) => Ok(returned),
             other => Err(unexpected(meter, &other)),
         }
+    }
+
+    /// Does an operation, whichever, and keeps what was read by it. What the store cannot take is logged.
+    ///
+    /// # Errors
+    /// As [`MeterAccess::execute`].
+    pub async fn perform(
+        &self,
+        meter: &MeterId,
+        operation: Operation,
+        terms: impl Into<Terms>,
+    ) -> Result<Outcome, RequestError> {
+        let outcome = self.access.execute(meter, operation, terms.into()).await?;
+        self.keep_outcome(meter, &outcome).await;
+        if let Outcome::Bundle(outcomes) = &outcome {
+            for outcome in outcomes.iter().flatten() {
+                self.keep_outcome(meter, outcome).await;
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn keep_outcome(&self, meter: &MeterId, outcome: &Outcome) {
+        // What became of it is logged where it is kept.
+        let _ = match outcome {
+            Outcome::Registers(results) => self.keep_registers(meter, results).await,
+            Outcome::Profile(reading) => self.keep_profile(meter, reading).await,
+            _ => return,
+        };
     }
 
     /// Reads the object list of the association and keeps it.
     ///
     /// # Errors
     /// When the operation failed, or the store could not keep the model.
-    pub async fn discover_objects(&self, meter: &MeterId, deadline: Instant) -> Result<Arc<ObjectModel>, RequestError> {
-        match self.access.execute(meter, Operation::DiscoverObjects, deadline).await? {
+    pub async fn discover_objects(
+        &self,
+        meter: &MeterId,
+        terms: impl Into<Terms>,
+    ) -> Result<Arc<ObjectModel>, RequestError> {
+        match self.access.execute(meter, Operation::DiscoverObjects, terms.into()).await? {
             Outcome::Objects(model) => {
                 self.registry.store().save_object_model(meter, Arc::clone(&model)).await?;
                 Ok(model)
@@ -199,6 +251,20 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         Ok(self.registry.store().query(query).await?)
     }
 
+    async fn keep_profile(&self, meter: &MeterId, reading: &ProfileReading) -> Kept {
+        let batch = CaptureBatch {
+            meter: meter.clone(),
+            profile: Some(reading.layout.profile),
+            columns: reading.layout.columns.as_slice().into(),
+            period_s: reading.layout.capture_period_s,
+            rows: reading.rows.clone(),
+            flags: Vec::new(),
+            source: Source::Polled,
+            received: reading.received,
+        };
+        self.keep(batch).await
+    }
+
     async fn keep_registers(&self, meter: &MeterId, results: &[ItemResult<RegisterReading>]) -> Kept {
         let readings: Vec<&RegisterReading> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
         let Some(received) = readings.iter().map(|reading| reading.received).max() else {
@@ -206,26 +272,17 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         };
         let (columns, values) = readings.iter().flat_map(|reading| cells(reading)).unzip::<_, _, Vec<_>, _>();
         let row = CaptureRow { time: received, time_basis: TimeBasis::Received, clock: None, status: None, values };
-        self.keep(CaptureBatch {
+        let batch = CaptureBatch {
             meter: meter.clone(),
             profile: None,
             columns: columns.into(),
+            period_s: 0,
             rows: vec![row],
+            flags: Vec::new(),
             source: Source::Polled,
             received,
-        })
-        .await
-    }
-
-    async fn keep(&self, batch: CaptureBatch) -> Kept {
-        let meter = batch.meter.clone();
-        let kept = self.registry.store().append(batch).await;
-        match &kept {
-            Ok(AppendOutcome::Stored(_)) => {}
-            Ok(AppendOutcome::Kept(error)) => tracing::warn!(%meter, %error, "readings wait in memory"),
-            Err(error) => tracing::error!(%meter, %error, "readings were not taken by the store"),
-        }
-        kept
+        };
+        self.keep(batch).await
     }
 }
 

@@ -7,23 +7,41 @@
 //! | a whole head-end in one process | [`node`] |
 //! | its configuration | [`config`] |
 //! | gRPC services | [`api`] |
+//! | who calls, and what they may do | [`access`] |
+//! | operations over many meters | [`jobs`] |
 //! | operations, and what they read kept | [`head_end`] |
+//! | the one way of readings into the store | [`ingest`] |
+//! | what meters send by themselves | [`push`] |
+//! | captures as files for others | [`export`] |
+//! | what captures amount to by hour, day and month | [`series`] |
+//! | events and alarms | [`events`] |
 //! | one task for each live meter | [`fleet`] |
 //! | the meters that are known | [`registry`] |
 //! | what can be asked of a meter, and by whom | [`operation`] |
 //! | what is known about a meter | [`meter`] |
 //! | what must survive | [`store`] |
 //! | secrets at rest | [`vault`] |
+//! | what time it is | [`clock`] |
 
+pub mod access;
 pub mod api;
 pub mod cli;
+pub mod clock;
+pub mod collection;
 pub mod config;
+pub mod events;
+pub mod export;
 pub mod fleet;
 pub mod head_end;
+pub mod ingest;
+pub mod jobs;
 pub mod meter;
 pub mod node;
 pub mod operation;
+pub mod plan;
+pub mod push;
 pub mod registry;
+pub mod series;
 pub mod store;
 pub mod vault;
 

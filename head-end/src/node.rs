@@ -2,13 +2,19 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::mpsc, time::Instant};
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, ServeError},
+    api::{self, ApiCodec, Parts, Security, SecurityError, ServeError},
+    clock::SystemClock,
+    collection::Collection,
     config::Config,
-    fleet::{Fleet, FleetError, Network, Notification},
+    events::EventLog,
+    fleet::{Fleet, FleetError, Network},
     head_end::HeadEnd,
+    jobs::{JobOptions, Jobs},
+    push::{ListenError, Listeners},
     registry::{Registry, RegistryError},
     store::{Store, StoreError, sqlite::SqliteStore},
     vault::{MasterKey, MasterKeyError, Vault},
@@ -21,7 +27,31 @@ pub const MASTER_KEY_VARIABLE: &str = "HEADEND_MASTER_KEY";
 #[derive(Debug)]
 pub struct Node {
     head_end: HeadEnd<SqliteStore, Fleet>,
+    collection: Collection<SqliteStore, Fleet>,
     config: Config,
+    security: Security,
+    jobs: Jobs<SqliteStore, Fleet>,
+    engines: Engines,
+    listeners: Listeners,
+}
+
+/// What runs beside the calls of the API, as long as the head-end does.
+#[derive(Debug, Default)]
+struct Engines {
+    tasks: TaskTracker,
+    /// Take up nothing new, finish or park what is in flight.
+    stop: CancellationToken,
+}
+
+impl Engines {
+    /// Waits until all have parked their work; what has not by `deadline` is left to the next start.
+    async fn stop(&self, deadline: Instant) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!(engines = self.tasks.len(), "engines did not stop in time");
+        }
+    }
 }
 
 /// Why a head-end does not run.
@@ -63,6 +93,23 @@ pub enum NodeError {
     /// The fleet cannot be started.
     #[error(transparent)]
     Fleet(#[from] FleetError),
+    /// The callers or certificates cannot be used.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
+    /// The address can be reached from other machines, and the calls are not protected.
+    #[error(
+        "will not listen on {address}, which other machines reach: calls would not be {missing}; set that up, listen on a \
+         loopback address, or say `--insecure` where a proxy in front does both"
+    )]
+    Unprotected {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// Pushes cannot be listened for.
+    #[error(transparent)]
+    Push(#[from] ListenError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -83,6 +130,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`].
     pub async fn open(config: Config, master_key: Option<&str>) -> Result<Self, NodeError> {
+        let security = Security::open(config.security.clone())?;
         let directory = &config.data_dir;
         make_private(directory).map_err(|source| NodeError::DataDirectory { path: directory.clone(), source })?;
         let failed = |source| NodeError::Store { directory: directory.clone(), source };
@@ -109,8 +157,29 @@ impl Node {
             tracing::warn!(%file, "made a new master key; keep a copy, without it the meters' keys are lost");
         }
         let (fleet, notifications) = Fleet::start(Arc::clone(&registry), Network, config.fleet.clone())?;
-        tokio::spawn(log_notifications(notifications));
-        Ok(Self { head_end: HeadEnd::new(registry, Arc::new(fleet)), config })
+        let engines = Engines::default();
+        let events = Arc::new(EventLog::new(config.event_tables.clone()));
+        let (tasks, stop) = (&engines.tasks, &engines.stop);
+        let options = config.push.clone();
+        let keep = options.keep;
+        let listening =
+            Listeners::start(Arc::clone(&registry), Arc::clone(&events), notifications, options, tasks, stop).await;
+        let head_end = HeadEnd::with_events(registry, Arc::new(fleet), events);
+        match listening {
+            Ok(listeners) => {
+                listeners.read(head_end.clone(), config.templates.clone(), keep, tasks, stop);
+                let collection = Collection::new(head_end.clone(), Arc::new(SystemClock), config.collection);
+                collection.start(&engines.tasks, engines.stop.clone());
+                let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
+                let jobs = Jobs::start(head_end.clone(), codec, clock, JobOptions::default(), &engines.tasks, stop);
+                Ok(Self { head_end, collection, jobs, config, security, engines, listeners })
+            }
+            Err(error) => {
+                engines.stop(Instant::now() + PARK).await;
+                head_end.registry().store().close().await;
+                Err(error.into())
+            }
+        }
     }
 
     /// The library's front, to be used without the server or beside it.
@@ -119,18 +188,38 @@ impl Node {
         &self.head_end
     }
 
+    /// Plans.
+    #[must_use]
+    pub const fn collection(&self) -> &Collection<SqliteStore, Fleet> {
+        &self.collection
+    }
+
     /// Its configuration.
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
     }
 
+    /// The listeners for what meters send by themselves.
+    #[must_use]
+    pub const fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
     /// Listens on the configured address.
     ///
     /// # Errors
-    /// [`NodeError::Listen`].
+    /// [`NodeError::Listen`]; [`NodeError::Unprotected`] for an address beyond loopback where anybody could call.
     pub async fn listen(&self) -> Result<TcpListener, NodeError> {
         let address = self.config.listen;
+        let reached = if address.ip().to_canonical().is_loopback() { "this machine" } else { "this address" };
+        match self.security.missing() {
+            Some(missing) if reached == "this address" && !self.config.insecure => {
+                return Err(NodeError::Unprotected { address, missing });
+            }
+            Some(missing) => tracing::warn!(%address, "calls are not {missing}: mind who reaches {reached}"),
+            None => {}
+        }
         TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, source })
     }
 
@@ -139,17 +228,23 @@ impl Node {
     /// # Errors
     /// [`NodeError::Serve`]; also then everything is closed.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<(), NodeError> {
-        let served = api::serve(self.head_end.clone(), listener, self.config.server, stop).await;
+        let parts =
+            Parts { head_end: self.head_end.clone(), collection: self.collection.clone(), jobs: self.jobs.clone() };
+        let served = api::serve(parts, listener, self.config.server.clone(), self.security.clone(), stop).await;
         self.close().await;
         Ok(served?)
     }
 
-    /// Releases the associations and closes the store, after writing what waits.
+    /// Stops the engines, releases the associations and closes the store, after writing what waits.
     pub async fn close(self) {
+        self.engines.stop(Instant::now() + PARK).await;
         self.head_end.access().shutdown(Instant::now() + RELEASE).await;
         self.head_end.registry().store().close().await;
     }
 }
+
+/// How long engines may take to park what they have in flight.
+const PARK: Duration = Duration::from_secs(10);
 
 /// How long meters may take to release their associations at the end.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -161,13 +256,6 @@ fn make_private(path: &std::path::Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-/// What meters send of their own accord inside a session is logged, never with its contents.
-async fn log_notifications(mut notifications: mpsc::Receiver<Notification>) {
-    while let Some(Notification { meter, kind, apdu, protection, .. }) = notifications.recv().await {
-        tracing::info!(%meter, kind, octets = apdu.len(), ?protection, "notification");
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{parse::to_timestamp, value};
 use crate::{
     meter::TimeBasis,
     operation::{CaptureColumn, ModelObject, ObjectModel, ProfileLayout, RegisterReading},
-    store::{Source, StoredCapture},
+    store::{CaptureFlags, Source, StoredCapture},
 };
 
 /// Captures in one message of a stream, at most.
@@ -30,9 +30,24 @@ pub(super) fn stored(capture: &StoredCapture) -> v1::Capture {
         }
         .into(),
         revision: capture.revision,
+        flags: flags(capture.flags),
         receive_time: Some(to_timestamp(capture.received)),
         readings: channels(&capture.columns, &capture.values),
     }
+}
+
+fn flags(of: CaptureFlags) -> Vec<i32> {
+    let flag = |flag: CaptureFlags| match flag {
+        CaptureFlags::MISSING => v1::CaptureFlag::Missing,
+        CaptureFlags::DUPLICATE => v1::CaptureFlag::Duplicate,
+        CaptureFlags::STATUS => v1::CaptureFlag::Status,
+        CaptureFlags::CLOCK_SHIFT => v1::CaptureFlag::ClockShift,
+        CaptureFlags::CLOCK_DOUBTFUL => v1::CaptureFlag::ClockDoubtful,
+        CaptureFlags::NON_MONOTONIC => v1::CaptureFlag::NonMonotonic,
+        CaptureFlags::OVERFLOW => v1::CaptureFlag::Overflow,
+        _ => v1::CaptureFlag::Unspecified,
+    };
+    CaptureFlags::NAMES.into_iter().filter(|(one, _)| of.contains(*one)).map(|(one, _)| flag(one).into()).collect()
 }
 
 pub(super) fn channels(columns: &[CaptureColumn], values: &[Value]) -> Vec<v1::ChannelReading> {

@@ -10,7 +10,7 @@ use tonic::Status;
 use tonic_types::FieldViolation;
 
 use super::status;
-use crate::{meter::MeterId, operation::AttributeRef};
+use crate::{meter::MeterId, operation::AttributeRef, store::CaptureFilter};
 
 /// The wrong fields found so far.
 #[derive(Debug, Default)]
@@ -24,6 +24,42 @@ impl Violations {
     /// The value of a field, or `None` after noting what is wrong with it.
     pub(super) fn check<T, E: ToString>(&mut self, field: impl Into<String>, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add(field, error.to_string())).ok()
+    }
+
+    /// Both ends of a stretch of time, which are required.
+    pub(super) fn range(
+        &mut self,
+        from: Option<&prost_types::Timestamp>,
+        to: Option<&prost_types::Timestamp>,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
+        let mut bound = |field, time: Option<&prost_types::Timestamp>| {
+            self.check(field, time.ok_or_else(|| "is required".to_owned()).and_then(timestamp))
+        };
+        let (from, to) = (bound("from", from), bound("to", to));
+        self.order(from, to);
+        (from, to)
+    }
+
+    /// Notes an end before the beginning.
+    pub(super) fn order(&mut self, from: Option<Timestamp>, to: Option<Timestamp>) {
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            self.add("to", "is before from");
+        }
+    }
+
+    /// Rows of a profile, or registers that were read by themselves, or both.
+    pub(super) fn capture_filter(&mut self, profile: &str, registers_only: bool) -> Option<CaptureFilter> {
+        match (profile, registers_only) {
+            ("", false) => Some(CaptureFilter::All),
+            ("", true) => Some(CaptureFilter::Registers),
+            (profile, false) => self.check("profile", obis(profile)).map(CaptureFilter::Profile),
+            (_, true) => {
+                self.add("registers_only", "is not possible together with profile");
+                None
+            }
+        }
     }
 
     /// `value` where every field was right.

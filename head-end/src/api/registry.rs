@@ -1,22 +1,23 @@
 //! The service MeterRegistry.
 
 use dlms_proto::v1::{
-    CreateMeterRequest, DeleteMeterRequest, GetMeterRequest, ListMetersRequest, ListMetersResponse, Meter,
-    UpdateMeterRequest, meter_registry_server::MeterRegistry,
+    self, ClaimUnclaimedDeviceRequest, CreateMeterRequest, DeleteMeterRequest, GetMeterRequest, ListMetersRequest,
+    ListMetersResponse, ListUnclaimedDevicesRequest, ListUnclaimedDevicesResponse, Meter, UpdateMeterRequest,
+    meter_registry_server::MeterRegistry,
 };
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service, meter,
-    parse::{self, Violations},
+    Service, caller, meter,
+    parse::{self, Violations, to_timestamp},
     status,
 };
 use crate::{
-    meter::{MeterId, MeterSettings, SettingsError},
+    meter::{MeterId, MeterSettings, SettingsError, Tenant},
     operation::MeterAccess,
-    registry::{Registry, RegistryError},
-    store::{MeterFilter, RequestKey, Store},
+    registry::{Change, Registry, RegistryError},
+    store::{DeviceIdentity, MeterFilter, RequestKey, Store, UnclaimedDevice},
 };
 
 /// Meters on a page where the request does not say, and at most.
@@ -27,7 +28,7 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         self.0.head_end.registry()
     }
 
-    fn request_key(&self, method: &'static str, id: &str, request: &impl Message) -> Option<RequestKey> {
+    pub(super) fn request_key(&self, method: &'static str, id: &str, request: &impl Message) -> Option<RequestKey> {
         (!id.is_empty()).then(|| {
             let contents = zeroize::Zeroizing::new(request.encode_to_vec());
             self.registry().request_key(method, id, &contents)
@@ -38,6 +39,7 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
 #[tonic::async_trait]
 impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     async fn create_meter(&self, request: Request<CreateMeterRequest>) -> Result<Response<Meter>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -59,12 +61,84 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
             }
         };
         let (id, change) = violations.finish(id.zip(change))?;
+        let change = owned(change, tenant.as_ref())
+            .map_err(|wrong| status::registry(&RegistryError::Invalid(wrong), Some(&id)))?;
         let key = self.request_key("CreateMeter", &request.request_id, &request);
         let record = self
             .registry()
             .create(id.clone(), change, key)
             .await
             .map_err(|error| status::registry(&error, Some(&id)))?;
+        Ok(Response::new(meter::to_proto(&record)))
+    }
+
+    async fn list_unclaimed_devices(
+        &self,
+        request: Request<ListUnclaimedDevicesRequest>,
+    ) -> Result<Response<ListUnclaimedDevicesResponse>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let after = match request.page_token.as_str() {
+            "" => Some(None),
+            token => {
+                let identity = DeviceIdentity::from_text(token).ok_or("is not a page token that was given out");
+                violations.check("page_token", identity).map(Some)
+            }
+        };
+        let after = violations.finish(after)?;
+        let size = match request.page_size as usize {
+            0 => PAGE.0,
+            size => size.min(PAGE.1),
+        };
+        let store = self.registry().store();
+        let mut devices =
+            store.list_unclaimed(after, size.saturating_add(1)).await.map_err(|error| status::store(&error, None))?;
+        let more = devices.len() > size;
+        devices.truncate(size);
+        let last = devices.last().filter(|_| more).map(|last| last.identity.text());
+        Ok(Response::new(ListUnclaimedDevicesResponse {
+            devices: devices.iter().map(unclaimed).collect(),
+            next_page_token: last.unwrap_or_default(),
+        }))
+    }
+
+    async fn claim_unclaimed_device(
+        &self,
+        request: Request<ClaimUnclaimedDeviceRequest>,
+    ) -> Result<Response<Meter>, Status> {
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        parse::request_id(&mut violations, &request.request_id);
+        let identity = request.name.strip_prefix("unclaimedDevices/").and_then(DeviceIdentity::from_text);
+        let identity = violations.check("name", identity.ok_or("is of the form unclaimedDevices/{device}"));
+        let id = violations.check("meter_id", MeterId::try_new(&request.meter_id));
+        let mut given = request.meter.clone().unwrap_or_default();
+        match identity {
+            Some(DeviceIdentity::Title(title)) => given.system_title = title.0.to_vec(),
+            Some(DeviceIdentity::Address(address)) => {
+                given.push.get_or_insert_default().plaintext_from = address.to_string();
+            }
+            None => {}
+        }
+        let change = match meter::change(&given) {
+            Ok(change) => Some(change),
+            Err(wrong) => {
+                wrong.into_iter().for_each(|wrong| violations.add(format!("meter.{}", wrong.field), wrong.description));
+                None
+            }
+        };
+        let fields = identity.zip(id).zip(change);
+        let ((identity, id), change) = violations.finish(fields)?;
+        let key = self.request_key("ClaimUnclaimedDevice", &request.request_id, &request);
+        let store = self.registry().store();
+        let heard = store.unclaimed(identity).await.map_err(|error| status::store(&error, None))?;
+        // A repetition comes when the device is off the list: the registry knows it by its request id.
+        if heard.is_none() && key.is_none() {
+            return Err(Status::not_found(format!("{} was not heard of, or is claimed", request.name)));
+        }
+        let record = self.registry().create(id.clone(), change, key).await;
+        let record = record.map_err(|error| status::registry(&error, Some(&id)))?;
+        store.forget_unclaimed(identity).await.map_err(|error| status::store(&error, None))?;
         Ok(Response::new(meter::to_proto(&record)))
     }
 
@@ -75,6 +149,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     }
 
     async fn list_meters(&self, request: Request<ListMetersRequest>) -> Result<Response<ListMetersResponse>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         let after = violations.check("page_token", from_token(&request.page_token));
@@ -83,7 +158,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
             0 => PAGE.0,
             size => size.min(PAGE.1),
         };
-        let filter = MeterFilter { labels: request.labels };
+        let filter = MeterFilter { labels: request.labels, tenant };
         // One more than the page tells whether there is a next one.
         let mut records = self
             .registry()
@@ -97,6 +172,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     }
 
     async fn update_meter(&self, request: Request<UpdateMeterRequest>) -> Result<Response<Meter>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -107,12 +183,13 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         let key = self.request_key("UpdateMeter", &request.request_id, &request);
         let mask = request.update_mask.as_ref();
         let change = |current: &MeterSettings| {
-            meter::merge(current, &update, mask).map_err(|wrong| {
+            let merged = meter::merge(current, &update, mask).map_err(|wrong| {
                 wrong
                     .into_iter()
                     .map(|wrong| SettingsError { field: wrong.field.into(), problem: wrong.description })
-                    .collect()
-            })
+                    .collect::<Vec<_>>()
+            });
+            owned(merged?, tenant.as_ref())
         };
         let record = self
             .registry()
@@ -138,8 +215,35 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     }
 }
 
+/// Callers of a tenant register meters for it and for nobody else.
+fn owned(mut change: Change, tenant: Option<&Tenant>) -> Result<Change, Vec<SettingsError>> {
+    let stated = change.settings.tenant.as_ref();
+    if let Some(own) = tenant {
+        if stated.is_some_and(|stated| stated != own) {
+            let problem = format!("callers of the tenant {own} cannot give meters to another");
+            return Err(vec![SettingsError { field: "tenant".into(), problem }]);
+        }
+        change.settings.tenant = Some(own.clone());
+    }
+    Ok(change)
+}
+
+fn unclaimed(device: &UnclaimedDevice) -> v1::UnclaimedDevice {
+    v1::UnclaimedDevice {
+        name: format!("unclaimedDevices/{}", device.identity.text()),
+        system_title: match device.identity {
+            DeviceIdentity::Title(title) => title.0.to_vec(),
+            DeviceIdentity::Address(_) => Vec::new(),
+        },
+        source: device.source.clone(),
+        first_seen_time: Some(to_timestamp(device.first_seen)),
+        last_seen_time: Some(to_timestamp(device.last_seen)),
+        count: device.count,
+    }
+}
+
 /// The etag of a request: the revision that it was given out for, if any.
-fn from_etag(etag: &str) -> Result<Option<u64>, &'static str> {
+pub(super) fn from_etag(etag: &str) -> Result<Option<u64>, &'static str> {
     if etag.is_empty() {
         return Ok(None);
     }

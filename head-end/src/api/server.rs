@@ -4,19 +4,40 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use dlms_proto::v1::{
     FILE_DESCRIPTOR_SET,
+    admin_server::{self as admin_name, AdminServer},
+    collection_server::{self as collection_name, CollectionServer},
+    control_server::{self as control_name, ControlServer},
     data_server::{self as data_name, DataServer},
+    events_server::{self as events_name, EventsServer},
+    jobs_server::{self as jobs_name, JobsServer},
     meter_registry_server::{self as registry_name, MeterRegistryServer},
     reading_server::{self as reading_name, ReadingServer},
 };
-use tokio::{net::TcpListener, sync::oneshot};
-use tonic::transport::{Server, server::TcpIncoming};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_web::GrpcWebLayer;
 
-use super::{Api, Service};
-use crate::{head_end::HeadEnd, operation::MeterAccess, store::Store};
+use super::{
+    Api, Service,
+    gate::{self, GateLayer, Watch},
+    incoming::incoming,
+    schema::Schema,
+    security::Security,
+    web::{Origins, WebLayer},
+};
+use crate::{
+    access::{Limiter, Rate},
+    collection::Collection,
+    head_end::HeadEnd,
+    jobs::Jobs,
+    operation::MeterAccess,
+    store::Store,
+};
 
 /// Limits of the server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Deadline of a call that states none.
     pub default_timeout: Duration,
@@ -24,12 +45,36 @@ pub struct ServerOptions {
     pub drain: Duration,
     /// Calls on one connection at the same time.
     pub concurrency: usize,
+    /// Calls of one caller; who is not asked who they are has no limit.
+    pub rate: Rate,
+    /// Web pages that may call.
+    pub origins: Origins,
 }
+
+/// Largest headers of a call together, in octets; a signed token is the longest of them.
+const HEADERS: u32 = 32 * 1024;
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { default_timeout: Duration::from_secs(60), drain: Duration::from_secs(10), concurrency: 256 }
+        Self {
+            default_timeout: Duration::from_secs(60),
+            drain: Duration::from_secs(10),
+            concurrency: 256,
+            rate: Rate { per_second: 500, burst: 1000 },
+            origins: Origins::default(),
+        }
     }
+}
+
+/// What the services are made of.
+#[derive(Debug)]
+pub struct Parts<S, A> {
+    /// Operations on meters.
+    pub head_end: HeadEnd<S, A>,
+    /// Plans.
+    pub collection: Collection<S, A>,
+    /// Operations over many meters.
+    pub jobs: Jobs<S, A>,
 }
 
 /// Why the server ended.
@@ -50,21 +95,41 @@ pub enum ServeError {
     /// The descriptors of the API do not decode: the build is broken.
     #[error("the descriptors of the API do not decode")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// So it is.
+    #[error("the descriptors of the API do not decode")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
 }
 
-/// Serves `head_end` on `listener` until `stop` is ready; then takes no new calls, lets those that
+/// Serves `parts` on `listener` until `stop` is ready; then takes no new calls, lets those that
 /// run finish within the drain time, and returns.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn serve<S: Store, A: MeterAccess>(
-    head_end: HeadEnd<S, A>,
+    parts: Parts<S, A>,
     listener: TcpListener,
     options: ServerOptions,
+    security: Security,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
-    let service = Service(Arc::new(Api { head_end, default_timeout: options.default_timeout }));
+    let Parts { head_end, collection, jobs } = parts;
+    let schema = Schema::new()?;
+    let watch = Arc::new(Watch {
+        security: security.clone(),
+        schema: schema.clone(),
+        registry: Arc::clone(head_end.registry()),
+        calls: Limiter::new(options.rate),
+        refusals: Limiter::new(gate::REFUSALS),
+    });
+    let stopping = CancellationToken::new();
+    let service = Service(Arc::new(Api {
+        head_end,
+        collection,
+        jobs,
+        default_timeout: options.default_timeout,
+        stopping: stopping.clone(),
+    }));
     let (health, health_service) = tonic_health::server::health_reporter();
     report(&health, ServingStatus::Serving).await;
     let reflection = || {
@@ -72,21 +137,28 @@ pub async fn serve<S: Store, A: MeterAccess>(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let (stopping, stopped) = oneshot::channel::<()>();
     let server = Server::builder()
         .concurrency_limit_per_connection(options.concurrency)
         .http2_keepalive_interval(Some(Duration::from_secs(60)))
+        .http2_max_header_list_size(HEADERS)
+        .accept_http1(true)
+        .layer(WebLayer { schema, origins: Arc::new(options.origins.clone()) })
+        .layer(GrpcWebLayer::new())
+        .layer(GateLayer(watch))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
+        .add_service(AdminServer::new(service.clone()))
         .add_service(MeterRegistryServer::new(service.clone()))
         .add_service(ReadingServer::new(service.clone()))
         .add_service(DataServer::new(service.clone()))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
-            // An error means that the sender is gone, which is a stop as well.
-            let _ = stopped.await;
-        });
+        .add_service(CollectionServer::new(service.clone()))
+        .add_service(JobsServer::new(service.clone()))
+        .add_service(ControlServer::new(service.clone()))
+        .add_service(EventsServer::new(service.clone()))
+        .serve_with_incoming_shutdown(incoming(listener, security.tls.clone()), stopping.clone().cancelled_owned());
     tokio::pin!(server);
+    let reloading = AbortOnDrop(tokio::spawn(security.reload()).abort_handle());
     let ended = tokio::select! {
         ended = &mut server => Some(ended),
         () = stop => None,
@@ -95,7 +167,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
         Some(ended) => ended,
         None => {
             report(&health, ServingStatus::NotServing).await;
-            drop(stopping);
+            stopping.cancel();
             match tokio::time::timeout(options.drain, server).await {
                 Ok(ended) => ended,
                 Err(_) => {
@@ -105,12 +177,32 @@ pub async fn serve<S: Store, A: MeterAccess>(
             }
         }
     };
+    drop(reloading);
     ended.map_err(|source| ServeError::Transport { address, source })
+}
+
+/// Ends a task with what it was for, also when that is dropped half way.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Tells the health service about every service, and about the server as a whole (the empty name).
 async fn report(health: &HealthReporter, status: ServingStatus) {
-    for name in ["", registry_name::SERVICE_NAME, reading_name::SERVICE_NAME, data_name::SERVICE_NAME] {
+    for name in [
+        "",
+        admin_name::SERVICE_NAME,
+        registry_name::SERVICE_NAME,
+        reading_name::SERVICE_NAME,
+        data_name::SERVICE_NAME,
+        collection_name::SERVICE_NAME,
+        jobs_name::SERVICE_NAME,
+        control_name::SERVICE_NAME,
+        events_name::SERVICE_NAME,
+    ] {
         health.set_service_status(name, status).await;
     }
 }

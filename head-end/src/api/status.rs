@@ -1,12 +1,15 @@
 //! Errors as google.rpc.Status with details. The whole mapping is here.
 
-use std::{collections::HashMap, error::Error};
+use std::{collections::HashMap, error::Error, time::Duration};
 
 use dlms_proto::ERROR_DOMAIN;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
+    access::{Caller, Method, Refused, Role},
+    collection::CollectionError,
+    jobs::JobError,
     meter::MeterId,
     operation::{RequestError, RequestErrorKind},
     registry::RegistryError,
@@ -42,6 +45,21 @@ pub(super) fn registry(error: &RegistryError, meter: Option<&MeterId>) -> Status
 /// Where a request has a field of a meter's settings; the mask of an update lies beside the meter.
 fn field(name: &str) -> String {
     if name == "update_mask" { name.to_owned() } else { format!("meter.{name}") }
+}
+
+/// An error of collection.
+pub(super) fn collection(error: &CollectionError) -> Status {
+    match error {
+        CollectionError::Invalid(problems) => {
+            let field = |name: &str| if name == "update_mask" { name.to_owned() } else { format!("plan.{name}") };
+            let wrong = problems.iter().map(|wrong| FieldViolation::new(field(&wrong.field), wrong.problem.clone()));
+            invalid(wrong.collect())
+        }
+        CollectionError::Paused(_) => {
+            with_info(Code::FailedPrecondition, "PAUSED", &error.to_string(), None, HashMap::new())
+        }
+        CollectionError::Store(error) => store(error, None),
+    }
 }
 
 /// An error of the store about `meter`.
@@ -93,9 +111,72 @@ pub(super) fn operation(error: &RequestError, meter: &MeterId) -> Status {
     with_info(code, error.kind().name(), &described(error), Some(meter), metadata)
 }
 
+/// A job that was not made, or not changed.
+pub(super) fn job(error: &JobError) -> Status {
+    let (code, reason) = match error {
+        JobError::Invalid { field, problem } => return invalid(vec![FieldViolation::new(*field, problem.clone())]),
+        JobError::NotFound(_) | JobError::NoMeter(_) => (Code::NotFound, "NOT_FOUND"),
+        JobError::MassDisconnect { .. } => (Code::FailedPrecondition, "MASS_DISCONNECT"),
+        JobError::SamePerson(_) => (Code::FailedPrecondition, "SAME_PERSON"),
+        JobError::State(_) => (Code::FailedPrecondition, "JOB_STATE"),
+        JobError::Store(error) => return store(error, None),
+        JobError::Registry(error) => return registry(error, None),
+    };
+    with_info(code, reason, &described(error), None, HashMap::new())
+}
+
 /// FAILED_PRECONDITION: something else has to be done first.
 pub(super) fn precondition(reason: &str, message: &str, meter: &MeterId) -> Status {
     with_info(Code::FailedPrecondition, reason, message, Some(meter), HashMap::new())
+}
+
+/// UNIMPLEMENTED: there is no such method, or nobody has said who may call it.
+pub(super) fn no_method(path: &str) -> Status {
+    let path: String = path.chars().take(200).collect();
+    with_info(Code::Unimplemented, "NO_METHOD", &format!("there is no method {path:?}"), None, HashMap::new())
+}
+
+/// UNAUTHENTICATED: the call does not prove who makes it.
+pub(super) fn unauthenticated(refused: Refused) -> Status {
+    with_info(Code::Unauthenticated, "UNAUTHENTICATED", refused.0, None, HashMap::new())
+}
+
+/// PERMISSION_DENIED: the call comes from a web page that is not listed.
+pub(super) fn foreign_page() -> Status {
+    let message = "web pages of this origin may not call; list it in cors_origins";
+    with_info(Code::PermissionDenied, "FOREIGN_ORIGIN", message, None, HashMap::new())
+}
+
+/// RESOURCE_EXHAUSTED: the caller has to wait.
+pub(super) fn too_often(wait: Duration) -> Status {
+    let mut details = ErrorDetails::with_retry_info(Some(wait));
+    details.set_error_info("RATE_LIMIT", ERROR_DOMAIN, HashMap::new());
+    Status::with_error_details(Code::ResourceExhausted, "too many calls", details)
+}
+
+/// INVALID_ARGUMENT: the octets of the request are not what the method takes.
+pub(super) fn unreadable(reason: &str) -> Status {
+    with_info(Code::InvalidArgument, "INVALID_REQUEST", reason, None, HashMap::new())
+}
+
+/// NOT_FOUND: there is no such meter, or none that the caller may see.
+pub(super) fn no_meter(meter: &MeterId) -> Status {
+    store(&StoreError::NotFound(meter.resource_name()), Some(meter))
+}
+
+/// PERMISSION_DENIED: nobody has seen to it that the method keeps tenants apart.
+pub(super) fn not_for_tenants(method: &Method) -> Status {
+    let message = format!("{} is not for callers of a tenant", method.path);
+    with_info(Code::PermissionDenied, "PERMISSION_DENIED", &message, None, HashMap::new())
+}
+
+/// PERMISSION_DENIED: none of the caller's roles may call this.
+pub(super) fn forbidden(method: &Method, caller: &Caller) -> Status {
+    let roles: Vec<&str> =
+        Role::ALL.into_iter().filter(|role| role.grants(method.permission)).map(Role::name).collect();
+    let message =
+        format!("{} may not call {}: it needs one of the roles {}", caller.subject, method.path, roles.join(", "));
+    with_info(Code::PermissionDenied, "PERMISSION_DENIED", &message, None, HashMap::new())
 }
 
 fn with_info(

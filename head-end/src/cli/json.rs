@@ -6,16 +6,16 @@ use serde_json::{Map, Value, json};
 use super::output::{result_name, time_text};
 
 /// Leaves out what is absent.
-fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+pub(super) fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let present = fields.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(present.map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     if text.is_empty() { Value::Null } else { json!(text) }
 }
 
-fn time(of: Option<&prost_types::Timestamp>) -> Value {
+pub(super) fn time(of: Option<&prost_types::Timestamp>) -> Value {
     text(&time_text(of))
 }
 
@@ -169,6 +169,10 @@ pub(super) fn capture(of: &v1::Capture) -> Value {
         ("source", text(source.unwrap_or_default().trim_start_matches("SOURCE_"))),
         ("revision", if of.revision == 0 { Value::Null } else { json!(of.revision) }),
         ("receive_time", time(of.receive_time.as_ref())),
+        (
+            "flags",
+            json!(of.flags().map(|flag| flag.as_str_name().trim_start_matches("CAPTURE_FLAG_")).collect::<Vec<_>>()),
+        ),
         ("readings", Value::Array(of.readings.iter().map(channel).collect())),
     ])
 }
@@ -240,6 +244,13 @@ pub(super) fn meter(of: &v1::Meter) -> Value {
             json!({ "inverted_deviation": of.inverted_deviation, "fallback_offset_min": of.fallback_offset_min })
         })),
         ("route", text(&of.route)),
+        ("push", of.push.as_ref().map_or(Value::Null, |of| {
+            object([
+                ("protection", json!(of.protection().as_str_name().trim_start_matches("POLICY_"))),
+                ("plaintext_from", text(&of.plaintext_from)),
+                ("device_name", text(&of.device_name)),
+            ])
+        })),
         ("max_pdu_octets", json!(of.max_pdu_octets)),
         ("etag", json!(of.etag)),
         ("create_time", time(of.create_time.as_ref())),

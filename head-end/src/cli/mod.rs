@@ -10,19 +10,27 @@
 //! | 5 | the head-end could not start, or failed |
 
 mod attributes;
+mod audit;
 mod client;
+mod coverage;
 #[cfg(feature = "demo")]
 mod demo;
 mod discover;
+mod events;
+mod export;
 mod failure;
+mod intervals;
 mod json;
 mod meters;
 mod moment;
 mod output;
+mod plans;
 mod profile;
 mod read;
 mod readings;
 mod serve;
+mod token;
+mod unclaimed;
 mod value;
 
 use std::process::ExitCode;
@@ -51,7 +59,13 @@ Exit status: 0 done; 1 something at the meter did not succeed; 2 wrong usage or 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the head-end
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
+    /// What was changed, and by whom
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// Make tokens for callers
+    #[command(subcommand)]
+    Token(token::Token),
     /// Start a fleet of simulated meters, and a head-end that reads it
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
@@ -61,7 +75,7 @@ enum Command {
     DemoFleet(demo::DemoFleet),
     /// Register, show and change meters
     #[command(subcommand)]
-    Meters(meters::Meters),
+    Meters(Box<meters::Meters>),
     /// Read registers of a meter now
     Read(read::Read),
     /// Read rows of a profile of a meter now
@@ -74,8 +88,23 @@ enum Command {
     Invoke(attributes::Invoke),
     /// Read the object list of a meter
     Discover(discover::Discover),
+    /// Show events and alarms, and see to them
+    #[command(subcommand)]
+    Events(events::Events),
+    /// Show devices that push and that nobody registered, and register them
+    #[command(subcommand)]
+    Unclaimed(unclaimed::Unclaimed),
     /// Show readings from the store
     Readings(readings::Readings),
+    /// Collect by plans
+    #[command(subcommand)]
+    Plans(plans::Plans),
+    /// Show what is held and what is missing of profiles of a meter
+    Coverage(coverage::Coverage),
+    /// Show consumption, or values by hour, day or month, from the store
+    Intervals(intervals::Intervals),
+    /// Write readings from the store into a file
+    Export(export::Export),
 }
 
 /// Runs the command line of this process.
@@ -97,6 +126,8 @@ impl Command {
     async fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Serve(command) => command.run().await,
+            Self::Audit(command) => command.run().await,
+            Self::Token(command) => command.run(),
             #[cfg(feature = "demo")]
             Self::Demo(command) => command.run().await,
             #[cfg(feature = "demo")]
@@ -108,13 +139,21 @@ impl Command {
             Self::Set(command) => command.run().await,
             Self::Invoke(command) => command.run().await,
             Self::Discover(command) => command.run().await,
+            Self::Events(command) => command.run().await,
+            Self::Unclaimed(command) => command.run().await,
             Self::Readings(command) => command.run().await,
+            Self::Plans(command) => command.run().await,
+            Self::Coverage(command) => command.run().await,
+            Self::Intervals(command) => command.run().await,
+            Self::Export(command) => command.run().await,
         }
     }
 
     fn format(&self) -> Format {
         match self {
             Self::Serve(_) => Format::Table,
+            Self::Audit(command) => command.format(),
+            Self::Token(command) => command.format(),
             #[cfg(feature = "demo")]
             Self::Demo(command) => command.format,
             #[cfg(feature = "demo")]
@@ -126,7 +165,13 @@ impl Command {
             Self::Set(command) => command.client.format,
             Self::Invoke(command) => command.client.format,
             Self::Discover(command) => command.client.format,
+            Self::Events(command) => command.client().format,
+            Self::Unclaimed(command) => command.client().format,
             Self::Readings(command) => command.client.format,
+            Self::Plans(command) => command.client().format,
+            Self::Coverage(command) => command.client.format,
+            Self::Intervals(command) => command.client.format,
+            Self::Export(command) => command.client.format,
         }
     }
 }

@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 use super::{Exit, Failure, output};
 use crate::{
     config::{Config, LogFormat, Options, QuirkModels},
+    events::EventTables,
     node::{MASTER_KEY_VARIABLE, Node},
+    push::Templates,
 };
 
 /// Run the head-end.
@@ -30,6 +32,12 @@ impl Serve {
         let mut config = self.options.over(file).resolve();
         if let Some(path) = &config.quirks_file {
             config.fleet.quirks = QuirkModels::from_file(path).map_err(|error| Failure::configuration(&error))?;
+        }
+        if let Some(path) = &config.templates_file {
+            config.templates = Templates::from_file(path).map_err(|error| Failure::configuration(&error))?;
+        }
+        if let Some(path) = &config.event_tables_file {
+            config.event_tables = EventTables::from_file(path).map_err(|error| Failure::configuration(&error))?;
         }
         init_logging(&config)?;
         let master_key = std::env::var(MASTER_KEY_VARIABLE).ok().map(zeroize::Zeroizing::new);

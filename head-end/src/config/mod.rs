@@ -5,6 +5,7 @@
 //! variable, that over the file, and that over the default.
 
 mod options;
+mod push;
 mod quirks;
 mod span;
 
@@ -18,11 +19,20 @@ use dlms::id::SystemTitle;
 
 pub use self::{
     options::{LogFormat, Options, TitleText},
+    push::{Addresses, AddressesError},
     quirks::QuirkModels,
     span::{Span, SpanError},
 };
 use crate::{
-    api::ServerOptions, fleet::FleetOptions, meter::Timeouts, store::sqlite::SqliteOptions, vault::MasterKeyError,
+    access::Rate,
+    api::{SecurityFiles, ServerOptions},
+    collection::CollectionOptions,
+    events::EventTables,
+    fleet::FleetOptions,
+    meter::Timeouts,
+    push::{PushOptions, Templates},
+    store::sqlite::SqliteOptions,
+    vault::MasterKeyError,
 };
 
 /// Largest configuration file that is read, in octets.
@@ -33,6 +43,10 @@ const LARGEST: u64 = 1024 * 1024;
 pub struct Config {
     /// Where the gRPC server listens.
     pub listen: SocketAddr,
+    /// Whether it may listen beyond loopback without encryption or without asking who calls.
+    pub insecure: bool,
+    /// Who may call, and how calls are encrypted.
+    pub security: SecurityFiles,
     /// Where the store lives.
     pub data_dir: PathBuf,
     /// Where the master key lives.
@@ -45,10 +59,22 @@ pub struct Config {
     pub server: ServerOptions,
     /// Limits of the fleet.
     pub fleet: FleetOptions,
+    /// Limits of collection.
+    pub collection: CollectionOptions,
     /// Limits of the store.
     pub store: SqliteOptions,
     /// Timeouts of meters that state none.
     pub timeouts: Timeouts,
+    /// Where pushes are listened for.
+    pub push: PushOptions,
+    /// File of push templates, read by whoever starts the head-end into `templates`.
+    pub templates_file: Option<PathBuf>,
+    /// What bodies of pushes mean that do not say it.
+    pub templates: Templates,
+    /// File of event tables, read by whoever starts the head-end into `event_tables`.
+    pub event_tables_file: Option<PathBuf>,
+    /// What codes of events mean.
+    pub event_tables: EventTables,
     /// Which messages are logged, in the syntax of tracing's filters.
     pub log: String,
     /// How they are written.
@@ -98,14 +124,21 @@ fn syntax(path: &Path, error: &toml::de::Error) -> ConfigError {
     ConfigError::Syntax { path: path.to_owned(), message: error.to_string().trim_end().to_owned() }
 }
 
+/// What `parse` makes of the text of a file.
+pub(crate) fn toml_file<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, toml::de::Error>,
+) -> Result<T, ConfigError> {
+    parse(&read(path)?).map_err(|error| syntax(path, &error))
+}
+
 impl Options {
     /// The options in a file.
     ///
     /// # Errors
     /// [`ConfigError`] with the file and, where it applies, line and column.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        Self::from_toml(&text).map_err(|error| syntax(path, &error))
+        toml_file(path, Self::from_toml)
     }
 
     /// The options in the text of a file.
@@ -121,6 +154,11 @@ impl Options {
     pub fn over(self, below: Self) -> Self {
         Self {
             listen: self.listen.or(below.listen),
+            insecure: self.insecure.or(below.insecure),
+            callers: self.callers.or(below.callers),
+            tls_cert: self.tls_cert.or(below.tls_cert),
+            tls_key: self.tls_key.or(below.tls_key),
+            tls_client_ca: self.tls_client_ca.or(below.tls_client_ca),
             data_dir: self.data_dir.or(below.data_dir),
             master_key_file: self.master_key_file.or(below.master_key_file),
             system_title: self.system_title.or(below.system_title),
@@ -128,6 +166,9 @@ impl Options {
             request_timeout: self.request_timeout.or(below.request_timeout),
             drain_timeout: self.drain_timeout.or(below.drain_timeout),
             concurrency: self.concurrency.or(below.concurrency),
+            call_rate: self.call_rate.or(below.call_rate),
+            call_burst: self.call_burst.or(below.call_burst),
+            cors_origins: self.cors_origins.or(below.cors_origins),
             mailbox: self.mailbox.or(below.mailbox),
             route_sessions: self.route_sessions.or(below.route_sessions),
             actor_idle: self.actor_idle.or(below.actor_idle),
@@ -135,9 +176,22 @@ impl Options {
             response_timeout: self.response_timeout.or(below.response_timeout),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),
             inter_octet_timeout: self.inter_octet_timeout.or(below.inter_octet_timeout),
+            collection_in_flight: self.collection_in_flight.or(below.collection_in_flight),
             store_busy_timeout: self.store_busy_timeout.or(below.store_busy_timeout),
             store_patience: self.store_patience.or(below.store_patience),
             store_waiting_captures: self.store_waiting_captures.or(below.store_waiting_captures),
+            push_tcp: self.push_tcp.or(below.push_tcp),
+            push_udp: self.push_udp.or(below.push_udp),
+            push_hdlc: self.push_hdlc.or(below.push_hdlc),
+            push_connections: self.push_connections.or(below.push_connections),
+            push_connections_per_source: self.push_connections_per_source.or(below.push_connections_per_source),
+            push_rate: self.push_rate.or(below.push_rate),
+            push_octets: self.push_octets.or(below.push_octets),
+            push_idle: self.push_idle.or(below.push_idle),
+            push_keep: self.push_keep.or(below.push_keep),
+            push_templates: self.push_templates.or(below.push_templates),
+            event_tables: self.event_tables.or(below.event_tables),
+            unclaimed: self.unclaimed.or(below.unclaimed),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }
@@ -147,13 +201,22 @@ impl Options {
     #[must_use]
     pub fn resolve(self) -> Config {
         let span = |given: Option<Span>, default: Duration| given.map_or(default, Span::duration);
+        let push = push::resolve(&self);
         let data_dir = self.data_dir.unwrap_or_else(|| PathBuf::from("head-end-data"));
         let server = ServerOptions::default();
         let fleet = FleetOptions::default();
+        let collection = CollectionOptions::default();
         let store = SqliteOptions::default();
         let timeouts = Timeouts::default();
         Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))),
+            insecure: self.insecure.unwrap_or(false),
+            security: SecurityFiles {
+                callers: self.callers,
+                certificate: self.tls_cert,
+                key: self.tls_key,
+                client_ca: self.tls_client_ca,
+            },
             master_key_file: self.master_key_file.unwrap_or_else(|| data_dir.join("master.key")),
             data_dir,
             system_title: self.system_title.map(|title| title.0),
@@ -162,12 +225,21 @@ impl Options {
                 default_timeout: span(self.request_timeout, server.default_timeout),
                 drain: span(self.drain_timeout, server.drain),
                 concurrency: self.concurrency.map_or(server.concurrency, Into::into),
+                origins: self.cors_origins.unwrap_or_default(),
+                rate: Rate {
+                    per_second: self.call_rate.map_or(server.rate.per_second, Into::into),
+                    burst: self.call_burst.map_or(server.rate.burst, Into::into),
+                },
             },
             fleet: FleetOptions {
                 mailbox: self.mailbox.map_or(fleet.mailbox, Into::into),
                 route_sessions: self.route_sessions.map_or(fleet.route_sessions, Into::into),
                 actor_idle: span(self.actor_idle, fleet.actor_idle),
                 ..fleet
+            },
+            collection: CollectionOptions {
+                in_flight: self.collection_in_flight.map_or(collection.in_flight, Into::into),
+                ..collection
             },
             store: SqliteOptions {
                 busy_timeout: span(self.store_busy_timeout, store.busy_timeout),
@@ -181,6 +253,11 @@ impl Options {
                 idle: span(self.idle_timeout, timeouts.idle),
                 inter_octet: span(self.inter_octet_timeout, timeouts.inter_octet),
             },
+            push,
+            templates_file: self.push_templates,
+            templates: Templates::built_in(),
+            event_tables_file: self.event_tables,
+            event_tables: EventTables::built_in(),
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         }

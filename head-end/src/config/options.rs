@@ -1,12 +1,18 @@
 //! The list of options.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr};
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use clap::ValueEnum;
 use dlms::id::SystemTitle;
 use serde::Deserialize;
 
-use super::Span;
+use super::{Addresses, Span};
+use crate::api::Origins;
 
 /// Options of `head-end serve`. Keys of the file have the names of the fields.
 ///
@@ -18,6 +24,23 @@ pub struct Options {
     /// Address and port of the gRPC server [default: 127.0.0.1:50051]
     #[arg(long, env = "HEADEND_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Listen beyond loopback although the calls are not encrypted, or their callers not asked who they are [default:
+    /// false]
+    #[arg(long, env = "HEADEND_INSECURE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub insecure: Option<bool>,
+    /// File of callers: tokens, certificates and issuers of tokens, with their roles and tenants [default: none, which
+    /// makes everybody the administrator]
+    #[arg(long, env = "HEADEND_CALLERS", value_name = "FILE")]
+    pub callers: Option<PathBuf>,
+    /// Certificate chain of the server in PEM [default: none, calls are not encrypted]
+    #[arg(long, env = "HEADEND_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of that certificate in PEM
+    #[arg(long, env = "HEADEND_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities whose certificates clients may present, in PEM [default: none]
+    #[arg(long, env = "HEADEND_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Directory of the store, made if it is not there [default: head-end-data]
     #[arg(long, env = "HEADEND_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -40,6 +63,15 @@ pub struct Options {
     /// Calls on one connection at the same time [default: 256]
     #[arg(long, env = "HEADEND_CONCURRENCY", value_name = "N")]
     pub concurrency: Option<NonZeroUsize>,
+    /// Calls of one caller in a second, in the long run [default: 500]
+    #[arg(long, env = "HEADEND_CALL_RATE", value_name = "N")]
+    pub call_rate: Option<NonZeroU32>,
+    /// Calls of one caller at once, after a pause [default: 1000]
+    #[arg(long, env = "HEADEND_CALL_BURST", value_name = "N")]
+    pub call_burst: Option<NonZeroU32>,
+    /// Origins of web pages that may call, divided by commas, such as `https://dashboard.example` [default: none]
+    #[arg(long, env = "HEADEND_CORS_ORIGINS", value_name = "ORIGINS")]
+    pub cors_origins: Option<Origins>,
     /// Operations that may wait for one meter [default: 32]
     #[arg(long, env = "HEADEND_MAILBOX", value_name = "N")]
     pub mailbox: Option<NonZeroUsize>,
@@ -61,6 +93,9 @@ pub struct Options {
     /// Between two octets of a frame on a serial line [default: 500ms]
     #[arg(long, env = "HEADEND_INTER_OCTET_TIMEOUT", value_name = "TIME")]
     pub inter_octet_timeout: Option<Span>,
+    /// Meters that are collected from at the same time [default: 256]
+    #[arg(long, env = "HEADEND_COLLECTION_IN_FLIGHT", value_name = "N")]
+    pub collection_in_flight: Option<NonZeroUsize>,
     /// How long a write to the store waits for a lock of another process [default: 5s]
     #[arg(long, env = "HEADEND_STORE_BUSY_TIMEOUT", value_name = "TIME")]
     pub store_busy_timeout: Option<Span>,
@@ -70,6 +105,42 @@ pub struct Options {
     /// Captures that memory holds while the store cannot write them [default: 200000]
     #[arg(long, env = "HEADEND_STORE_WAITING_CAPTURES", value_name = "N")]
     pub store_waiting_captures: Option<NonZeroUsize>,
+    /// Addresses for pushes over TCP with the wrapper [default: none]
+    #[arg(long, env = "HEADEND_PUSH_TCP", value_name = "ADDRESSES")]
+    pub push_tcp: Option<Addresses>,
+    /// Addresses for pushes over UDP with the wrapper [default: none]
+    #[arg(long, env = "HEADEND_PUSH_UDP", value_name = "ADDRESSES")]
+    pub push_udp: Option<Addresses>,
+    /// Addresses for pushes in HDLC frames over TCP [default: none]
+    #[arg(long, env = "HEADEND_PUSH_HDLC", value_name = "ADDRESSES")]
+    pub push_hdlc: Option<Addresses>,
+    /// Connections of pushing meters at the same time [default: 1024]
+    #[arg(long, env = "HEADEND_PUSH_CONNECTIONS", value_name = "N")]
+    pub push_connections: Option<NonZeroUsize>,
+    /// Connections of pushing meters from one address at the same time [default: 256]
+    #[arg(long, env = "HEADEND_PUSH_CONNECTIONS_PER_SOURCE", value_name = "N")]
+    pub push_connections_per_source: Option<NonZeroUsize>,
+    /// Notifications a minute from one address [default: 600]
+    #[arg(long, env = "HEADEND_PUSH_RATE", value_name = "N")]
+    pub push_rate: Option<u32>,
+    /// Octets of one notification [default: 65535]
+    #[arg(long, env = "HEADEND_PUSH_OCTETS", value_name = "N")]
+    pub push_octets: Option<u16>,
+    /// How long a connection of a pushing meter may be silent [default: 60s]
+    #[arg(long, env = "HEADEND_PUSH_IDLE", value_name = "TIME")]
+    pub push_idle: Option<Span>,
+    /// How long pushes are kept as they came, after they were read [default: 168h]
+    #[arg(long, env = "HEADEND_PUSH_KEEP", value_name = "TIME")]
+    pub push_keep: Option<Span>,
+    /// File of push templates in TOML, before those that are built in
+    #[arg(long, env = "HEADEND_PUSH_TEMPLATES", value_name = "FILE")]
+    pub push_templates: Option<PathBuf>,
+    /// File of event tables in TOML, before those that are built in
+    #[arg(long, env = "HEADEND_EVENT_TABLES", value_name = "FILE")]
+    pub event_tables: Option<PathBuf>,
+    /// Unknown devices that are remembered [default: 10000]
+    #[arg(long, env = "HEADEND_UNCLAIMED", value_name = "N")]
+    pub unclaimed: Option<NonZeroUsize>,
     /// What is logged, such as `info` or `warn,dlms_head_end=debug` [default: info]
     #[arg(long, env = "HEADEND_LOG", value_name = "FILTER")]
     pub log: Option<String>,

@@ -32,8 +32,7 @@ impl QuirkModels {
     /// # Errors
     /// [`ConfigError`] with the file and, where it applies, line and column.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = super::read(path)?;
-        Self::from_toml(&text).map_err(|error| super::syntax(path, &error))
+        super::toml_file(path, Self::from_toml)
     }
 
     /// The models in the text of a file.

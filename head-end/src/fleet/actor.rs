@@ -10,24 +10,24 @@ use std::{
 
 use dlms::security::InvocationCounter;
 use tokio::{
-    sync::{Mutex, Notify, mpsc, oneshot},
+    sync::{Mutex, Notify, oneshot},
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    attributes, discover,
     failure::{expired, head_end},
+    mailbox::Receiver,
     memory::Memory,
     open::{Environment, FAREWELL},
-    profile, registers,
+    perform::perform,
     route::{Place, Routes},
     session::Session,
     work::Work,
 };
 use crate::{
     meter::{MeterConfig, MeterId},
-    operation::{Operation, Outcome, RequestError, RequestErrorKind as Kind},
+    operation::{Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
 };
 
 /// How long after its deadline an operation that waits for the store is dropped.
@@ -39,6 +39,7 @@ const TURN: u32 = 8;
 pub(super) struct Job {
     pub(super) operation: Operation,
     pub(super) deadline: Instant,
+    pub(super) priority: Priority,
     /// Set when it is no longer queued.
     pub(super) started: Arc<AtomicBool>,
     pub(super) reply: oneshot::Sender<Result<Outcome, RequestError>>,
@@ -70,7 +71,7 @@ pub(super) struct Limits {
 
 /// What ties an actor to the fleet.
 pub(super) struct Ties {
-    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) jobs: Receiver,
     pub(super) control: Arc<Control>,
     pub(super) stop: CancellationToken,
     /// Held while the actor may talk to its meter.
@@ -83,7 +84,7 @@ pub(super) struct Actor {
     environment: Environment,
     routes: Arc<Routes>,
     limits: Limits,
-    jobs: mpsc::Receiver<Job>,
+    jobs: Receiver,
     control: Arc<Control>,
     stop: CancellationToken,
     voice: Arc<Mutex<()>>,
@@ -97,6 +98,8 @@ pub(super) struct Actor {
 /// An open association and the place that it takes.
 struct Live {
     session: Session,
+    /// How long opening it took.
+    opening: Duration,
     place: Option<Place>,
     /// When it is released if nothing is asked until then.
     until: Instant,
@@ -106,7 +109,7 @@ struct Live {
 
 /// What an actor woke up for.
 enum Wake {
-    Job(Option<Job>),
+    Job(Job),
     Changed,
     Lost(RequestError),
     Wanted,
@@ -135,7 +138,7 @@ impl Actor {
         let _voice = voice.lock().await;
         loop {
             match self.wake().await {
-                Wake::Job(Some(job)) => self.take(job).await,
+                Wake::Job(job) => self.take(job).await,
                 Wake::Changed => {
                     if self.control.stale.swap(false, Ordering::AcqRel) {
                         self.forget().await;
@@ -150,16 +153,16 @@ impl Actor {
                 Wake::Idle => {
                     // Nobody can queue a job after this, and what was queued before is still taken.
                     self.jobs.close();
-                    while let Ok(job) = self.jobs.try_recv() {
+                    while let Some(job) = self.jobs.try_recv() {
                         self.take(job).await;
                     }
                     break;
                 }
-                Wake::Job(None) | Wake::Stop => break,
+                Wake::Stop => break,
             }
         }
         self.jobs.close();
-        while let Ok(job) = self.jobs.try_recv() {
+        while let Some(job) = self.jobs.try_recv() {
             let stopping = head_end(Kind::ShuttingDown, "the head-end is shutting down").with_meter(&self.meter);
             answer(job.reply, Err(stopping));
         }
@@ -192,7 +195,7 @@ impl Actor {
 
     /// Carries out one job, unless nobody waits for it any more.
     async fn take(&mut self, job: Job) {
-        let Job { operation, deadline, started, reply } = job;
+        let Job { operation, deadline, started, reply, .. } = job;
         if reply.is_closed() {
             tracing::debug!(meter = %self.meter, operation = operation.name(), "skipped: the caller went away");
             return;
@@ -221,7 +224,8 @@ impl Actor {
                 return Err(head_end(Kind::Unreachable, "the association was not opened"));
             };
             let (answers, octets) = (live.session.answers(), live.session.octets_sent());
-            let performed = perform(&mut live.session, &mut self.memory, &self.environment, operation, work);
+            let opening = (!reused).then_some(live.opening);
+            let performed = perform(&mut live.session, &mut self.memory, &self.environment, operation, opening, work);
             // The session keeps the deadline by itself; this is for the store.
             let Ok(result) = timeout_at(work.deadline + GRACE, performed).await else {
                 let sent = live.session.octets_sent() > octets;
@@ -263,11 +267,12 @@ impl Actor {
             Some(route) => Some(route.enter(work.deadline).await?),
             None => None,
         };
+        let began = Instant::now();
         let opened = Session::open(&self.environment, &config, &mut self.memory, work);
         let opened = timeout_at(work.deadline + GRACE, opened).await;
         let session = opened.map_err(|_| expired("while the association was opened"))??;
         let until = Instant::now() + config.timeouts.idle;
-        self.live = Some(Live { session, place, until, turn: 0 });
+        self.live = Some(Live { session, opening: began.elapsed(), place, until, turn: 0 });
         Ok(())
     }
 
@@ -334,33 +339,4 @@ fn keep(place: &mut InvocationCounter, counter: InvocationCounter) {
 fn answer(reply: oneshot::Sender<Result<Outcome, RequestError>>, result: Result<Outcome, RequestError>) {
     // Who went away does not want to know.
     drop(reply.send(result));
-}
-
-async fn perform(
-    session: &mut Session,
-    memory: &mut Memory,
-    environment: &Environment,
-    operation: &Operation,
-    work: &Work<'_>,
-) -> Result<Outcome, RequestError> {
-    let directory = environment.directory.as_ref();
-    let meter = session.config().id.clone();
-    Ok(match operation {
-        Operation::ReadRegisters(wanted) => {
-            let model = directory.object_model(&meter).await?;
-            Outcome::Registers(registers::read(session, memory, model.as_deref(), wanted, work).await)
-        }
-        Operation::ReadProfile(request) => {
-            Outcome::Profile(profile::read(session, memory, directory, request, work).await?)
-        }
-        Operation::GetAttributes(wanted) => Outcome::Attributes(attributes::get(session, memory, wanted, work).await),
-        Operation::SetAttributes(wanted) => Outcome::Set(attributes::set(session, wanted, work).await),
-        Operation::InvokeMethod(method) => Outcome::Method(attributes::invoke(session, method, work).await?),
-        Operation::DiscoverObjects => {
-            let earlier = directory.object_model(&meter).await?;
-            let model = Arc::new(discover::discover(session, memory, earlier.as_deref(), work).await?);
-            directory.save_object_model(&meter, Arc::clone(&model)).await?;
-            Outcome::Objects(model)
-        }
-    })
 }

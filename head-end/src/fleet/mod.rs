@@ -19,9 +19,11 @@ mod discover;
 mod driver;
 mod failure;
 mod link;
+mod mailbox;
 mod memory;
 mod notification;
 mod open;
+mod perform;
 mod profile;
 mod registers;
 mod registry;
@@ -55,12 +57,17 @@ pub use self::{
     profile::{Gap, gaps},
     transport::{ByteStream, Connector, Network, Transport, TransportError},
 };
+pub(crate) use self::{
+    notification::encode,
+    profile::{moment, profile_rows},
+};
 
 use self::{
     actor::{Actor, Control, Job, Limits, Ties},
     directory::Directory,
     driver::OsRandom,
     failure::{expired, head_end},
+    mailbox::{Refused, mailbox},
     notification::Inbox,
     open::Environment,
     registry::{Mailbox, Registry},
@@ -69,7 +76,7 @@ use self::{
 use crate::{
     config::QuirkModels,
     meter::MeterId,
-    operation::{MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind},
+    operation::{MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms},
 };
 
 /// How much longer than its deadline a caller waits for the precise word of an actor that has begun.
@@ -78,7 +85,7 @@ const PRECISION: Duration = Duration::from_secs(2);
 /// Limits of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetOptions {
-    /// Operations that may wait for one meter.
+    /// Operations that may wait for one meter; a tenth of the places is kept for those of high priority.
     pub mailbox: usize,
     /// Sessions on one configured route at a time.
     pub route_sessions: usize,
@@ -205,7 +212,7 @@ impl Fleet {
     /// Starts the task of a meter.
     fn spawn(&self, meter: &MeterId, voice: Arc<Mutex<()>>) -> Mailbox {
         let Inner { options, .. } = &*self.0;
-        let (jobs, queue) = mpsc::channel(options.mailbox);
+        let (jobs, queue) = mailbox(options.mailbox);
         let control = Arc::new(Control::default());
         let environment = Environment {
             directory: Arc::clone(&self.0.directory),
@@ -224,11 +231,12 @@ impl Fleet {
         Mailbox { jobs, control, voice }
     }
 
-    async fn submit(&self, meter: &MeterId, operation: Operation, deadline: Instant) -> Result<Outcome, RequestError> {
+    async fn submit(&self, meter: &MeterId, operation: Operation, terms: Terms) -> Result<Outcome, RequestError> {
+        let Terms { deadline, priority } = terms;
         let mutating = operation.is_mutating();
         let started = Arc::new(AtomicBool::new(false));
         let (reply, answer) = oneshot::channel();
-        self.enqueue(meter, Job { operation, deadline, started: Arc::clone(&started), reply })?;
+        self.enqueue(meter, Job { operation, deadline, priority, started: Arc::clone(&started), reply })?;
         tokio::pin!(answer);
         let has_started = || started.load(Ordering::Acquire);
         let outcome = match timeout_at(deadline, &mut answer).await {
@@ -256,12 +264,13 @@ impl Fleet {
             let mailbox = self.0.registry.get_or_start(meter, |voice| self.spawn(meter, voice));
             match mailbox.jobs.try_send(job) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(Refused::Full) => {
                     let limit = self.0.options.mailbox;
-                    return Err(head_end(Kind::Busy, format!("{limit} requests wait for this meter already")));
+                    let message = format!("as many requests as may wait for this meter already do (of {limit} places)");
+                    return Err(head_end(Kind::Busy, message));
                 }
                 // The actor ended a moment ago: its place is taken by a new one.
-                Err(mpsc::error::TrySendError::Closed(back)) => job = back,
+                Err(Refused::Closed(back)) => job = back,
             }
         }
     }
@@ -278,8 +287,8 @@ impl Fleet {
 }
 
 impl MeterAccess for Fleet {
-    async fn execute(&self, meter: &MeterId, operation: Operation, deadline: Instant) -> Result<Outcome, RequestError> {
-        self.submit(meter, operation, deadline).await.map_err(|error| error.with_meter(meter))
+    async fn execute(&self, meter: &MeterId, operation: Operation, terms: Terms) -> Result<Outcome, RequestError> {
+        self.submit(meter, operation, terms).await.map_err(|error| error.with_meter(meter))
     }
 
     fn invalidate(&self, meter: &MeterId) {

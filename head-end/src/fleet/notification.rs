@@ -55,7 +55,8 @@ impl Inbox {
     }
 }
 
-fn encode(apdu: &Apdu<'_>) -> Option<Vec<u8>> {
+/// The octets of an APDU.
+pub(crate) fn encode(apdu: &Apdu<'_>) -> Option<Vec<u8>> {
     let mut octets = vec![0; usize::from(u16::MAX)];
     let mut writer = Writer::new(&mut octets);
     apdu.encode(&mut writer).ok()?;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use dashmap::{DashMap, Entry};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
-use super::actor::{Control, Job};
+use super::{actor::Control, mailbox::Sender};
 use crate::meter::MeterId;
 
 /// How a live meter is reached.
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
-    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) jobs: Sender,
     pub(super) control: Arc<Control>,
     /// Held by the actor that may talk to the meter; handed on from one to the next.
     pub(super) voice: Arc<Mutex<()>>,

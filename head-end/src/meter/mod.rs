@@ -5,6 +5,7 @@ mod link;
 mod secret;
 mod security;
 mod settings;
+mod tenant;
 mod time_policy;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +17,8 @@ pub use self::{
     link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig, ModeE},
     secret::{CounterId, Secret},
     security::{Authentication, Ciphering, Envelope, MeterKeys, PolicyBits},
-    settings::{Mechanism, MeterRecord, MeterSettings, SecuritySettings, SettingsError, TimeoutSettings},
+    settings::{Mechanism, MeterRecord, MeterSettings, PushSettings, SecuritySettings, SettingsError, TimeoutSettings},
+    tenant::{Tenant, TenantError},
     time_policy::{TimeBasis, TimePolicy},
 };
 

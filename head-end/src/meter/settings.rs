@@ -1,12 +1,12 @@
 //! A meter as it is registered: everything but its secrets.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, time::Duration};
 
 use dlms::id::{ClientSap, SystemTitle};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Envelope, HdlcConfig, LinkConfig, MeterId, ModeE, PolicyBits, TimePolicy};
+use super::{Envelope, HdlcConfig, LinkConfig, MeterId, ModeE, PolicyBits, Tenant, TimePolicy};
 
 /// What an operator says about a meter. Secrets are kept beside it, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct MeterSettings {
     /// Name for people.
     #[serde(default)]
     pub display_name: String,
+    /// Whose meter it is: callers of a tenant see no other tenant's.
+    #[serde(default)]
+    pub tenant: Option<Tenant>,
     /// Free attributes.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -42,6 +45,31 @@ pub struct MeterSettings {
     pub timeouts: TimeoutSettings,
     /// Largest APDU that we accept, in octets.
     pub max_pdu: u16,
+    /// What it may send of itself.
+    #[serde(default, skip_serializing_if = "PushSettings::is_default")]
+    pub push: PushSettings,
+}
+
+/// What a meter may send of itself, and how it is known to be the sender.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PushSettings {
+    /// The least protection of its pushes; `None` takes that of its security. Encryption alone proves no sender and no
+    /// counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<PolicyBits>,
+    /// Where pushes without any protection may come from; `None` refuses them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plaintext_from: Option<IpAddr>,
+    /// How it names itself in the bodies of such pushes, where several meters push from one address.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub device_name: String,
+}
+
+impl PushSettings {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Authentication mechanism.
@@ -153,6 +181,10 @@ impl MeterSettings {
                 format!("the head-end associates in suite 0 only, not in suite {}", security.suite)
             });
         }
+        rules.check(self.push.device_name.len() <= 64, "push.device_name", || "at most 64 octets".into());
+        rules.check(self.push.protection.is_none() || self.security.is_some(), "push.protection", || {
+            "needs the keys of a security".into()
+        });
         self.timeouts.problems(&mut rules);
         self.link_problems(&mut rules);
         rules.0
@@ -237,6 +269,7 @@ impl Default for MeterSettings {
     fn default() -> Self {
         Self {
             display_name: String::new(),
+            tenant: None,
             labels: BTreeMap::new(),
             link: LinkConfig::TcpWrapper { address: super::HostPort::localhost(4059) },
             client_sap: ClientSap::PUBLIC.0,
@@ -248,6 +281,7 @@ impl Default for MeterSettings {
             route: String::new(),
             timeouts: TimeoutSettings::default(),
             max_pdu: super::DEFAULT_MAX_PDU,
+            push: PushSettings::default(),
         }
     }
 }

@@ -2,17 +2,16 @@
 
 use std::{future::Future, sync::Arc};
 
-use tokio::time::Instant;
-
-use super::{ObjectModel, Operation, Outcome, ProfileLayout, RequestError};
+use super::{ObjectModel, Operation, Outcome, ProfileLayout, RequestError, Terms};
 use crate::meter::{CounterId, MeterConfig, MeterId};
 
 /// Carries operations out: the fleet.
 pub trait MeterAccess: Send + Sync + 'static {
-    /// Does `operation` with `meter`, to be finished by `deadline`.
+    /// Does `operation` with `meter`, to be finished by the deadline of `terms`.
     ///
     /// The queue in front of a meter is bounded; a full one is
-    /// [`RequestErrorKind::Busy`](super::RequestErrorKind::Busy) at once and not a wait.
+    /// [`RequestErrorKind::Busy`](super::RequestErrorKind::Busy) at once and not a wait. What waits is
+    /// taken by priority, then deadline, then arrival, and uses the association that is open.
     ///
     /// Cancel safety: dropping the future withdraws an operation that is still queued. One whose
     /// request has left is carried to its end at the meter's side, and its answer is thrown away;
@@ -25,7 +24,7 @@ pub trait MeterAccess: Send + Sync + 'static {
         &self,
         meter: &MeterId,
         operation: Operation,
-        deadline: Instant,
+        terms: Terms,
     ) -> impl Future<Output = Result<Outcome, RequestError>> + Send;
 
     /// Lets go of `meter`: its configuration changed or it was deleted. The association is released,

@@ -7,15 +7,17 @@ mod access;
 mod error;
 mod outcome;
 mod request;
+mod terms;
 
 pub use self::{
     access::{CounterBlock, MeterAccess, MeterDirectory},
     error::{AttributeRef, ItemResult, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind},
     outcome::{
-        AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Outcome, ProfileLayout, ProfileReading,
-        RegisterReading,
+        AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Outcome, Pong, ProfileLayout,
+        ProfileReading, RegisterReading,
     },
     request::{
         GetAttribute, InvokeMethod, Operation, ProfileSelection, ReadProfile, RegisterRef, Selection, SetAttribute,
     },
+    terms::{Priority, Terms},
 };

@@ -1,8 +1,9 @@
 //! What a meter gave.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dlms::{
+    apdu::Conformance,
     axdr::Value,
     id::{AttributeId, ClassId, MethodId},
     obis::ObisCode,
@@ -31,6 +32,10 @@ pub enum Outcome {
     Method(Option<Value>),
     /// The objects of the association.
     Objects(Arc<ObjectModel>),
+    /// One outcome for each operation of the bundle, in that order.
+    Bundle(Vec<ItemResult<Self>>),
+    /// The meter answered.
+    Pong(Pong),
 }
 
 impl Outcome {
@@ -44,8 +49,23 @@ impl Outcome {
             Self::Set(_) => "set",
             Self::Method(_) => "method",
             Self::Objects(_) => "objects",
+            Self::Bundle(_) => "bundle",
+            Self::Pong(_) => "pong",
         }
     }
+}
+
+/// What a meter that answered shows of the line and the association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// From the request until its answer.
+    pub round_trip: Duration,
+    /// How long connection and association took, where they had to be opened for it.
+    pub opening: Option<Duration>,
+    /// Longest APDU that the meter takes, in octets; 0xFFFF when it stated no limit.
+    pub server_max_pdu: u16,
+    /// The services that were agreed on.
+    pub conformance: Conformance,
 }
 
 /// Value of a register, extended register, demand register, data or clock object.

@@ -26,13 +26,24 @@ pub enum Operation {
     /// Read the object list of the association, and the capture objects of its profiles; answered
     /// by [`Outcome::Objects`](super::Outcome::Objects).
     DiscoverObjects,
+    /// Ask something that costs the meter nothing, to see whether it answers; answered by
+    /// [`Outcome::Pong`](super::Outcome::Pong).
+    Ping,
+    /// Several operations one after the other inside one association, with nobody else's between them; answered by
+    /// [`Outcome::Bundle`](super::Outcome::Bundle), item by item. One that fails does not stop the others, unless the
+    /// association is lost with it. A bundle in a bundle is refused.
+    Bundle(Vec<Self>),
 }
 
 impl Operation {
     /// Whether doing it twice may differ from doing it once.
     #[must_use]
-    pub const fn is_mutating(&self) -> bool {
-        matches!(self, Self::SetAttributes(_) | Self::InvokeMethod(_))
+    pub fn is_mutating(&self) -> bool {
+        match self {
+            Self::SetAttributes(_) | Self::InvokeMethod(_) => true,
+            Self::Bundle(operations) => operations.iter().any(Self::is_mutating),
+            _ => false,
+        }
     }
 
     /// Name for logs and metrics.
@@ -45,6 +56,8 @@ impl Operation {
             Self::SetAttributes(_) => "set_attributes",
             Self::InvokeMethod(_) => "invoke_method",
             Self::DiscoverObjects => "discover_objects",
+            Self::Ping => "ping",
+            Self::Bundle(_) => "bundle",
         }
     }
 }

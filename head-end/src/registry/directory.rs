@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl<S: Store> Registry<S> {
-    fn resolve(&self, stored: StoredMeter) -> Result<MeterConfig, RequestError> {
+    pub(super) fn resolve(&self, stored: StoredMeter) -> Result<MeterConfig, RequestError> {
         let StoredMeter { record, secrets } = stored;
         let id = record.id;
         let mut opened = BTreeMap::new();

@@ -2,15 +2,17 @@
 
 mod directory;
 mod error;
+pub(crate) mod push;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use dlms::id::SystemTitle;
 use jiff::Timestamp;
+use tokio::sync::broadcast;
 
 pub use self::error::RegistryError;
 use crate::{
-    meter::{Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Timeouts},
+    meter::{Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},
     store::{MeterFilter, NewMeter, RequestKey, SecretChange, Store, StoreError, Written},
     vault::{Sealed, SecretRole, Vault},
 };
@@ -27,6 +29,9 @@ pub struct Change {
     pub secrets: Secrets,
 }
 
+/// Changes that wait for those who want to know of them.
+const CHANGES: usize = 4_096;
+
 /// Attempts of an update without a given revision, while others change the same meter.
 const ATTEMPTS: usize = 5;
 
@@ -37,6 +42,7 @@ pub struct Registry<S> {
     vault: Vault,
     timeouts: Timeouts,
     title: SystemTitle,
+    changes: broadcast::Sender<MeterId>,
 }
 
 impl<S: Store> Registry<S> {
@@ -58,13 +64,24 @@ impl<S: Store> Registry<S> {
             Some(title) => title,
             None => kept_title(&*store).await?,
         };
-        Ok(Self { store, vault, timeouts, title })
+        Ok(Self { store, vault, timeouts, title, changes: broadcast::channel(CHANGES).0 })
     }
 
     /// Our own system title, for meters that do not state another.
     #[must_use]
     pub const fn title(&self) -> SystemTitle {
         self.title
+    }
+
+    /// Names of meters that are registered, changed or removed from now on. Who does not keep up with them is told so.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<MeterId> {
+        self.changes.subscribe()
+    }
+
+    /// Tells whoever wants to know. Nobody may.
+    fn changed(&self, meter: &MeterId) {
+        let _ = self.changes.send(meter.clone());
     }
 
     /// The store below.
@@ -102,7 +119,9 @@ impl<S: Store> Registry<S> {
             password_set: false,
         };
         let new = self.prepare(record, &change.secrets)?;
-        Ok(record_of(self.store.create_meter(new, request).await?))
+        let record = record_of(self.store.create_meter(new, request).await?);
+        self.changed(&record.id);
+        Ok(record)
     }
 
     /// A meter, without its secrets.
@@ -112,6 +131,14 @@ impl<S: Store> Registry<S> {
     pub async fn get(&self, id: &MeterId) -> Result<MeterRecord, RegistryError> {
         let stored = self.store.meter(id).await?.ok_or_else(|| StoreError::NotFound(id.resource_name()))?;
         Ok(stored.record)
+    }
+
+    /// Whose meter it is, if there is such a meter.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn owner(&self, id: &MeterId) -> Result<Option<Option<Tenant>>, RegistryError> {
+        Ok(self.store.meter(id).await?.map(|stored| stored.record.settings.tenant))
     }
 
     /// Meters in the order of their names, from the one behind `after`.
@@ -152,7 +179,11 @@ impl<S: Store> Registry<S> {
             let new = self.prepare(record, &change.secrets)?;
             match self.store.update_meter(new, request.clone()).await {
                 Err(StoreError::Conflict { .. }) if revision.is_none() && attempt < ATTEMPTS => attempt += 1,
-                written => return Ok(record_of(written?)),
+                written => {
+                    let record = record_of(written?);
+                    self.changed(id);
+                    return Ok(record);
+                }
             }
         }
     }
@@ -167,7 +198,9 @@ impl<S: Store> Registry<S> {
         revision: Option<u64>,
         request: Option<RequestKey>,
     ) -> Result<(), RegistryError> {
-        Ok(self.store.delete_meter(id, revision, request).await?)
+        self.store.delete_meter(id, revision, request).await?;
+        self.changed(id);
+        Ok(())
     }
 
     /// Checks a record with its secrets as they will be, and seals what is new.

@@ -41,3 +41,28 @@ async fn a_meter_without_readings_is_empty_and_an_unknown_one_not_found() {
     assert_eq!(query("meters/m2").await.unwrap_err().code(), Code::NotFound);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn questions_for_intervals_and_files_are_checked_field_by_field() {
+    use dlms_proto::v1::{ExportReadingsRequest, QueryIntervalsRequest, query_intervals_request::Resolution};
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path()).await;
+    let request = QueryIntervalsRequest {
+        meter: "m1".into(),
+        object: "x".into(),
+        attribute: 1_000,
+        data_index: 70_000,
+        resolution: Some(Resolution::Minutes(7)),
+        time_zone: "Europe/Atlantis".into(),
+        capacity: "many".into(),
+        ..Default::default()
+    };
+    let status = running.data().query_intervals(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let wrong = ["meter", "object", "attribute", "data_index", "from", "to", "minutes", "time_zone", "capacity"];
+    assert_eq!(fields(&status), wrong);
+    let request = ExportReadingsRequest { meters: vec!["a/b".into()], format: 77, ..Default::default() };
+    let status = running.data().export_readings(request).await.unwrap_err();
+    assert_eq!(fields(&status), ["meters[0]", "from", "to", "format"]);
+    running.stop().await;
+}

@@ -3,7 +3,12 @@
 
 mod cli;
 mod data;
+mod jobs;
 mod operations;
+mod pushes;
 mod registry;
+mod security;
 mod server;
 mod support;
+mod tenants;
+mod web;

@@ -294,3 +294,111 @@ async fn readings_of_a_locked_store_reach_the_caller_and_are_kept_later() {
     .expect("what waited is written");
     setup.running.stop().await;
 }
+
+#[tokio::test]
+async fn consumption_by_hour_is_what_the_register_counted_and_the_file_holds_the_same() {
+    let setup = Setup::new().await;
+    let now = jiff::Timestamp::now().as_second();
+    let (from, to) = ((now / 3_600 - 24) * 3_600, now / 3_600 * 3_600);
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let request = ReadProfileRequest {
+        meter: "meters/m1".into(),
+        profile: "1-0:99.1.0".into(),
+        selection: Some(Selection::Range(TimeRange { from: at(from), to: at(to + 1) })),
+    };
+    let mut parts = setup.running.reading().read_profile(request).await.unwrap().into_inner();
+    while parts.message().await.unwrap().is_some() {}
+
+    let request = v1::QueryIntervalsRequest {
+        meter: "meters/m1".into(),
+        object: "1-0:1.8.0".into(),
+        profile: "1-0:99.1.0".into(),
+        from: at(from),
+        to: at(to),
+        resolution: Some(v1::query_intervals_request::Resolution::Calendar(v1::CalendarUnit::Hour.into())),
+        ..Default::default()
+    };
+    let mut pages = setup.running.data().query_intervals(request).await.unwrap().into_inner();
+    let mut intervals = Vec::new();
+    while let Some(page) = pages.message().await.unwrap() {
+        intervals.extend(page.intervals);
+    }
+    let whole: Vec<_> = intervals.iter().filter(|interval| !interval.incomplete).collect();
+    assert_eq!(whole.len(), 24, "{intervals:#?}");
+    assert!(whole.iter().all(|hour| hour.samples == 4 && hour.symbol == "Wh"));
+
+    let captures = setup
+        .query(QueryReadingsRequest {
+            profile: "1-0:99.1.0".into(),
+            objects: vec!["1-0:1.8.0".into()],
+            from: at(from),
+            to: at(to + 1),
+            ..Default::default()
+        })
+        .await;
+    let counter = |capture: &v1::Capture| capture.readings[0].decimal.parse::<i64>().unwrap();
+    let counted = counter(captures.last().unwrap()) - counter(&captures[0]);
+    assert_eq!(whole.iter().map(|hour| hour.decimal.parse::<i64>().unwrap()).sum::<i64>(), counted);
+    assert!(counted > 0);
+
+    let request = v1::ExportReadingsRequest {
+        meters: vec!["meters/m1".into()],
+        profile: "1-0:99.1.0".into(),
+        from: at(from),
+        to: at(to + 1),
+        ..Default::default()
+    };
+    let mut pieces = setup.running.data().export_readings(request).await.unwrap().into_inner();
+    let mut file = Vec::new();
+    while let Some(piece) = pieces.message().await.unwrap() {
+        assert_eq!(piece.media_type.as_str(), if file.is_empty() { "text/csv" } else { "" });
+        file.extend(piece.octets);
+    }
+    let text = String::from_utf8(file).unwrap();
+    let energy: Vec<i64> = text
+        .lines()
+        .filter(|line| line.contains(",1.0.1.8.0.255,"))
+        .map(|line| line.split(',').nth(8).unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(energy, captures.iter().map(counter).collect::<Vec<_>>());
+    setup.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_what_is_stored_and_goes_on_behind_its_token_after_a_restart() {
+    let setup = Setup::new().await;
+    let from_the_beginning =
+        |token: &str| v1::SubscribeReadingsRequest { resume_token: token.into(), ..Default::default() };
+    let mut live = setup.running.data().subscribe_readings(from_the_beginning("")).await.unwrap().into_inner();
+    let read = async |running: &Running| {
+        let request = ReadRegistersRequest { meter: "meters/m1".into(), registers: vec![selector("1-0:1.8.0")] };
+        running.reading().read_registers(request).await.unwrap().into_inner()
+    };
+    read(&setup.running).await;
+    let first = live.message().await.unwrap().unwrap();
+    assert_eq!(first.captures.len(), 1);
+    assert_eq!(first.captures[0].readings[0].obis, "1.0.1.8.0.255");
+    read(&setup.running).await;
+    let second = live.message().await.unwrap().unwrap();
+    assert_ne!(first.resume_token, second.resume_token);
+    drop(live);
+
+    let Setup { running, meters: _meters, folder } = setup;
+    running.stop().await;
+    let running = Running::with(quick(folder.path())).await;
+    let mut again =
+        running.data().subscribe_readings(from_the_beginning(&first.resume_token)).await.unwrap().into_inner();
+    assert_eq!(again.message().await.unwrap().unwrap(), second);
+    let mut all = running.data().subscribe_readings(from_the_beginning("0")).await.unwrap().into_inner();
+    assert_eq!(all.message().await.unwrap().unwrap(), first);
+    assert_eq!(all.message().await.unwrap().unwrap(), second);
+    let ahead = running.data().subscribe_readings(from_the_beginning("99")).await.unwrap_err();
+    assert_eq!(ahead.code(), Code::OutOfRange);
+    let wrong =
+        v1::SubscribeReadingsRequest { resume_token: "x".into(), meters: vec!["m1".into()], profile: "y".into() };
+    let wrong = running.data().subscribe_readings(wrong).await.unwrap_err();
+    assert_eq!(crate::support::fields(&wrong), ["resume_token", "meters[0]", "profile"]);
+    // A subscription has no end of its own: the head-end ends it, and says why.
+    running.stop().await;
+    assert_eq!(all.message().await.unwrap_err().code(), Code::Unavailable);
+}

@@ -20,7 +20,13 @@ async fn health_knows_every_service() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path()).await;
     let mut health = HealthClient::new(running.channel.clone());
-    for service in ["", "dlms.headend.v1.MeterRegistry", "dlms.headend.v1.Reading", "dlms.headend.v1.Data"] {
+    for service in [
+        "",
+        "dlms.headend.v1.Admin",
+        "dlms.headend.v1.MeterRegistry",
+        "dlms.headend.v1.Reading",
+        "dlms.headend.v1.Data",
+    ] {
         let request = HealthCheckRequest { service: service.into() };
         let answer = health.check(request).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
@@ -97,4 +103,33 @@ async fn a_port_that_is_taken_is_named() {
     let error = node.listen().await.unwrap_err();
     assert!(error.to_string().contains(&listen.to_string()), "{error}");
     node.close().await;
+}
+
+#[tokio::test]
+async fn without_authentication_it_listens_on_loopback_only_unless_told_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let listen = "0.0.0.0:0".parse().unwrap();
+    let config = Config { listen, master_key_file: data_dir.join("key"), data_dir, ..Config::default() };
+    let node = Node::open(config.clone(), None).await.unwrap();
+    let error = node.listen().await.unwrap_err();
+    assert!(matches!(error, NodeError::Unprotected { .. }), "{error}");
+    assert!(error.to_string().contains("--insecure"), "{error}");
+    node.close().await;
+    let node = Node::open(Config { insecure: true, ..config }, None).await.unwrap();
+    node.listen().await.unwrap();
+    node.close().await;
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_in_the_table_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path()).await;
+    let mut client = tonic::client::Grpc::new(running.channel.clone());
+    client.ready().await.unwrap();
+    let path = "/dlms.headend.v1.MeterRegistry/Nothing".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let status = client.unary(Request::new(()), path, codec).await.unwrap_err();
+    assert_eq!((status.code(), info(&status).reason.as_str()), (Code::Unimplemented, "NO_METHOD"));
+    running.stop().await;
 }

@@ -20,6 +20,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A head-end with its directory; dropped, it ends.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// The first listener for pushes; port 0 where there is none.
+    pub(crate) push: SocketAddr,
     pub(crate) channel: Channel,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
@@ -37,6 +39,7 @@ impl Running {
         let node = Node::open(Config { listen, master_key_file, ..config }, None).await.unwrap();
         let listener = node.listen().await.unwrap();
         let address = listener.local_addr().unwrap();
+        let push = node.listeners().addresses().first().copied().unwrap_or(listen);
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             node.serve(listener, async {
@@ -45,8 +48,9 @@ impl Running {
             .await
             .unwrap();
         });
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { address, channel, stop, ended }
+        // With TLS a test makes the connections that it wants.
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        Self { address, push, channel, stop, ended }
     }
 
     pub(crate) fn registry(&self) -> MeterRegistryClient<Channel> {

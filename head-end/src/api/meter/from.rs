@@ -9,8 +9,8 @@ use super::link;
 use crate::{
     api::parse::Violations,
     meter::{
-        DEFAULT_MAX_PDU, Envelope, Mechanism, MeterSettings, PolicyBits, Secret, SecuritySettings, TimePolicy,
-        TimeoutSettings,
+        DEFAULT_MAX_PDU, Envelope, Mechanism, MeterSettings, PolicyBits, PushSettings, Secret, SecuritySettings,
+        TimePolicy, TimeoutSettings,
     },
     registry::{Change, Secrets},
     vault::SecretRole,
@@ -21,6 +21,10 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
     let mut violations = Violations::default();
     let server_sap = if meter.server_sap == 0 { 1 } else { meter.server_sap };
     let link = link::from_proto(meter.link.as_ref(), server_sap, &mut violations);
+    let tenant = match meter.tenant.as_str() {
+        "" => None,
+        name => violations.check("tenant", name.parse()),
+    };
     let client_sap = sap(&mut violations, "client_sap", meter.client_sap, 16);
     let server_sap = sap(&mut violations, "server_sap", server_sap, 1);
     let mechanism = mechanism(&mut violations, meter.authentication.as_ref());
@@ -34,9 +38,11 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
             .check("max_pdu_octets", u16::try_from(octets).map_err(|_| "from 64 to 65535"))
             .unwrap_or(DEFAULT_MAX_PDU),
     };
+    let push = push(&mut violations, meter.push.as_ref());
     violations.into_result()?;
     let settings = MeterSettings {
         display_name: meter.display_name.clone(),
+        tenant,
         labels: meter.labels.clone(),
         // Without a link there was a violation.
         link: link.ok_or_else(Vec::new)?,
@@ -49,6 +55,7 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
         route: meter.route.clone(),
         timeouts,
         max_pdu,
+        push,
     };
     Ok(Change { settings, secrets: secrets(meter) })
 }
@@ -93,17 +100,39 @@ fn mechanism(violations: &mut Violations, authentication: Option<&v1::Authentica
     }
 }
 
-fn security(violations: &mut Violations, of: &v1::Security) -> SecuritySettings {
-    use v1::security::{Envelope as ProtoEnvelope, Policy};
-    let policy = match Policy::try_from(of.policy) {
-        Ok(Policy::Authenticated) => PolicyBits { authenticated: true, encrypted: false },
-        Ok(Policy::Encrypted) => PolicyBits { authenticated: false, encrypted: true },
-        Ok(Policy::Unspecified | Policy::AuthenticatedEncrypted) => PolicyBits { authenticated: true, encrypted: true },
+const BOTH: PolicyBits = PolicyBits { authenticated: true, encrypted: true };
+
+/// The bits of a policy; `None` where none is stated.
+fn policy(violations: &mut Violations, field: &str, policy: i32) -> Option<PolicyBits> {
+    use v1::security::Policy;
+    match Policy::try_from(policy) {
+        Ok(Policy::Unspecified) => None,
+        Ok(Policy::Authenticated) => Some(PolicyBits { authenticated: true, encrypted: false }),
+        Ok(Policy::Encrypted) => Some(PolicyBits { authenticated: false, encrypted: true }),
+        Ok(Policy::AuthenticatedEncrypted) => Some(BOTH),
         Err(_) => {
-            violations.add("security.policy", format!("{} is not a policy", of.policy));
-            PolicyBits { authenticated: true, encrypted: true }
+            violations.add(field, format!("{policy} is not a policy"));
+            None
         }
+    }
+}
+
+fn push(violations: &mut Violations, push: Option<&v1::Push>) -> PushSettings {
+    let Some(push) = push else { return PushSettings::default() };
+    let address = match push.plaintext_from.as_str() {
+        "" => None,
+        text => violations.check("push.plaintext_from", text.parse().map_err(|_| "is not an IP address")),
     };
+    PushSettings {
+        protection: policy(violations, "push.protection", push.protection),
+        plaintext_from: address,
+        device_name: push.device_name.clone(),
+    }
+}
+
+fn security(violations: &mut Violations, of: &v1::Security) -> SecuritySettings {
+    use v1::security::Envelope as ProtoEnvelope;
+    let policy = policy(violations, "security.policy", of.policy).unwrap_or(BOTH);
     let envelope = match ProtoEnvelope::try_from(of.envelope) {
         Ok(ProtoEnvelope::Unspecified | ProtoEnvelope::ServiceSpecific) => Envelope::ServiceSpecific,
         Ok(ProtoEnvelope::General) => Envelope::General,

@@ -7,8 +7,9 @@ use super::{from, to};
 use crate::{api::parse::Violations, meter::MeterSettings, registry::Change, vault::SecretRole};
 
 /// All fields that an operator sets, as a whole.
-const ALL: [&str; 12] = [
+const ALL: [&str; 14] = [
     "display_name",
+    "tenant",
     "labels",
     "link",
     "client_sap",
@@ -20,6 +21,7 @@ const ALL: [&str; 12] = [
     "route",
     "timeouts",
     "max_pdu_octets",
+    "push",
 ];
 
 /// Fields that only we set: named in a mask, they are passed over, so that a meter that was read can
@@ -61,6 +63,7 @@ fn paths<'a>(update: &Meter, mask: Option<&'a prost_types::FieldMask>) -> Vec<&'
 fn is_set(meter: &Meter, path: &str) -> bool {
     match path {
         "display_name" => !meter.display_name.is_empty(),
+        "tenant" => !meter.tenant.is_empty(),
         "labels" => !meter.labels.is_empty(),
         "link" => meter.link.is_some(),
         "client_sap" => meter.client_sap != 0,
@@ -72,6 +75,7 @@ fn is_set(meter: &Meter, path: &str) -> bool {
         "route" => !meter.route.is_empty(),
         "timeouts" => meter.timeouts.is_some(),
         "max_pdu_octets" => meter.max_pdu_octets != 0,
+        "push" => meter.push.is_some(),
         _ => false,
     }
 }
@@ -80,6 +84,7 @@ fn is_set(meter: &Meter, path: &str) -> bool {
 fn take(merged: &mut Meter, update: &Meter, path: &str) -> bool {
     match path {
         "display_name" => merged.display_name.clone_from(&update.display_name),
+        "tenant" => merged.tenant.clone_from(&update.tenant),
         "labels" => merged.labels.clone_from(&update.labels),
         "link" => merged.link.clone_from(&update.link),
         "client_sap" => merged.client_sap = update.client_sap,
@@ -91,6 +96,7 @@ fn take(merged: &mut Meter, update: &Meter, path: &str) -> bool {
         "route" => merged.route.clone_from(&update.route),
         "timeouts" => merged.timeouts = update.timeouts,
         "max_pdu_octets" => merged.max_pdu_octets = update.max_pdu_octets,
+        "push" => merged.push.clone_from(&update.push),
         _ => return take_inner(merged, update, path),
     }
     true
@@ -112,6 +118,16 @@ fn take_inner(merged: &mut Meter, update: &Meter, path: &str) -> bool {
             match inner {
                 "inverted_deviation" => to.inverted_deviation = from.inverted_deviation,
                 "fallback_offset_min" => to.fallback_offset_min = from.fallback_offset_min,
+                _ => return false,
+            }
+            true
+        }
+        "push" => {
+            let (to, from) = (merged.push.get_or_insert_default(), update.push.clone().unwrap_or_default());
+            match inner {
+                "protection" => to.protection = from.protection,
+                "plaintext_from" => to.plaintext_from = from.plaintext_from,
+                "device_name" => to.device_name = from.device_name,
                 _ => return false,
             }
             true

@@ -1,11 +1,13 @@
 //! A registered meter for an answer: never with secrets.
 
-use dlms_proto::v1;
+use dlms_proto::v1::{self, security::Policy};
 
 use super::link;
 use crate::{
     api::parse::to_timestamp,
-    meter::{Envelope, Mechanism, MeterRecord, MeterSettings, PolicyBits, SecuritySettings, TimeoutSettings},
+    meter::{
+        Envelope, Mechanism, MeterRecord, MeterSettings, PolicyBits, PushSettings, SecuritySettings, TimeoutSettings,
+    },
 };
 
 pub(in crate::api) fn to_proto(record: &MeterRecord) -> v1::Meter {
@@ -34,6 +36,7 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
     v1::Meter {
         name: String::new(),
         display_name: of.display_name.clone(),
+        tenant: of.tenant.clone().map(Into::into).unwrap_or_default(),
         labels: of.labels.clone(),
         link: Some(link::to_proto(&of.link)),
         client_sap: of.client_sap.into(),
@@ -55,23 +58,35 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
         etag: String::new(),
         create_time: None,
         update_time: None,
+        push: (of.push != PushSettings::default()).then(|| push(&of.push)),
+    }
+}
+
+fn push(of: &PushSettings) -> v1::Push {
+    v1::Push {
+        protection: of.protection.map_or(Policy::Unspecified, policy).into(),
+        plaintext_from: of.plaintext_from.map(|address| address.to_string()).unwrap_or_default(),
+        device_name: of.device_name.clone(),
+    }
+}
+
+fn policy(of: PolicyBits) -> Policy {
+    match of {
+        PolicyBits { authenticated: true, encrypted: false } => Policy::Authenticated,
+        PolicyBits { authenticated: false, encrypted: true } => Policy::Encrypted,
+        PolicyBits { .. } => Policy::AuthenticatedEncrypted,
     }
 }
 
 fn security(of: &SecuritySettings) -> v1::Security {
-    use v1::security::{Envelope as ProtoEnvelope, Policy};
-    let policy = match of.policy {
-        PolicyBits { authenticated: true, encrypted: false } => Policy::Authenticated,
-        PolicyBits { authenticated: false, encrypted: true } => Policy::Encrypted,
-        PolicyBits { .. } => Policy::AuthenticatedEncrypted,
-    };
+    use v1::security::Envelope as ProtoEnvelope;
     let envelope = match of.envelope {
         Envelope::ServiceSpecific => ProtoEnvelope::ServiceSpecific,
         Envelope::General => ProtoEnvelope::General,
     };
     v1::Security {
         suite: of.suite.into(),
-        policy: policy.into(),
+        policy: policy(of.policy).into(),
         envelope: envelope.into(),
         dedicated_key: of.dedicated_key,
         client_system_title: of.client_title.map(|title| title.0.to_vec()).unwrap_or_default(),

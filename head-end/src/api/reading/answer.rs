@@ -12,18 +12,19 @@ use crate::{
         parse::to_timestamp,
         result, value,
     },
-    head_end::{Kept, ProfileRead, RegistersRead},
+    head_end::{ProfileRead, RegistersRead},
+    ingest::Kept,
     meter::MeterId,
     operation::{AttributeRef, AttributeValue, CaptureRow, ItemResult, ProfileLayout, RegisterReading, RequestError},
     store::{AppendOutcome, Appended},
 };
 
-pub(super) fn registers(asked: &[ObisCode], read: &RegistersRead) -> ReadRegistersResponse {
+pub(in crate::api) fn registers(asked: &[ObisCode], read: &RegistersRead) -> ReadRegistersResponse {
     let results = asked.iter().zip(&read.results).map(|(obis, item)| register(*obis, item)).collect();
     ReadRegistersResponse { results, stored: stored(&read.kept).is_some() }
 }
 
-fn register(obis: ObisCode, item: &ItemResult<RegisterReading>) -> RegisterResult {
+pub(in crate::api) fn register(obis: ObisCode, item: &ItemResult<RegisterReading>) -> RegisterResult {
     let (result, failure) = result::of(item);
     let reading = item.as_ref().ok();
     RegisterResult {
@@ -38,7 +39,10 @@ fn register(obis: ObisCode, item: &ItemResult<RegisterReading>) -> RegisterResul
 }
 
 /// The messages of a profile's stream. Rows are turned into messages as the stream is read.
-pub(super) fn profile(meter: &MeterId, read: ProfileRead) -> impl Iterator<Item = ReadProfileResponse> + Send + use<> {
+pub(in crate::api) fn profile(
+    meter: &MeterId,
+    read: ProfileRead,
+) -> impl Iterator<Item = ReadProfileResponse> + Send + use<> {
     let message = |part| ReadProfileResponse { part: Some(part) };
     let ProfileRead { reading, kept } = read;
     let counts = stored(&kept);
@@ -71,6 +75,8 @@ fn row(meter: &str, layout: &ProfileLayout, row: &CaptureRow, received: jiff::Ti
         source: v1::Source::Polled.into(),
         // The revision is the store's to say, and QueryReadings says it.
         revision: 0,
+        // What was noticed is the store's to say as well.
+        flags: Vec::new(),
         receive_time: Some(to_timestamp(received)),
         readings: capture::channels(&layout.columns, &row.values),
     }
@@ -84,7 +90,10 @@ fn stored(kept: &Kept) -> Option<Appended> {
     }
 }
 
-pub(super) fn attributes(asked: &[AttributeRef], results: &[ItemResult<AttributeValue>]) -> Vec<AttributeResult> {
+pub(in crate::api) fn attributes(
+    asked: &[AttributeRef],
+    results: &[ItemResult<AttributeValue>],
+) -> Vec<AttributeResult> {
     let answer = |(asked, item): (&AttributeRef, &ItemResult<AttributeValue>)| {
         let read = item.as_ref().ok();
         AttributeResult {
@@ -96,18 +105,18 @@ pub(super) fn attributes(asked: &[AttributeRef], results: &[ItemResult<Attribute
     asked.iter().zip(results).map(answer).collect()
 }
 
-pub(super) fn set(asked: &[AttributeRef], results: &[ItemResult<()>]) -> SetAttributesResponse {
+pub(in crate::api) fn set(asked: &[AttributeRef], results: &[ItemResult<()>]) -> SetAttributesResponse {
     let results = asked.iter().zip(results).map(|(asked, item)| item_result(*asked, item)).collect();
     SetAttributesResponse { results }
 }
 
 /// The answer when all items share one fate.
-pub(super) fn set_failed(asked: &[AttributeRef], error: &RequestError) -> SetAttributesResponse {
+pub(in crate::api) fn set_failed(asked: &[AttributeRef], error: &RequestError) -> SetAttributesResponse {
     let failed: ItemResult<()> = Err(error.clone());
     SetAttributesResponse { results: asked.iter().map(|asked| item_result(*asked, &failed)).collect() }
 }
 
-pub(super) fn method(returned: Result<Option<Value>, RequestError>) -> InvokeMethodResponse {
+pub(in crate::api) fn method(returned: Result<Option<Value>, RequestError>) -> InvokeMethodResponse {
     let (result, failure) = result::of(&returned);
     let return_value = returned.ok().flatten().map(|returned| value::to_proto(&returned));
     InvokeMethodResponse { result, failure, return_value }

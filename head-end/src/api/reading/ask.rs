@@ -19,7 +19,7 @@ use crate::{
 /// Items of one request, at most.
 const ITEMS: usize = 256;
 
-pub(super) fn registers(request: &ReadRegistersRequest) -> Result<(MeterId, Vec<RegisterRef>), Status> {
+pub(in crate::api) fn registers(request: &ReadRegistersRequest) -> Result<(MeterId, Vec<RegisterRef>), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
     parse::count(&mut violations, "registers", request.registers.len(), ITEMS);
@@ -34,7 +34,7 @@ pub(super) fn registers(request: &ReadRegistersRequest) -> Result<(MeterId, Vec<
     violations.finish(meter.zip(registers))
 }
 
-pub(super) fn profile(request: &ReadProfileRequest) -> Result<(MeterId, ReadProfile), Status> {
+pub(in crate::api) fn profile(request: &ReadProfileRequest) -> Result<(MeterId, ReadProfile), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
     let profile = violations.check("profile", parse::obis(&request.profile));
@@ -72,7 +72,7 @@ fn time_range(violations: &mut Violations, range: &dlms_proto::v1::TimeRange) ->
     Some(ProfileSelection::Range { from, to })
 }
 
-pub(super) fn attributes(request: &GetAttributesRequest) -> Result<(MeterId, Vec<GetAttribute>), Status> {
+pub(in crate::api) fn attributes(request: &GetAttributesRequest) -> Result<(MeterId, Vec<GetAttribute>), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
     parse::count(&mut violations, "attributes", request.attributes.len(), ITEMS);
@@ -85,7 +85,7 @@ pub(super) fn attributes(request: &GetAttributesRequest) -> Result<(MeterId, Vec
     violations.finish(meter.zip(attributes))
 }
 
-pub(super) fn assignments(request: &SetAttributesRequest) -> Result<(MeterId, Vec<SetAttribute>), Status> {
+pub(in crate::api) fn assignments(request: &SetAttributesRequest) -> Result<(MeterId, Vec<SetAttribute>), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
     parse::request_id(&mut violations, &request.request_id);
@@ -100,7 +100,7 @@ pub(super) fn assignments(request: &SetAttributesRequest) -> Result<(MeterId, Ve
     violations.finish(meter.zip(assignments))
 }
 
-pub(super) fn method(request: &InvokeMethodRequest) -> Result<(MeterId, InvokeMethod), Status> {
+pub(in crate::api) fn method(request: &InvokeMethodRequest) -> Result<(MeterId, InvokeMethod), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
     parse::request_id(&mut violations, &request.request_id);

@@ -1,7 +1,7 @@
 //! The service Reading.
 
-mod answer;
-mod ask;
+pub(super) mod answer;
+pub(super) mod ask;
 
 use std::pin::Pin;
 
@@ -119,7 +119,7 @@ impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
 }
 
 impl<S: Store, A: MeterAccess> Service<S, A> {
-    fn deadline<T>(&self, request: &Request<T>) -> Instant {
+    pub(super) fn deadline<T>(&self, request: &Request<T>) -> Instant {
         deadline::of(request, self.0.default_timeout)
     }
 

@@ -8,7 +8,8 @@ use dlms_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use self::settings::Settings;
+pub(in crate::cli) use self::settings::Settings;
+pub(super) use self::settings::label;
 use super::{ClientOptions, Exit, Failure, Format, client, json, output};
 
 /// Register, show and change meters.

@@ -9,7 +9,7 @@ use crate::config::{Span, TitleText};
 /// Settings of a meter.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Meter")]
-pub(super) struct Settings {
+pub(in crate::cli) struct Settings {
     /// Wrapper over TCP
     #[arg(long, value_name = "HOST:PORT", group = "link")]
     tcp: Option<String>,
@@ -103,6 +103,15 @@ pub(super) struct Settings {
     /// Largest APDU that we accept, in octets
     #[arg(long, value_name = "OCTETS")]
     max_pdu: Option<u32>,
+    /// The least protection of what it pushes, where that is not the policy
+    #[arg(long, value_name = "POLICY")]
+    push_protection: Option<PolicyText>,
+    /// IP address that it may push from in clear
+    #[arg(long, value_name = "ADDRESS")]
+    push_from: Option<String>,
+    /// How it names itself in pushes in clear, where several meters push from one address
+    #[arg(long, value_name = "TEXT")]
+    push_name: Option<String>,
 }
 
 /// Authentication on the command line.
@@ -121,15 +130,25 @@ enum PolicyText {
     AuthenticatedEncrypted,
 }
 
+impl PolicyText {
+    const fn proto(self) -> security::Policy {
+        match self {
+            Self::Authenticated => security::Policy::Authenticated,
+            Self::Encrypted => security::Policy::Encrypted,
+            Self::AuthenticatedEncrypted => security::Policy::AuthenticatedEncrypted,
+        }
+    }
+}
+
 /// KEY=VALUE.
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
+pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not of the form KEY=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
 impl Settings {
     /// The meter that the flags describe, over `current` where it is changed.
-    pub(super) fn meter(&self, current: Option<&v1::Meter>) -> Result<v1::Meter, Failure> {
+    pub(in crate::cli) fn meter(&self, current: Option<&v1::Meter>) -> Result<v1::Meter, Failure> {
         let current = current.cloned().unwrap_or_default();
         let mut labels = current.labels;
         labels.extend(self.labels.iter().cloned());
@@ -146,6 +165,7 @@ impl Settings {
             route: self.route.clone().unwrap_or(current.route),
             timeouts: Some(self.timeouts(current.timeouts.unwrap_or_default())),
             max_pdu_octets: self.max_pdu.unwrap_or(current.max_pdu_octets),
+            push: self.push(current.push),
             ..Default::default()
         })
     }
@@ -165,6 +185,7 @@ impl Settings {
             ("route", self.route.is_some()),
             ("timeouts", self.timeouts(v1::Timeouts::default()) != v1::Timeouts::default()),
             ("max_pdu_octets", self.max_pdu.is_some()),
+            ("push", self.push(None).is_some()),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect()
     }
@@ -224,12 +245,7 @@ impl Settings {
             security.authentication_key = secret_hex("--gak", key)?;
         }
         if let Some(policy) = self.policy {
-            let policy = match policy {
-                PolicyText::Authenticated => security::Policy::Authenticated,
-                PolicyText::Encrypted => security::Policy::Encrypted,
-                PolicyText::AuthenticatedEncrypted => security::Policy::AuthenticatedEncrypted,
-            };
-            security.policy = policy.into();
+            security.policy = policy.proto().into();
         }
         if self.general_ciphering {
             security.envelope = security::Envelope::General.into();
@@ -239,6 +255,19 @@ impl Settings {
             security.client_system_title = title.0.0.to_vec();
         }
         Ok(Some(security))
+    }
+
+    fn push(&self, current: Option<v1::Push>) -> Option<v1::Push> {
+        let Self { push_protection, push_from, push_name, .. } = self;
+        if push_protection.is_none() && push_from.is_none() && push_name.is_none() {
+            return current;
+        }
+        let current = current.unwrap_or_default();
+        Some(v1::Push {
+            protection: push_protection.map_or(current.protection, |policy| policy.proto().into()),
+            plaintext_from: push_from.clone().unwrap_or(current.plaintext_from),
+            device_name: push_name.clone().unwrap_or(current.device_name),
+        })
     }
 
     const fn time_policy(&self, current: v1::TimePolicy) -> v1::TimePolicy {

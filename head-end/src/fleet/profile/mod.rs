@@ -18,7 +18,9 @@ use dlms::{
 use jiff::{SignedDuration, Timestamp};
 
 pub(super) use layout::read_layout;
+pub(crate) use rows::profile_rows;
 pub use rows::{Gap, gaps};
+pub(crate) use time::moment;
 
 use self::{
     rows::{Rows, RowsError, ordered},

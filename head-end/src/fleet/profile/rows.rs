@@ -7,7 +7,7 @@ use dlms::{
     axdr::Value,
     cosem::{
         Attribute,
-        profile_generic::{self, CaptureObject, Nulls, RowError, RowErrorKind, RowReader},
+        profile_generic::{self, CaptureObject, Nulls, RowError, RowErrorKind, RowReader, SortMethod},
     },
     time::DateTime,
 };
@@ -134,6 +134,21 @@ impl<'a> Rows<'a> {
             .with_source(error)
             .with_sent(true)
     }
+}
+
+/// Rows in the encoding of a buffer, such as a push brings along.
+pub(crate) fn profile_rows(
+    layout: &ProfileLayout,
+    policy: &TimePolicy,
+    octets: &[u8],
+) -> Result<Vec<CaptureRow>, RowError> {
+    let rows = Rows::new(layout, policy, Nulls::as_before(layout.capture_period_s, SortMethod::Fifo));
+    let mut reader = RowReader::new(&rows.columns, rows.nulls);
+    reader.push(octets);
+    let mut taken = Vec::new();
+    rows.take(&mut reader, &mut taken)?;
+    reader.finish()?;
+    Ok(ordered(taken))
 }
 
 /// AMR profile status: 0.x.96.10.x, value.

@@ -7,7 +7,7 @@ use crate::meter::{TimeBasis, TimePolicy};
 
 /// The moment that a date-time of the meter stands for; `None` where neither the meter nor its configuration says how
 /// far its local time is from UTC, or the date-time is incomplete.
-pub(super) fn moment(clock: &DateTime, policy: &TimePolicy) -> Option<(Timestamp, TimeBasis)> {
+pub(crate) fn moment(clock: &DateTime, policy: &TimePolicy) -> Option<(Timestamp, TimeBasis)> {
     let (clock, basis) = match (clock.deviation_minutes(), policy.fallback_offset_min) {
         (Some(_), _) if policy.inverted_deviation => (clock.with_inverted_deviation(), TimeBasis::MeterDeviation),
         (Some(_), _) => (*clock, TimeBasis::MeterDeviation),

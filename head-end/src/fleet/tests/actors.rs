@@ -46,7 +46,7 @@ async fn a_full_mailbox_is_an_answer_and_not_a_wait() {
     let meter = registered.add(config("a", "127.0.0.1:1"));
     let started = Instant::now();
     let deadline = started + Duration::from_secs(60);
-    let execute = || fleet.execute(&meter, registers(&[IMPORT]), deadline);
+    let execute = || fleet.execute(&meter, registers(&[IMPORT]), deadline.into());
     let work = async {
         let busy = async {
             // The first is being carried out, two wait, the fourth finds no room.
@@ -62,7 +62,7 @@ async fn a_full_mailbox_is_an_answer_and_not_a_wait() {
     let (refused, at) = work.await;
     let error = refused.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::Busy);
-    assert!(error.to_string().contains("2 requests"), "{error}");
+    assert!(error.to_string().contains("of 2 places"), "{error}");
     assert!(at - started < Duration::from_millis(10));
 }
 
@@ -71,9 +71,9 @@ async fn a_request_that_waits_too_long_expires_unsent() {
     let (fleet, registered) = fleet(Nowhere, FleetOptions::default());
     let meter = registered.add(config("a", "127.0.0.1:1"));
     let now = Instant::now();
-    let first = fleet.execute(&meter, registers(&[IMPORT]), now + Duration::from_secs(60));
+    let first = fleet.execute(&meter, registers(&[IMPORT]), (now + Duration::from_secs(60)).into());
     let second = async {
-        let result = fleet.execute(&meter, get(1, IMPORT, 2), now + Duration::from_secs(1)).await;
+        let result = fleet.execute(&meter, get(1, IMPORT, 2), (now + Duration::from_secs(1)).into()).await;
         (result, Instant::now())
     };
     let (first, (second, at)) = tokio::join!(first, second);
@@ -104,12 +104,12 @@ async fn a_panic_in_one_task_is_told_to_its_caller_and_to_nobody_else() {
     let (fleet, registered) = fleet(Defective, FleetOptions::default());
     let meter = registered.add(config("a", "127.0.0.1:1"));
     for _ in 0..2 {
-        let error = fleet.execute(&meter, registers(&[IMPORT]), Instant::now() + PATIENCE).await.unwrap_err();
+        let error = fleet.execute(&meter, registers(&[IMPORT]), (Instant::now() + PATIENCE).into()).await.unwrap_err();
         assert_eq!(error.kind(), RequestErrorKind::Unreachable);
         assert!(error.to_string().contains("unexpectedly"), "{error}");
     }
     let unknown = "unknown".parse().unwrap();
-    let error = fleet.execute(&unknown, registers(&[IMPORT]), Instant::now() + PATIENCE).await.unwrap_err();
+    let error = fleet.execute(&unknown, registers(&[IMPORT]), (Instant::now() + PATIENCE).into()).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::NotFound);
 }
 
@@ -118,7 +118,8 @@ async fn meters_that_do_not_exist_leave_no_task_behind() {
     let (fleet, _) = fleet(Nowhere, FleetOptions::default());
     for number in 0..50 {
         let unknown = format!("unknown-{number}").parse().unwrap();
-        let error = fleet.execute(&unknown, registers(&[IMPORT]), Instant::now() + PATIENCE).await.unwrap_err();
+        let error =
+            fleet.execute(&unknown, registers(&[IMPORT]), (Instant::now() + PATIENCE).into()).await.unwrap_err();
         assert_eq!(error.kind(), RequestErrorKind::NotFound);
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -196,7 +197,7 @@ async fn a_shutdown_does_not_wait_beyond_its_deadline() {
     let slow = config("a", "127.0.0.1:1");
     let timeouts = Timeouts { connect: Duration::from_secs(600), ..slow.timeouts };
     let meter = registered.add(MeterConfig { timeouts, ..slow });
-    let request = fleet.execute(&meter, registers(&[IMPORT]), Instant::now() + Duration::from_secs(600));
+    let request = fleet.execute(&meter, registers(&[IMPORT]), (Instant::now() + Duration::from_secs(600)).into());
     let stop = async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         fleet.shutdown(Instant::now() + Duration::from_secs(3)).await

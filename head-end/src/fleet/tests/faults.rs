@@ -55,7 +55,7 @@ async fn sweep(over_hdlc: bool, steps: std::ops::RangeInclusive<u32>) {
                 setup.device(index).set_faults(vec![format!("{kind}@{step}:1").parse().unwrap()]);
                 setup.fleet.invalidate(&meter);
                 let deadline = Instant::now() + Duration::from_secs(10);
-                let result = setup.fleet.execute(&meter, registers(&[IMPORT]), deadline).await;
+                let result = setup.fleet.execute(&meter, registers(&[IMPORT]), deadline.into()).await;
                 assert!(Instant::now() < deadline, "{kind}@{step} was noticed by the deadline only");
                 let error = error_of(result);
                 // A frame that is garbage or late is asked for again over HDLC.
@@ -125,7 +125,7 @@ async fn lesson_40_a_station_that_falls_silent_does_not_keep_the_answer_beyond_t
             let step = index + 1;
             setup.device(index).set_faults(vec![format!("silence@{step}:1").parse().unwrap()]);
             let deadline = Instant::now() + Duration::from_secs(3);
-            let result = setup.fleet.execute(&meter, Operation::InvokeMethod(method), deadline).await;
+            let result = setup.fleet.execute(&meter, Operation::InvokeMethod(method), deadline.into()).await;
             let late = Instant::now().saturating_duration_since(deadline);
             assert!(late < FAREWELL, "silence@{step}: {late:?} late");
             result.unwrap_err()

@@ -38,7 +38,7 @@ async fn two_hundred_meters_are_read_at_once_and_the_sick_do_not_disturb_the_wel
         let fleet = setup.fleet.clone();
         reads.spawn(async move {
             let deadline = Instant::now() + Duration::from_secs(15);
-            (index, fleet.execute(&meter, registers(&[IMPORT]), deadline).await, Instant::now() > deadline)
+            (index, fleet.execute(&meter, registers(&[IMPORT]), deadline.into()).await, Instant::now() > deadline)
         });
     }
     while let Some(read) = reads.join_next().await {

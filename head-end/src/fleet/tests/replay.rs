@@ -89,7 +89,7 @@ fn through(
 }
 
 async fn value(fleet: &Fleet, meter: &MeterId, operation: Operation) -> Result<(), RequestError> {
-    match fleet.execute(meter, operation, Instant::now() + super::support::PATIENCE).await? {
+    match fleet.execute(meter, operation, (Instant::now() + super::support::PATIENCE).into()).await? {
         Outcome::Attributes(mut values) => values.remove(0).map(drop),
         Outcome::Registers(mut values) => values.remove(0).map(drop),
         other => panic!("{other:?}"),
@@ -153,7 +153,8 @@ async fn an_association_whose_opening_is_altered_is_not_opened() {
     let (fleet, meter) = through(&setup, altered);
     for place in [0, 1, 2, 8, 20, 30] {
         *at.lock().unwrap() = place;
-        let result = fleet.execute(&meter, registers(&[IMPORT]), Instant::now() + super::support::PATIENCE).await;
+        let result =
+            fleet.execute(&meter, registers(&[IMPORT]), (Instant::now() + super::support::PATIENCE).into()).await;
         let error = error_of(result).expect("the proof of the meter was altered and believed");
         use RequestErrorKind::{Protocol, SecurityFailed, Unreachable};
         assert!(matches!(error.kind(), SecurityFailed | Protocol | Unreachable), "octet {place}: {error:?}");

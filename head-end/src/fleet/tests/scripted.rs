@@ -14,7 +14,7 @@ use super::support::{IMPORT, Registered, config, get};
 use crate::{
     fleet::{Connector, Fleet, FleetOptions, Notification, Transport, TransportError},
     meter::{LinkConfig, MeterId},
-    operation::{Layer, MeterAccess, Outcome, RequestError, RequestErrorKind},
+    operation::{Layer, MeterAccess, Operation, Outcome, Priority, RequestError, RequestErrorKind, Terms},
 };
 
 /// Wrapper header, version 1, from the management logical device to the public client.
@@ -100,7 +100,7 @@ impl Scene {
     async fn read(&mut self, script: impl AsyncFnOnce(&mut Self)) -> (Result<Value, RequestError>, Duration) {
         let (fleet, meter, started) = (self.fleet.clone(), self.meter.clone(), Instant::now());
         let read = tokio::spawn(async move {
-            let outcome = fleet.execute(&meter, get(3, IMPORT, 2), started + Duration::from_secs(60)).await;
+            let outcome = fleet.execute(&meter, get(3, IMPORT, 2), (started + Duration::from_secs(60)).into()).await;
             let value = outcome.and_then(|outcome| match outcome {
                 Outcome::Attributes(mut values) => values.remove(0).map(|value| value.value),
                 other => panic!("{other:?}"),
@@ -342,17 +342,78 @@ async fn a_late_answer_is_not_taken_for_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_urgent_overtakes_what_waits_and_uses_the_open_association() {
+    let mut scene = Scene::new();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let (fleet, meter) = (scene.fleet.clone(), scene.meter.clone());
+    let read = |attribute, priority| {
+        let (fleet, meter) = (fleet.clone(), meter.clone());
+        let terms = Terms::by(deadline).with_priority(priority);
+        tokio::spawn(async move { fleet.execute(&meter, get(3, IMPORT, attribute), terms).await })
+    };
+    let mut reads = vec![read(2, Priority::Low)];
+    let mut peer = scene.peer().await;
+    peer.accept().await;
+    let mut asked = peer.receive().await.unwrap();
+    // The first is under way. Each is queued before the next one comes.
+    for (attribute, priority) in [(3, Priority::Low), (4, Priority::Normal), (5, Priority::High)] {
+        reads.push(read(attribute, priority));
+        tokio::task::yield_now().await;
+    }
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        // Class, instance and attribute follow choice and invoke-id.
+        order.push(asked[11]);
+        peer.send(&answer(asked[2], 1)).await;
+        if order.len() < 4 {
+            asked = peer.receive().await.unwrap();
+        }
+    }
+    assert_eq!(order, [2, 5, 4, 3]);
+    for read in reads {
+        assert!(matches!(read.await.unwrap(), Ok(Outcome::Attributes(_))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_an_answer_to_a_ping() {
+    let mut scene = Scene::new();
+    let (fleet, meter) = (scene.fleet.clone(), scene.meter.clone());
+    let ping = tokio::spawn(async move {
+        let terms = Terms::by(Instant::now() + Duration::from_secs(60));
+        [fleet.execute(&meter, Operation::Ping, terms).await, fleet.execute(&meter, Operation::Ping, terms).await]
+    });
+    let mut peer = scene.peer().await;
+    peer.accept().await;
+    for _ in 0..2 {
+        let invoke = peer.get().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Data-Access-Result read-write-denied.
+        peer.send(&[0xC4, 1, invoke, 1, 3]).await;
+    }
+    let pongs = ping.await.unwrap().map(|outcome| match outcome {
+        Ok(Outcome::Pong(pong)) => pong,
+        other => panic!("{other:?}"),
+    });
+    for pong in pongs {
+        assert!(pong.round_trip >= Duration::from_secs(1), "{pong:?}");
+        assert_eq!(pong.server_max_pdu, 1_024);
+    }
+    assert_eq!(pongs.map(|pong| pong.opening.is_some()), [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn lists_that_a_meter_does_not_answer_are_read_one_by_one() {
     let mut scene = Scene::new();
     let (fleet, meter) = (scene.fleet.clone(), scene.meter.clone());
     let other = ObisCode([1, 0, 2, 8, 0, 255]);
     let read = tokio::spawn(async move {
         let attribute = |obis| match get(3, obis, 2) {
-            crate::operation::Operation::GetAttributes(mut attributes) => attributes.remove(0),
+            Operation::GetAttributes(mut attributes) => attributes.remove(0),
             _ => unreachable!(),
         };
-        let operation = crate::operation::Operation::GetAttributes(vec![attribute(IMPORT), attribute(other)]);
-        fleet.execute(&meter, operation, Instant::now() + Duration::from_secs(60)).await
+        let operation = Operation::GetAttributes(vec![attribute(IMPORT), attribute(other)]);
+        fleet.execute(&meter, operation, (Instant::now() + Duration::from_secs(60)).into()).await
     });
     let mut peer = scene.peer().await;
     peer.accept().await;
@@ -381,12 +442,12 @@ async fn the_callers_deadline_ends_a_request_that_is_under_way() {
     };
     for (operation, kind) in [
         (get(3, IMPORT, 2), RequestErrorKind::Expired),
-        (crate::operation::Operation::InvokeMethod(method), RequestErrorKind::UnknownOutcome),
+        (Operation::InvokeMethod(method), RequestErrorKind::UnknownOutcome),
     ] {
         let (fleet, meter) = (fleet.clone(), meter.clone());
         let deadline = Instant::now() + Duration::from_secs(2);
         let call = tokio::spawn(async move {
-            let error = match fleet.execute(&meter, operation, deadline).await {
+            let error = match fleet.execute(&meter, operation, deadline.into()).await {
                 Ok(Outcome::Attributes(mut values)) => values.remove(0).unwrap_err(),
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => error,
@@ -416,10 +477,9 @@ async fn datagrams_that_are_no_apdus_are_passed_over() {
     let address = meter.local_addr().unwrap().to_string().parse().unwrap();
     let udp = crate::meter::MeterConfig { link: LinkConfig::UdpWrapper { address }, ..config("u", "127.0.0.1:1") };
     let id = registered.add(udp);
-    let read =
-        tokio::spawn(
-            async move { fleet.execute(&id, get(3, IMPORT, 2), Instant::now() + super::support::PATIENCE).await },
-        );
+    let read = tokio::spawn(async move {
+        fleet.execute(&id, get(3, IMPORT, 2), (Instant::now() + super::support::PATIENCE).into()).await
+    });
     let mut room = [0; 256];
     let wrapped = |apdu: &[u8]| [&HEADER[..], &(apdu.len() as u16).to_be_bytes(), apdu].concat();
     let (_, head_end) = meter.recv_from(&mut room).await.unwrap();

@@ -109,6 +109,39 @@ async fn methods_are_invoked_once_and_refusals_carry_the_action_result() {
 }
 
 #[tokio::test]
+async fn a_bundle_is_done_in_one_association_and_answered_item_by_item() {
+    let setup = Setup::new(1).await;
+    let meter = setup.managed(0);
+    let relay = ObisCode([0, 0, 96, 3, 10, 255]);
+    let disconnect = |obis| {
+        let parameter = Some(Value::Integer(0));
+        Operation::InvokeMethod(InvokeMethod { class: ClassId(70), obis, method: MethodId(1), parameter })
+    };
+    let bundle = Operation::Bundle(vec![
+        registers(&[IMPORT]),
+        disconnect(IMPORT),
+        disconnect(relay),
+        Operation::Bundle(vec![]),
+        get(70, relay, 2),
+    ]);
+    assert!(bundle.is_mutating() && !Operation::Bundle(vec![Operation::Ping]).is_mutating());
+    let Outcome::Bundle(outcomes) = setup.execute(&meter, bundle).await.unwrap() else { panic!("another outcome") };
+    let [
+        Ok(Outcome::Registers(_)),
+        Err(refused),
+        Ok(Outcome::Method(None)),
+        Err(nested),
+        Ok(Outcome::Attributes(state)),
+    ] = &outcomes[..]
+    else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(refused.kind(), RequestErrorKind::MeterRefused);
+    assert_eq!(nested.kind(), RequestErrorKind::InvalidRequest);
+    assert_eq!(state[0].as_ref().unwrap().value, Value::Boolean(false));
+}
+
+#[tokio::test]
 async fn extended_registers_bring_status_and_capture_time() {
     let setup = Setup::new(1).await;
     let meter = setup.managed(0);

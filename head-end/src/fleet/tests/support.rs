@@ -221,7 +221,7 @@ impl Setup {
     }
 
     pub(super) async fn execute(&self, meter: &MeterId, operation: Operation) -> Result<Outcome, RequestError> {
-        self.fleet.execute(meter, operation, Instant::now() + PATIENCE).await
+        self.fleet.execute(meter, operation, (Instant::now() + PATIENCE).into()).await
     }
 }
 

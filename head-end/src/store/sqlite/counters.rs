@@ -2,12 +2,22 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{control::FILE, failure::Context};
+use super::{SqliteStore, control::FILE, failure::Context};
 use crate::{
     meter::CounterId,
     operation::CounterBlock,
-    store::{COUNTER_BLOCK, HIGHEST_CLAIM, StoreError},
+    store::{COUNTER_BLOCK, CounterStore, HIGHEST_CLAIM, StoreError},
 };
+
+impl CounterStore for SqliteStore {
+    async fn reserve_counters(&self, counter: CounterId) -> Result<CounterBlock, StoreError> {
+        self.0.control.write(move |db| reserve(db, counter)).await
+    }
+
+    async fn raise_counter(&self, counter: CounterId, seen: u32) -> Result<(), StoreError> {
+        self.0.control.write(move |db| raise(db, counter, seen)).await
+    }
+}
 
 /// The first counter of a new key: meters take only counters above the last one, and begin with 0.
 const FIRST: u32 = 1;

@@ -20,12 +20,27 @@ pub(super) struct Schema {
 }
 
 /// The control database: "DHEC".
-pub(super) const CONTROL: Schema =
-    Schema { application: 0x4448_4543, migrations: &[include_str!("../sql/control/001-initial.sql")] };
+pub(super) const CONTROL: Schema = Schema {
+    application: 0x4448_4543,
+    migrations: &[
+        include_str!("../sql/control/001-initial.sql"),
+        include_str!("../sql/control/002-push.sql"),
+        include_str!("../sql/control/003-collection.sql"),
+        include_str!("../sql/control/004-jobs.sql"),
+        include_str!("../sql/control/005-events.sql"),
+        include_str!("../sql/control/006-audit.sql"),
+    ],
+};
 
 /// Readings of a month: "DHER".
-pub(super) const MONTH: Schema =
-    Schema { application: 0x4448_4552, migrations: &[include_str!("../sql/month/001-initial.sql")] };
+pub(super) const MONTH: Schema = Schema {
+    application: 0x4448_4552,
+    migrations: &[
+        include_str!("../sql/month/001-initial.sql"),
+        include_str!("../sql/month/002-coverage.sql"),
+        include_str!("../sql/month/003-changes.sql"),
+    ],
+};
 
 /// The store's error for an action on a path.
 pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -52,8 +67,19 @@ pub(super) fn open_writer(path: &Path, schema: &Schema, options: SqliteOptions) 
     Ok(db)
 }
 
-/// Opens `path` for reading.
-pub(super) fn open_reader(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
+/// Opens `path` for reading; a file of an older schema is brought to the newest first.
+pub(super) fn open_reader(path: &Path, schema: &Schema, options: SqliteOptions) -> Result<Connection, StoreError> {
+    let db = read_only(path, options)?;
+    let (_, version) = versions(&db, &name(path))?;
+    if usize::try_from(version).is_ok_and(|version| version >= schema.migrations.len()) {
+        return Ok(db);
+    }
+    drop(db);
+    open_writer(path, schema, options)?;
+    read_only(path, options)
+}
+
+fn read_only(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
     let file = name(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).context(&file, "opening")?;

@@ -4,12 +4,48 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::{control::FILE, failure::Context, requests};
+use super::{SqliteStore, control::FILE, failure::Context, requests};
 use crate::{
     meter::{MeterId, MeterRecord},
-    store::{MeterFilter, NewMeter, RequestKey, RequestState, SecretChange, StoreError, StoredMeter, Written},
+    store::{
+        MeterFilter, MeterStore, NewMeter, RequestKey, RequestState, SecretChange, StoreError, StoredMeter, Written,
+    },
     vault::{Sealed, SecretRole},
 };
+
+impl MeterStore for SqliteStore {
+    async fn create_meter(&self, meter: NewMeter, request: Option<RequestKey>) -> Result<Written, StoreError> {
+        self.0.control.write(move |db| create(db, &meter, request.as_ref())).await
+    }
+
+    async fn meter(&self, id: &MeterId) -> Result<Option<StoredMeter>, StoreError> {
+        let id = id.clone();
+        self.0.readers.control(move |db| get(db, &id)).await
+    }
+
+    async fn list_meters(
+        &self,
+        after: Option<MeterId>,
+        filter: MeterFilter,
+        limit: usize,
+    ) -> Result<Vec<MeterRecord>, StoreError> {
+        self.0.readers.control(move |db| list(db, after.as_ref(), &filter, limit)).await
+    }
+
+    async fn update_meter(&self, meter: NewMeter, request: Option<RequestKey>) -> Result<Written, StoreError> {
+        self.0.control.write(move |db| update(db, &meter, request.as_ref())).await
+    }
+
+    async fn delete_meter(
+        &self,
+        id: &MeterId,
+        revision: Option<u64>,
+        request: Option<RequestKey>,
+    ) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.0.control.write(move |db| delete(db, &id, revision, request.as_ref())).await
+    }
+}
 
 /// A full walk for a label filter returns after so many rows, found or not, to bound one page's work.
 const SCAN: usize = 10_000;
@@ -137,6 +173,10 @@ pub(super) fn list(
         );
         values.push(key.clone());
         values.push(value.clone());
+    }
+    if let Some(tenant) = &filter.tenant {
+        sql.push_str(" AND json_extract(record, '$.settings.tenant') = ?");
+        values.push(tenant.as_str().to_owned());
     }
     sql.push_str(&format!(" ORDER BY name LIMIT {}", limit.min(SCAN)));
     let mut query = db.prepare_cached(&sql).context(FILE, "listing meters")?;

@@ -5,37 +5,45 @@
 //! which commits what waits together; readers are a small pool. All files are in WAL mode with
 //! `synchronous=FULL`: what is acknowledged has been synchronised to the disk.
 
+mod audit;
+mod changes;
 mod control;
 mod counters;
+mod coverage;
+mod events;
 mod failure;
 mod file;
+mod jobs;
 mod meters;
 mod models;
 mod month;
 mod options;
+mod plans;
+mod push;
 mod query;
 mod reader;
 mod readings;
 mod requests;
+mod states;
 
 use std::{
     fs::{File, TryLockError},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
 
 use dlms::obis::ObisCode;
+use jiff::Timestamp;
+use tokio::sync::watch;
 
 pub use self::options::SqliteOptions;
 use self::{control::Control, reader::Readers, readings::Readings};
 use super::{
-    AppendOutcome, CaptureBatch, CapturePage, CaptureQuery, MeterFilter, NewMeter, RequestKey, RequestState, Store,
-    StoreError, StoredMeter, Written,
+    AppendOutcome, Arrival, CaptureBatch, CapturePage, CaptureQuery, Change, ReadingStore, Store, StoreError,
+    StoredCapture,
 };
-use crate::{
-    meter::{CounterId, MeterId, MeterRecord},
-    operation::{CounterBlock, ObjectModel, ProfileLayout},
-};
+use crate::meter::MeterId;
 
 /// A store in a directory of SQLite files. Clones share it.
 #[derive(Clone, Debug)]
@@ -77,91 +85,47 @@ fn lock(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-impl Store for SqliteStore {
-    async fn create_meter(&self, meter: NewMeter, request: Option<RequestKey>) -> Result<Written, StoreError> {
-        self.0.control.write(move |db| meters::create(db, &meter, request.as_ref())).await
-    }
-
-    async fn meter(&self, id: &MeterId) -> Result<Option<StoredMeter>, StoreError> {
-        let id = id.clone();
-        self.0.readers.control(move |db| meters::get(db, &id)).await
-    }
-
-    async fn list_meters(
-        &self,
-        after: Option<MeterId>,
-        filter: MeterFilter,
-        limit: usize,
-    ) -> Result<Vec<MeterRecord>, StoreError> {
-        self.0.readers.control(move |db| meters::list(db, after.as_ref(), &filter, limit)).await
-    }
-
-    async fn update_meter(&self, meter: NewMeter, request: Option<RequestKey>) -> Result<Written, StoreError> {
-        self.0.control.write(move |db| meters::update(db, &meter, request.as_ref())).await
-    }
-
-    async fn delete_meter(
-        &self,
-        id: &MeterId,
-        revision: Option<u64>,
-        request: Option<RequestKey>,
-    ) -> Result<(), StoreError> {
-        let id = id.clone();
-        self.0.control.write(move |db| meters::delete(db, &id, revision, request.as_ref())).await
-    }
-
-    async fn begin_request(&self, request: RequestKey) -> Result<RequestState, StoreError> {
-        self.0.control.write(move |db| requests::begin(db, &request)).await
-    }
-
-    async fn finish_request(&self, request: RequestKey, response: Vec<u8>) -> Result<(), StoreError> {
-        self.0.control.write(move |db| requests::finish(db, &request, &response)).await
-    }
-
-    async fn abandon_request(&self, request: RequestKey) -> Result<(), StoreError> {
-        self.0.control.write(move |db| requests::abandon(db, &request)).await
-    }
-
-    async fn reserve_counters(&self, counter: CounterId) -> Result<CounterBlock, StoreError> {
-        self.0.control.write(move |db| counters::reserve(db, counter)).await
-    }
-
-    async fn raise_counter(&self, counter: CounterId, seen: u32) -> Result<(), StoreError> {
-        self.0.control.write(move |db| counters::raise(db, counter, seen)).await
-    }
-
-    async fn object_model(&self, id: &MeterId) -> Result<Option<ObjectModel>, StoreError> {
-        let id = id.clone();
-        self.0.readers.control(move |db| models::get(db, &id)).await
-    }
-
-    async fn save_object_model(&self, id: &MeterId, model: Arc<ObjectModel>) -> Result<(), StoreError> {
-        let id = id.clone();
-        self.0.control.write(move |db| models::save(db, &id, &model)).await
-    }
-
-    async fn profile_layout(&self, id: &MeterId, profile: ObisCode) -> Result<Option<ProfileLayout>, StoreError> {
-        let id = id.clone();
-        self.0.readers.control(move |db| models::layout(db, &id, profile)).await
-    }
-
-    async fn save_profile_layout(&self, id: &MeterId, layout: Arc<ProfileLayout>) -> Result<(), StoreError> {
-        let id = id.clone();
-        self.0.control.write(move |db| models::save_layout(db, &id, &layout)).await
-    }
-
+impl ReadingStore for SqliteStore {
     async fn append(&self, batch: CaptureBatch) -> Result<AppendOutcome, StoreError> {
         self.0.readings.append(batch).await
+    }
+
+    async fn changes(&self, after: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
+        // Read before the files are: what is committed meanwhile waits for the next call, in its order.
+        let newest = *self.0.readings.newest().borrow();
+        self.0.readers.months(move |months| changes::behind(months, after, newest, limit)).await
+    }
+
+    fn newest_change(&self) -> watch::Receiver<u64> {
+        self.0.readings.newest()
     }
 
     async fn query(&self, query: CaptureQuery) -> Result<CapturePage, StoreError> {
         self.0.readers.months(move |months| query::page(months, &query)).await
     }
 
-    async fn instance_value(&self, name: &'static str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        self.0.control.write(move |db| models::instance_value(db, name, &value)).await
+    async fn latest(
+        &self,
+        meter: &MeterId,
+        profile: Option<ObisCode>,
+        before: Timestamp,
+    ) -> Result<Option<StoredCapture>, StoreError> {
+        let meter = meter.clone();
+        self.0.readers.months(move |months| query::latest(months, &meter, profile, before)).await
     }
 
+    async fn arrivals(
+        &self,
+        meter: &MeterId,
+        profile: ObisCode,
+        span: Range<Timestamp>,
+    ) -> Result<Vec<Arrival>, StoreError> {
+        let meter = meter.clone();
+        self.0.readers.months(move |months| query::arrivals(months, &meter, profile, &span)).await
+    }
+}
+
+impl Store for SqliteStore {
     async fn close(&self) {
         self.0.readings.close().await;
         self.0.control.close().await;

@@ -5,12 +5,38 @@ use std::sync::Arc;
 use dlms::obis::ObisCode;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{control::FILE, failure::Context};
+use super::{SqliteStore, control::FILE, failure::Context};
 use crate::{
     meter::MeterId,
     operation::{ObjectModel, ProfileLayout},
-    store::{StoreError, json},
+    store::{ModelStore, StoreError, json},
 };
+
+impl ModelStore for SqliteStore {
+    async fn object_model(&self, id: &MeterId) -> Result<Option<ObjectModel>, StoreError> {
+        let id = id.clone();
+        self.0.readers.control(move |db| get(db, &id)).await
+    }
+
+    async fn save_object_model(&self, id: &MeterId, model: Arc<ObjectModel>) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.0.control.write(move |db| save(db, &id, &model)).await
+    }
+
+    async fn profile_layout(&self, id: &MeterId, profile: ObisCode) -> Result<Option<ProfileLayout>, StoreError> {
+        let id = id.clone();
+        self.0.readers.control(move |db| layout(db, &id, profile)).await
+    }
+
+    async fn save_profile_layout(&self, id: &MeterId, layout: Arc<ProfileLayout>) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.0.control.write(move |db| save_layout(db, &id, &layout)).await
+    }
+
+    async fn instance_value(&self, name: &'static str, value: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.0.control.write(move |db| instance_value(db, name, &value)).await
+    }
+}
 
 pub(super) fn get(db: &Connection, id: &MeterId) -> Result<Option<ObjectModel>, StoreError> {
     let text = db

@@ -29,6 +29,14 @@ impl Month {
         Self { year: date.year(), month: date.month() }
     }
 
+    /// The month before.
+    pub(super) fn previous(self) -> Self {
+        match self.month {
+            1 => Self { year: self.year.saturating_sub(1), month: 12 },
+            month => Self { month: month - 1, ..self },
+        }
+    }
+
     /// The month that a file is named after.
     fn from_file_name(name: &str) -> Option<Self> {
         let (year, month) = name.strip_prefix("readings-")?.strip_suffix(".sqlite3")?.rsplit_once('-')?;

@@ -1,6 +1,6 @@
 //! Reading captures, a page at a time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use dlms::{
     axdr::{Reader, Value},
@@ -8,18 +8,21 @@ use dlms::{
     time::DateTime,
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::{failure::Context, month::Month, reader::Months, readings::NO_PROFILE};
 use crate::{
-    meter::TimeBasis,
+    meter::{MeterId, TimeBasis},
     operation::CaptureColumn,
-    store::{CaptureCursor, CaptureFilter, CapturePage, CaptureQuery, Source, StoreError, StoredCapture, json},
+    store::{
+        Arrival, CaptureCursor, CaptureFilter, CaptureFlags, CapturePage, CaptureQuery, Source, StoreError,
+        StoredCapture, json,
+    },
 };
 
 /// Ascending by time, then profile, then revision; `:all` or the latest revision only.
 const PAGE: &str = "
-SELECT profile, time_ms, revision, layout, time_basis, clock, status, source, received_ms, row
+SELECT profile, time_ms, revision, layout, time_basis, clock, status, source, received_ms, row, flags
 FROM captures AS c
 WHERE meter = :meter AND time_ms >= :from AND time_ms < :to
   AND (:profile IS NULL OR profile = :profile)
@@ -56,11 +59,7 @@ fn read_month(
     limit: usize,
     captures: &mut Vec<StoredCapture>,
 ) -> Result<(), StoreError> {
-    let meter: Option<i64> = db
-        .prepare_cached("SELECT id FROM meters WHERE name = ?1")
-        .and_then(|mut find| find.query_row([query.meter.as_str()], |row| row.get(0)).optional())
-        .context(file, "looking a meter up")?;
-    let Some(meter) = meter else { return Ok(()) };
+    let Some(meter) = meter_number(db, file, &query.meter)? else { return Ok(()) };
     let profile = match query.filter {
         CaptureFilter::All => None,
         CaptureFilter::Profile(profile) => Some(profile.0),
@@ -82,7 +81,7 @@ fn read_month(
         .context(file, "reading captures")?;
     let mut layouts = Layouts { db, file, known: HashMap::new() };
     while let Some(row) = rows.next().context(file, "reading captures")? {
-        captures.push(capture(row, query, &mut layouts)?);
+        captures.push(capture(row, &query.meter, &mut layouts)?);
     }
     Ok(())
 }
@@ -109,7 +108,7 @@ impl Layouts<'_> {
     }
 }
 
-fn capture(row: &Row<'_>, query: &CaptureQuery, layouts: &mut Layouts<'_>) -> Result<StoredCapture, StoreError> {
+fn capture(row: &Row<'_>, meter: &MeterId, layouts: &mut Layouts<'_>) -> Result<StoredCapture, StoreError> {
     let file = layouts.file;
     let corrupt = |reason: String| StoreError::Corrupt { file: file.to_owned(), reason };
     let field = "reading a capture";
@@ -120,7 +119,7 @@ fn capture(row: &Row<'_>, query: &CaptureQuery, layouts: &mut Layouts<'_>) -> Re
     let values =
         decode(&octets, columns.len()).map_err(|reason| corrupt(format!("capture at {time_ms} ms: {reason}")))?;
     Ok(StoredCapture {
-        meter: query.meter.clone(),
+        meter: meter.clone(),
         profile: (profile != NO_PROFILE).then_some(profile),
         time: moment(time_ms),
         time_basis: match row.get::<_, i64>(4).context(file, field)? {
@@ -140,8 +139,81 @@ fn capture(row: &Row<'_>, query: &CaptureQuery, layouts: &mut Layouts<'_>) -> Re
         revision: row.get(2).context(file, field)?,
         received: moment(row.get(8).context(file, field)?),
         columns,
+        flags: CaptureFlags(row.get(10).context(file, field)?),
         values,
     })
+}
+
+const LATEST: &str = "
+SELECT profile, time_ms, revision, layout, time_basis, clock, status, source, received_ms, row, flags
+FROM captures
+WHERE meter = ?1 AND profile = ?2 AND time_ms < ?3
+ORDER BY time_ms DESC, revision DESC
+LIMIT 1";
+
+/// The newest capture before `before`, in its month or the one before.
+pub(super) fn latest(
+    mut months: Months<'_>,
+    meter: &MeterId,
+    profile: Option<ObisCode>,
+    before: Timestamp,
+) -> Result<Option<StoredCapture>, StoreError> {
+    let last = Month::of(before);
+    let wanted = last.previous()..=last;
+    for month in months.stored()?.into_iter().rev().filter(|month| wanted.contains(month)) {
+        let (db, file) = (months.get(month)?, month.to_string());
+        let Some(id) = meter_number(db, &file, meter)? else { continue };
+        let mut select = db.prepare_cached(LATEST).context(&file, "preparing a query")?;
+        let profile = profile.unwrap_or(NO_PROFILE).0;
+        let mut rows =
+            select.query(params![id, profile, ceiling_ms(before)]).context(&file, "reading the latest capture")?;
+        if let Some(row) = rows.next().context(&file, "reading the latest capture")? {
+            let mut layouts = Layouts { db, file: &file, known: HashMap::new() };
+            return capture(row, meter, &mut layouts).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// When the captures of a profile came.
+pub(super) fn arrivals(
+    mut months: Months<'_>,
+    meter: &MeterId,
+    profile: ObisCode,
+    span: &Range<Timestamp>,
+) -> Result<Vec<Arrival>, StoreError> {
+    let wanted = Month::of(span.start)..=Month::of(span.end);
+    let action = "reading arrivals";
+    let mut found = Vec::new();
+    for month in months.stored()?.into_iter().filter(|month| wanted.contains(month)) {
+        let (db, file) = (months.get(month)?, month.to_string());
+        let Some(id) = meter_number(db, &file, meter)? else { continue };
+        let mut select = db
+            .prepare_cached(
+                "SELECT time_ms, clock, received_ms FROM captures
+                 WHERE meter = ?1 AND profile = ?2 AND time_ms >= ?3 AND time_ms < ?4 AND revision = 1
+                 ORDER BY time_ms",
+            )
+            .context(&file, action)?;
+        let span = (ceiling_ms(span.start), ceiling_ms(span.end));
+        let mut rows = select.query(params![id, profile.0, span.0, span.1]).context(&file, action)?;
+        while let Some(row) = rows.next().context(&file, action)? {
+            let clock: Option<[u8; 12]> = row.get(1).context(&file, action)?;
+            found.push(Arrival {
+                time: moment(row.get(0).context(&file, action)?),
+                clock: clock.map(|octets| DateTime::from_bytes(&octets)),
+                received: moment(row.get(2).context(&file, action)?),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The number of a meter in the file of a month.
+pub(super) fn meter_number(db: &Connection, file: &str, meter: &MeterId) -> Result<Option<i64>, StoreError> {
+    db.prepare_cached("SELECT id FROM meters WHERE name = ?1")
+        .and_then(|mut find| find.query_row([meter.as_str()], |row| row.get(0)).optional())
+        .context(file, "looking a meter up")
 }
 
 fn decode(octets: &[u8], columns: usize) -> Result<Vec<Value>, String> {
@@ -160,6 +232,6 @@ fn ceiling_ms(time: Timestamp) -> i64 {
 }
 
 /// Every stored time came from a timestamp, so it is one again.
-fn moment(ms: i64) -> Timestamp {
+pub(super) fn moment(ms: i64) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }

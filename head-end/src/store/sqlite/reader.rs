@@ -48,7 +48,7 @@ impl Months<'_> {
     /// The connection to a month that has a file.
     pub(super) fn get(&mut self, month: Month) -> Result<&Connection, StoreError> {
         let path = month.path(&self.pool.readings);
-        self.open.get(month, || file::open_reader(&path, self.pool.options)).map(|db| &*db)
+        self.open.get(month, || file::open_reader(&path, &file::MONTH, self.pool.options)).map(|db| &*db)
     }
 }
 
@@ -66,7 +66,7 @@ impl Readers {
         self.run(move |pool, reader| {
             let db = match reader.control.take() {
                 Some(db) => db,
-                None => file::open_reader(&pool.control_path, pool.options)?,
+                None => file::open_reader(&pool.control_path, &file::CONTROL, pool.options)?,
             };
             let result = read(&db);
             reader.control = Some(db);

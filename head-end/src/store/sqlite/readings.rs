@@ -6,7 +6,7 @@
 
 mod insert;
 
-pub(super) use self::insert::NO_PROFILE;
+pub(super) use self::insert::{NO_PROFILE, Piece, absent};
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,11 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-use self::insert::Piece;
 use super::{
-    SqliteOptions, file,
+    SqliteOptions, changes, file,
     month::{self, Month, OpenMonths},
 };
 use crate::store::{AppendOutcome, Appended, CaptureBatch, StoreError};
@@ -42,6 +41,8 @@ pub(super) struct Readings {
     ended: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
     waiting: Arc<AtomicUsize>,
     limit: usize,
+    /// The newest change that is committed.
+    newest: watch::Receiver<u64>,
 }
 
 /// A piece on its way into a file.
@@ -78,12 +79,15 @@ impl Readings {
     pub(super) fn start(directory: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel();
         let (end, ended) = oneshot::channel();
+        let newest = newest_change(directory, options)?;
+        let (announce, newest) = watch::channel(newest);
         let writer = Writer {
             directory: directory.to_owned(),
             options,
             open: OpenMonths::default(),
             backlog: BTreeMap::new(),
             pause: options.retry.0,
+            announce,
         };
         thread::Builder::new()
             .name("store-readings".to_owned())
@@ -98,17 +102,31 @@ impl Readings {
             ended: tokio::sync::Mutex::new(Some(ended)),
             waiting: Arc::new(AtomicUsize::new(0)),
             limit: options.waiting_captures,
+            newest,
         })
     }
 
     pub(super) async fn append(&self, batch: CaptureBatch) -> Result<AppendOutcome, StoreError> {
-        let mut room = Room::take(&self.waiting, batch.rows.len(), self.limit)
-            .ok_or(StoreError::Overloaded { what: "captures" })?;
+        self.write(insert::split(&batch)).await
+    }
+
+    /// Notes slots that the meter does not have.
+    pub(super) async fn mark_absent(&self, pieces: Vec<Piece>) -> Result<(), StoreError> {
+        match self.write(pieces).await? {
+            AppendOutcome::Stored(_) => Ok(()),
+            AppendOutcome::Kept(error) => Err(error),
+        }
+    }
+
+    async fn write(&self, pieces: Vec<Piece>) -> Result<AppendOutcome, StoreError> {
+        let captures = pieces.iter().map(|piece| piece.rows.len()).sum();
+        let mut room =
+            Room::take(&self.waiting, captures, self.limit).ok_or(StoreError::Overloaded { what: "captures" })?;
         let mut answers = Vec::new();
         {
             let guard = self.pieces.lock().map_err(|_| StoreError::Closed)?;
             let sender = guard.as_ref().ok_or(StoreError::Closed)?;
-            for piece in insert::split(&batch) {
+            for piece in pieces {
                 let captures = piece.rows.len().min(room.captures);
                 room.captures -= captures;
                 let part = Room { waiting: Arc::clone(&self.waiting), captures };
@@ -133,6 +151,11 @@ impl Readings {
         Ok(kept.map_or(AppendOutcome::Stored(total), AppendOutcome::Kept))
     }
 
+    /// The newest change that is committed, and each one after it.
+    pub(super) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+
     /// Writes what waits, and closes the files.
     pub(super) async fn close(&self) {
         if let Ok(mut pieces) = self.pieces.lock() {
@@ -151,6 +174,18 @@ struct Writer {
     open: OpenMonths,
     backlog: BTreeMap<Month, VecDeque<Waiting>>,
     pause: Duration,
+    announce: watch::Sender<u64>,
+}
+
+/// The newest change in any file. Opening them brings files of earlier versions to the present schema, which readers
+/// cannot do.
+fn newest_change(directory: &Path, options: SqliteOptions) -> Result<u64, StoreError> {
+    let mut newest = 0;
+    for month in month::stored(directory)? {
+        let db = month::open_writer(directory, month, options)?;
+        newest = changes::newest(&db, &month.to_string())?.max(newest);
+    }
+    Ok(newest)
 }
 
 impl Writer {
@@ -212,7 +247,11 @@ impl Writer {
     /// Writes the first `group` pieces in one transaction, and takes them off once it is durable.
     fn write_group(&mut self, month: Month, pieces: &mut VecDeque<Waiting>, group: usize) -> Result<(), StoreError> {
         let db = self.open.get(month, || month::open_writer(&self.directory, month, self.options))?;
-        let counts = insert::write(db, &month.to_string(), pieces.iter().take(group).map(|waiting| &waiting.piece))?;
+        let first = *self.announce.borrow() + 1;
+        let group_pieces = pieces.iter().take(group).map(|waiting| &waiting.piece);
+        let (counts, next) = insert::write(db, &month.to_string(), first, group_pieces)?;
+        // Numbers of a failed commit are given out again: nobody has seen them.
+        self.announce.send_replace(next - 1);
         for (waiting, count) in pieces.drain(..group).zip(counts) {
             if let Some(reply) = waiting.reply {
                 // The caller may have gone away; its captures are stored all the same.

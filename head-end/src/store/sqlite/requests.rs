@@ -3,8 +3,22 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{control::FILE, failure::Context};
-use crate::store::{RequestKey, RequestState, StoreError};
+use super::{SqliteStore, control::FILE, failure::Context};
+use crate::store::{RequestKey, RequestState, RequestStore, StoreError};
+
+impl RequestStore for SqliteStore {
+    async fn begin_request(&self, request: RequestKey) -> Result<RequestState, StoreError> {
+        self.0.control.write(move |db| begin(db, &request)).await
+    }
+
+    async fn finish_request(&self, request: RequestKey, response: Vec<u8>) -> Result<(), StoreError> {
+        self.0.control.write(move |db| finish(db, &request, &response)).await
+    }
+
+    async fn abandon_request(&self, request: RequestKey) -> Result<(), StoreError> {
+        self.0.control.write(move |db| abandon(db, &request)).await
+    }
+}
 
 /// How long an answer is kept, in milliseconds: 7 days.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;

@@ -1,12 +1,23 @@
+mod audit;
 mod counters;
+mod coverage;
+mod events;
 mod faults;
 mod meters;
 mod readings;
 
 use std::{path::Path, time::Duration};
 
+use dlms::obis::ObisCode;
+
 use super::*;
-use crate::meter::MeterSettings;
+use crate::{
+    meter::{CounterId, MeterId, MeterRecord, MeterSettings},
+    operation::{CounterBlock, ObjectModel, ProfileLayout},
+    store::{
+        CounterStore, MeterFilter, MeterStore, ModelStore, NewMeter, RequestKey, RequestState, RequestStore, Written,
+    },
+};
 
 /// Short waits, so that a test of failure takes no longer than it must.
 fn options() -> SqliteOptions {

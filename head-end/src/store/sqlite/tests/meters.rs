@@ -93,7 +93,10 @@ async fn lists_are_in_order_and_begin_behind_a_name() {
     assert_eq!(names(None, MeterFilter::default(), 10).await, ["B", "a", "c", "d"]);
     assert_eq!(names(None, MeterFilter::default(), 2).await, ["B", "a"]);
     assert_eq!(names(Some("a"), MeterFilter::default(), 10).await, ["c", "d"]);
-    let labelled = |value: &str| MeterFilter { labels: BTreeMap::from([("a \"b\".c".to_owned(), value.to_owned())]) };
+    let labelled = |value: &str| MeterFilter {
+        labels: BTreeMap::from([("a \"b\".c".to_owned(), value.to_owned())]),
+        ..MeterFilter::default()
+    };
     assert_eq!(names(None, labelled("1"), 10).await, ["a", "d"]);
     assert_eq!(names(None, labelled("2"), 10).await, [""; 0]);
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     meter::TimeBasis,
     operation::{CaptureColumn, CaptureRow},
-    store::{Appended, CaptureFilter, Source, StoredCapture},
+    store::{Appended, CaptureFilter, CaptureFlags, Source, StoredCapture},
 };
 
 pub(super) const PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
@@ -46,7 +46,9 @@ pub(super) fn batch(meter: &str, rows: Vec<CaptureRow>) -> CaptureBatch {
         meter: id(meter),
         profile: Some(PROFILE),
         columns: columns(Some(0)),
+        period_s: 900,
         rows,
+        flags: Vec::new(),
         source: Source::Polled,
         received: at("2026-11-21T00:00:00Z"),
     }
@@ -208,4 +210,48 @@ async fn closing_writes_what_waits() {
         found += query(&store, all(&format!("m{n}"))).await.len() as u64;
     }
     assert_eq!(found, stored);
+}
+
+#[tokio::test]
+async fn flags_come_back_and_another_value_is_a_duplicate() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let flags = vec![CaptureFlags::STATUS, CaptureFlags::default()];
+    append(&store, CaptureBatch { flags, ..batch("m1", rows(2)) }).await;
+    append(&store, batch("m1", vec![row(at("2026-11-01T00:15:00Z"), 7)])).await;
+    let found: Vec<_> = query(&store, all("m1")).await.into_iter().map(|capture| capture.flags).collect();
+    assert_eq!(found, [CaptureFlags::STATUS, CaptureFlags::DUPLICATE]);
+}
+
+#[tokio::test]
+async fn the_latest_capture_is_found_in_the_month_before_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let times = ["2026-10-31T23:45:00Z", "2026-11-01T00:00:00Z"];
+    append(&store, batch("m1", times.map(|time| row(at(time), 1)).to_vec())).await;
+    let id = id("m1");
+    let latest = async |before| {
+        let found = store.latest(&id, Some(PROFILE), at(before)).await.unwrap();
+        found.map(|capture| capture.time.to_string())
+    };
+    assert_eq!(latest("2026-11-01T00:00:01Z").await.as_deref(), Some("2026-11-01T00:00:00Z"));
+    assert_eq!(latest("2026-11-01T00:00:00Z").await.as_deref(), Some("2026-10-31T23:45:00Z"));
+    assert_eq!(latest("2026-10-31T23:45:00Z").await, None);
+    assert_eq!(store.latest(&id, None, at("2026-11-02T00:00:00Z")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn files_of_an_older_schema_are_brought_up_to_date_by_whoever_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    append(&store, batch("m1", rows(1))).await;
+    store.close().await;
+    drop(store);
+    let old = rusqlite::Connection::open(folder.path().join("readings/readings-2026-11.sqlite3")).unwrap();
+    let first =
+        "DROP TABLE changes; DROP TABLE coverage; ALTER TABLE captures DROP COLUMN flags; PRAGMA user_version = 1;";
+    old.execute_batch(first).unwrap();
+    drop(old);
+    let store = open(folder.path());
+    assert_eq!(query(&store, all("m1")).await.len(), 1);
 }

@@ -1,9 +1,16 @@
 //! The service Data.
 
+mod export;
+mod intervals;
+mod subscribe;
+
 use std::pin::Pin;
 
 use dlms::obis::ObisCode;
-use dlms_proto::v1::{QueryReadingsRequest, QueryReadingsResponse, data_server::Data};
+use dlms_proto::v1::{
+    ExportReadingsRequest, ExportReadingsResponse, QueryIntervalsRequest, QueryIntervalsResponse, QueryReadingsRequest,
+    QueryReadingsResponse, SubscribeReadingsRequest, SubscribeReadingsResponse, data_server::Data,
+};
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
@@ -18,7 +25,7 @@ use crate::{
     head_end::HeadEnd,
     meter::MeterId,
     operation::MeterAccess,
-    store::{CaptureFilter, CapturePage, CaptureQuery, Store, StoredCapture},
+    store::{CapturePage, CaptureQuery, Store, StoredCapture},
 };
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -34,13 +41,8 @@ impl<S: Store, A: MeterAccess> Data for Service<S, A> {
         let request = request.into_inner();
         let (query, objects) = parse_query(&request)?;
         let meter = query.meter.clone();
-        let mut walk = Walk {
-            head_end: self.0.head_end.clone(),
-            query,
-            objects,
-            missing: if request.limit == 0 { u64::MAX } else { request.limit },
-            ended: false,
-        };
+        let limit = if request.limit == 0 { u64::MAX } else { request.limit };
+        let mut walk = Walk::new(self.0.head_end.clone(), query, objects, limit);
         // The first page is read before the answer begins, so that its errors are the call's.
         let first = walk.page().await?;
         if first.captures.is_empty() {
@@ -55,6 +57,62 @@ impl<S: Store, A: MeterAccess> Data for Service<S, A> {
             Ok(Some((page, (None, walk))))
         });
         Ok(Response::new(Box::pin(pages)))
+    }
+
+    type QueryIntervalsStream = Answers<QueryIntervalsResponse>;
+
+    async fn query_intervals(
+        &self,
+        request: Request<QueryIntervalsRequest>,
+    ) -> Result<Response<Self::QueryIntervalsStream>, Status> {
+        let asked = intervals::parse(&request.into_inner())?;
+        let meter = asked.query.meter.clone();
+        let head_end = self.0.head_end.clone();
+        let mut intervals = asked.over(|query| Walk::new(head_end, query, Vec::new(), u64::MAX));
+        let first = intervals.page().await?;
+        if first.is_none() {
+            self.check_known(&meter).await?;
+        }
+        let pages = stream::try_unfold((first, intervals), |(first, mut intervals)| async move {
+            let page = match first {
+                Some(first) => Some(first),
+                None => intervals.page().await?,
+            };
+            Ok(page.map(|page| (page, (None, intervals))))
+        });
+        Ok(Response::new(Box::pin(pages)))
+    }
+
+    type SubscribeReadingsStream = Answers<SubscribeReadingsResponse>;
+
+    async fn subscribe_readings(
+        &self,
+        request: Request<SubscribeReadingsRequest>,
+    ) -> Result<Response<Self::SubscribeReadingsStream>, Status> {
+        let subscription = subscribe::Subscription::new(self.0.head_end.clone(), &request.into_inner())?;
+        let state = (subscription, self.0.stopping.clone());
+        let parts = stream::try_unfold(state, |(mut subscription, stopping)| async move {
+            match stopping.run_until_cancelled(subscription.part()).await {
+                Some(part) => Ok(Some((part?, (subscription, stopping)))),
+                None => Err(Status::unavailable("the head-end is shutting down; go on with the last resume_token")),
+            }
+        });
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    type ExportReadingsStream = Answers<ExportReadingsResponse>;
+
+    async fn export_readings(
+        &self,
+        request: Request<ExportReadingsRequest>,
+    ) -> Result<Response<Self::ExportReadingsStream>, Status> {
+        let export = export::Export::new(self.0.head_end.clone(), export::parse(&request.into_inner())?)?;
+        let pieces =
+            stream::try_unfold(
+                export,
+                |mut export| async move { Ok(export.piece().await?.map(|piece| (piece, export))) },
+            );
+        Ok(Response::new(Box::pin(pieces)))
     }
 }
 
@@ -76,8 +134,18 @@ struct Walk<S, A> {
 }
 
 impl<S: Store, A: MeterAccess> Walk<S, A> {
+    const fn new(head_end: HeadEnd<S, A>, query: CaptureQuery, objects: Vec<ObisCode>, limit: u64) -> Self {
+        Self { head_end, query, objects, missing: limit, ended: false }
+    }
+
     /// The next page that has captures, or an empty one at the end.
     async fn page(&mut self) -> Result<QueryReadingsResponse, Status> {
+        let captures = self.captures().await?;
+        Ok(QueryReadingsResponse { captures: captures.iter().map(|capture| self.selected(capture)).collect() })
+    }
+
+    /// The captures of the next page that has any, or none at the end.
+    async fn captures(&mut self) -> Result<Vec<StoredCapture>, Status> {
         while !self.ended {
             let limit = usize::try_from(self.missing).unwrap_or(usize::MAX).min(CHUNK);
             // A filter on objects may pass few of them: whole chunks are read for it.
@@ -91,11 +159,10 @@ impl<S: Store, A: MeterAccess> Walk<S, A> {
             self.missing = self.missing.saturating_sub(captures.len() as u64);
             self.ended = next.is_none() || self.missing == 0;
             if !captures.is_empty() {
-                let captures = captures.iter().map(|capture| self.selected(capture)).collect();
-                return Ok(QueryReadingsResponse { captures });
+                return Ok(captures);
             }
         }
-        Ok(QueryReadingsResponse::default())
+        Ok(Vec::new())
     }
 
     fn is_wanted(&self, capture: &StoredCapture) -> bool {
@@ -115,26 +182,14 @@ impl<S: Store, A: MeterAccess> Walk<S, A> {
 fn parse_query(request: &QueryReadingsRequest) -> Result<(CaptureQuery, Vec<ObisCode>), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
-    let filter = match (request.profile.as_str(), request.registers_only) {
-        ("", false) => Some(CaptureFilter::All),
-        ("", true) => Some(CaptureFilter::Registers),
-        (profile, false) => violations.check("profile", parse::obis(profile)).map(CaptureFilter::Profile),
-        (_, true) => {
-            violations.add("registers_only", "is not possible together with profile");
-            None
-        }
-    };
+    let filter = violations.capture_filter(&request.profile, request.registers_only);
     let mut bound = |field, time: Option<&prost_types::Timestamp>, default| match time {
         None => Some(default),
         Some(time) => violations.check(field, parse::timestamp(time)),
     };
     let from = bound("from", request.from.as_ref(), Timestamp::MIN);
     let to = bound("to", request.to.as_ref(), Timestamp::MAX);
-    if let (Some(from), Some(to)) = (from, to)
-        && from > to
-    {
-        violations.add("to", "is before from");
-    }
+    violations.order(from, to);
     if request.objects.len() > 256 {
         violations.add("objects", "at most 256");
     }

@@ -1,0 +1,93 @@
+//! Who belongs to a plan: state rows kept in step with the registry.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::{
+    meter::{MeterId, MeterRecord},
+    plan::{PlanRecord, PlanTarget, Schedule},
+    store::{MeterFilter, Store, StoreError},
+};
+
+/// Meters read and written at once.
+const PAGE: usize = 1_000;
+
+/// When a meter that is new to a plan has its first turn: in the present window, or now where its turn has passed.
+pub(super) fn first_turn(schedule: &Schedule, meter: &MeterId, now: Timestamp) -> Timestamp {
+    let turn = schedule.latest(now).opens.checked_add(schedule.offset(meter)).unwrap_or(now);
+    turn.max(now)
+}
+
+/// Brings the states of a plan in step with the registry.
+pub(super) async fn reconcile<S: Store>(
+    store: &S,
+    plan: &PlanRecord,
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let present = present(store, plan).await?;
+    let mut wanted = BTreeSet::new();
+    match &plan.settings.target {
+        PlanTarget::Meters(meters) => {
+            wanted.extend(meters.iter().filter_map(|meter| MeterId::try_new(meter).ok()));
+        }
+        PlanTarget::Labels(labels) => {
+            let filter = MeterFilter { labels: labels.clone(), ..MeterFilter::default() };
+            let mut after = None;
+            loop {
+                let page = store.list_meters(after, filter.clone(), PAGE).await?;
+                after = page.last().map(|meter| meter.id.clone());
+                let full = page.len() >= PAGE;
+                wanted.extend(page.into_iter().map(|meter| meter.id));
+                if !full {
+                    break;
+                }
+            }
+        }
+    }
+    let new: Vec<_> = wanted.difference(&present).cloned().collect();
+    for page in new.chunks(PAGE) {
+        let meters = page.iter().map(|meter| (meter.clone(), first_turn(schedule, meter, now))).collect();
+        store.enrol(&plan.id, meters).await?;
+    }
+    let gone: Vec<_> = present.difference(&wanted).cloned().collect();
+    for page in gone.chunks(PAGE) {
+        store.dismiss(&plan.id, page.to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// The meters that have a state.
+async fn present<S: Store>(store: &S, plan: &PlanRecord) -> Result<BTreeSet<MeterId>, StoreError> {
+    let mut present = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = store.plan_states(&plan.id, after, PAGE).await?;
+        after = page.last().map(|state| state.meter.clone());
+        let full = page.len() >= PAGE;
+        present.extend(page.into_iter().map(|state| state.meter));
+        if !full {
+            return Ok(present);
+        }
+    }
+}
+
+/// Brings one meter that was registered, changed or removed in step with a plan.
+pub(super) async fn follow<S: Store>(
+    store: &S,
+    plan: &PlanRecord,
+    schedule: &Schedule,
+    meter: &MeterId,
+    record: Option<&MeterRecord>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match record {
+        Some(record) if plan.settings.target.holds(record) => {
+            store.enrol(&plan.id, vec![(meter.clone(), first_turn(schedule, meter, now))]).await
+        }
+        // Its state went with it.
+        None => Ok(()),
+        Some(_) => store.dismiss(&plan.id, vec![meter.clone()]).await,
+    }
+}

@@ -1,0 +1,99 @@
+//! What a task gave.
+
+use dlms::cosem::disconnect_control::ControlState;
+use jiff::Timestamp;
+
+use crate::{
+    operation::{AttributeValue, ItemResult, Outcome, RegisterReading, RequestError, RequestErrorKind},
+    store::TaskResult,
+};
+
+/// What a task gave.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// Outcome of an operation.
+    Operation(Outcome),
+    /// State of a supply.
+    Supply(SupplyReport),
+    /// Attributes as they are after a change.
+    Changed {
+        /// What was written, or what tells of the change, as read back.
+        after: Vec<ItemResult<AttributeValue>>,
+    },
+}
+
+/// A supply before and after.
+#[derive(Clone, Debug)]
+pub struct SupplyReport {
+    /// As it was found.
+    pub before: Option<SupplyState>,
+    /// As it was left; what was found, where nothing had to be done.
+    pub after: SupplyState,
+    /// Whether the meter was told to switch.
+    pub switched: bool,
+    /// Billing registers, read in the association that switched, right before.
+    pub registers: Vec<ItemResult<RegisterReading>>,
+}
+
+/// State of a disconnect control object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupplyState {
+    /// Whether the output is connected, physically.
+    pub connected: bool,
+    /// State of the control.
+    pub control: ControlState,
+    /// Control mode, 0 to 6.
+    pub mode: u8,
+    /// When it was read.
+    pub read: Timestamp,
+}
+
+impl Report {
+    /// The first thing that did not succeed, and whether anything did.
+    #[must_use]
+    pub fn failure(&self) -> Option<(&RequestError, bool)> {
+        let errors: Vec<Option<&RequestError>> = match self {
+            Self::Operation(outcome) => errors(outcome),
+            Self::Supply(report) => report.registers.iter().map(|item| item.as_ref().err()).collect(),
+            Self::Changed { after } => after.iter().map(|item| item.as_ref().err()).collect(),
+        };
+        let any = errors.iter().any(Option::is_none);
+        errors.into_iter().flatten().next().map(|error| (error, any))
+    }
+}
+
+fn errors(outcome: &Outcome) -> Vec<Option<&RequestError>> {
+    match outcome {
+        Outcome::Registers(items) => items.iter().map(|item| item.as_ref().err()).collect(),
+        Outcome::Attributes(items) => items.iter().map(|item| item.as_ref().err()).collect(),
+        Outcome::Set(items) => items.iter().map(|item| item.as_ref().err()).collect(),
+        Outcome::Profile(reading) => vec![reading.interrupted.as_ref()],
+        Outcome::Bundle(items) => items
+            .iter()
+            .flat_map(|item| match item {
+                Ok(outcome) => errors(outcome),
+                Err(error) => vec![Some(error)],
+            })
+            .collect(),
+        Outcome::Method(_) | Outcome::Objects(_) | Outcome::Pong(_) => vec![None],
+    }
+}
+
+impl From<RequestErrorKind> for TaskResult {
+    fn from(kind: RequestErrorKind) -> Self {
+        match kind {
+            RequestErrorKind::MeterRefused => Self::MeterRefused,
+            RequestErrorKind::SecurityFailed => Self::SecurityFailed,
+            RequestErrorKind::Expired => Self::Expired,
+            RequestErrorKind::UnknownOutcome => Self::UnknownOutcome,
+            RequestErrorKind::Cancelled
+            | RequestErrorKind::NotFound
+            | RequestErrorKind::InvalidRequest
+            | RequestErrorKind::ShuttingDown => Self::Cancelled,
+            RequestErrorKind::Unreachable
+            | RequestErrorKind::Protocol
+            | RequestErrorKind::Busy
+            | RequestErrorKind::Store => Self::Unreachable,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the listeners tell as events: each thing about each meter once an hour, however often it happens.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Mutex, time::Duration};
+
+use tokio::time::Instant;
+
+use super::Refused;
+use crate::{
+    events::OwnEvent,
+    store::{DeviceIdentity, NewEvent},
+};
+
+/// How long nothing more is said about the same thing.
+const QUIET: Duration = Duration::from_secs(3_600);
+/// Things that are remembered for that; when there are more, all are news again.
+const REMEMBERED: usize = 4_096;
+/// Events that wait to be written.
+const WAITING: usize = 64;
+
+/// What is to be told, and what was.
+#[derive(Debug, Default)]
+pub(super) struct Alerts(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    told: HashMap<(&'static str, String), Instant>,
+    waiting: Vec<NewEvent>,
+}
+
+impl Alerts {
+    /// Something was refused.
+    pub(super) fn refused(&self, refused: &Refused, source: SocketAddr) {
+        let (event, about, meter) = match refused {
+            Refused::Security { meter, .. } => (OwnEvent::PushNotVerified, meter.to_string(), Some(meter)),
+            Refused::Replay { meter, .. } => (OwnEvent::PushReplayed, meter.to_string(), Some(meter)),
+            Refused::Plaintext => (OwnEvent::PlaintextRefused, source.ip().to_string(), None),
+            _ => return,
+        };
+        self.tell(refused.reason(), about, || event.event(meter, format!("from {source}: {refused}")));
+    }
+
+    /// A device is new on the list of those that nobody claimed.
+    pub(super) fn unclaimed(&self, identity: DeviceIdentity, source: &str) {
+        let text = identity.text();
+        let event = || OwnEvent::UnclaimedDevice.event(None, format!("{text} from {source}"));
+        self.tell("unclaimed", text.clone(), event);
+    }
+
+    fn tell(&self, what: &'static str, about: String, event: impl FnOnce() -> NewEvent) {
+        let Ok(mut inner) = self.0.lock() else { return };
+        let (key, now) = ((what, about), Instant::now());
+        let quiet = inner.told.get(&key).is_some_and(|at| now - *at < QUIET);
+        if quiet || inner.waiting.len() >= WAITING {
+            return;
+        }
+        if inner.told.len() >= REMEMBERED {
+            inner.told.clear();
+        }
+        inner.told.insert(key, now);
+        inner.waiting.push(event());
+    }
+
+    /// What is to be written.
+    pub(super) fn take(&self) -> Vec<NewEvent> {
+        self.0.lock().map(|mut inner| std::mem::take(&mut inner.waiting)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meter::MeterId;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_is_told_once_an_hour_and_waiting_is_bounded() {
+        let alerts = Alerts::default();
+        let meter = MeterId::try_new("m1").unwrap();
+        let replay = Refused::Replay { meter, counter: 1, last: 2 };
+        let source = "192.0.2.1:1".parse().unwrap();
+        alerts.refused(&replay, source);
+        alerts.refused(&replay, source);
+        assert_eq!(alerts.take().len(), 1);
+        tokio::time::advance(QUIET).await;
+        alerts.refused(&replay, source);
+        alerts.refused(&Refused::Blocks, source);
+        assert_eq!(alerts.take().len(), 1);
+        for n in 0..1_000_u32 {
+            alerts.refused(&Refused::Plaintext, (std::net::Ipv4Addr::from(n), 1).into());
+        }
+        assert_eq!(alerts.take().len(), WAITING);
+    }
+}

@@ -1,0 +1,137 @@
+//! How much one source may send, in a table of fixed size.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Mutex,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// Sources that are remembered. A source that has been quiet makes room.
+const SOURCES: usize = 16_384;
+
+/// A bucket of tokens for each source, and its open connections.
+#[derive(Debug)]
+pub(super) struct Limits {
+    per_minute: u32,
+    connections: usize,
+    sources: Mutex<HashMap<IpAddr, Source>>,
+}
+
+#[derive(Debug)]
+struct Source {
+    tokens: f64,
+    at: Instant,
+    connections: usize,
+}
+
+impl Limits {
+    /// Each source may send `per_minute` APDUs a minute, all of them at once if it likes, and hold `connections`
+    /// connections.
+    pub(super) fn new(per_minute: u32, connections: usize) -> Self {
+        Self { per_minute, connections, sources: Mutex::default() }
+    }
+
+    /// Whether `source` may send one more APDU.
+    pub(super) fn take(&self, source: IpAddr) -> bool {
+        self.with(source, |limits, source| {
+            let now = Instant::now();
+            let full = f64::from(limits.per_minute);
+            let refill = now.saturating_duration_since(source.at).as_secs_f64() * full / 60.0;
+            source.tokens = (source.tokens + refill).min(full);
+            source.at = now;
+            let taken = source.tokens >= 1.0;
+            if taken {
+                source.tokens -= 1.0;
+            }
+            taken
+        })
+    }
+
+    /// Notes one more connection of `source`, unless it has too many.
+    pub(super) fn connect(&self, source: IpAddr) -> bool {
+        self.with(source, |limits, source| {
+            let free = source.connections < limits.connections;
+            source.connections += usize::from(free);
+            free
+        })
+    }
+
+    /// A connection of `source` has ended.
+    pub(super) fn disconnect(&self, source: IpAddr) {
+        self.with(source, |_, source| {
+            source.connections = source.connections.saturating_sub(1);
+            true
+        });
+    }
+
+    fn with(&self, source: IpAddr, act: impl FnOnce(&Self, &mut Source) -> bool) -> bool {
+        let Ok(mut sources) = self.sources.lock() else { return false };
+        let key = network(source);
+        if sources.len() >= SOURCES && !sources.contains_key(&key) {
+            let now = Instant::now();
+            sources.retain(|_, source| source.connections > 0 || now - source.at < Duration::from_secs(60));
+            if sources.len() >= SOURCES {
+                return false;
+            }
+        }
+        let fresh = || Source { tokens: f64::from(self.per_minute), at: Instant::now(), connections: 0 };
+        act(self, sources.entry(key).or_insert_with(fresh))
+    }
+}
+
+/// What counts as one source: an IPv4 address, or the network that one IPv6 host can draw its addresses from.
+fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => IpAddr::V4(mapped),
+            None => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(n: u32) -> IpAddr {
+        IpAddr::V4(n.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_gets_its_share_and_no_more() {
+        let limits = Limits::new(60, 1);
+        assert!((0..60).all(|_| limits.take(v4(1))));
+        assert!(!limits.take(v4(1)));
+        assert!(limits.take(v4(2)), "others are not concerned");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(limits.take(v4(1)) && limits.take(v4(1)) && !limits.take(v4(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_of_one_ipv6_network_are_one_source() {
+        let limits = Limits::new(1, 1);
+        assert!(limits.take("2001:db8::1".parse().unwrap()));
+        assert!(!limits.take("2001:db8::2".parse().unwrap()));
+        assert!(limits.take("2001:db8:0:1::2".parse().unwrap()));
+        assert!(limits.take(v4(7)));
+        assert!(!limits.take("::ffff:0.0.0.7".parse().unwrap()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_table_does_not_grow_and_quiet_sources_make_room() {
+        let limits = Limits::new(10, 1);
+        let most = u32::try_from(SOURCES).unwrap();
+        assert!((0..most).all(|n| limits.take(v4(n))));
+        assert!(!limits.take(v4(most)));
+        assert!(limits.connect(v4(3)) && !limits.connect(v4(3)));
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(limits.take(v4(most)));
+        assert_eq!(limits.sources.lock().unwrap().len(), 2, "the one with a connection, and the new one");
+        limits.disconnect(v4(3));
+        assert!(limits.connect(v4(3)));
+    }
+}

@@ -1,0 +1,234 @@
+//! What meters send by themselves.
+//!
+//! ```text
+//!   TCP, UDP, HDLC ─▶ frames, general blocks ─▶ Intake ──▶ store ──▶ confirmation
+//!                       bounded, rate-limited      │         │
+//!                                                  │         └▶ Reader: readings and events
+//!                                                  └ system title ▶ key ▶ tag ▶ counter
+//! ```
+//!
+//! Nothing of a payload is believed before its tag is verified with the key of the meter that the system title names,
+//! and its counter is above all that were seen, which the store knows across restarts. Counter and notification are
+//! kept in one transaction; the confirmation follows it. Nothing that arrives changes where a meter is looked for.
+
+mod alerts;
+mod blocks;
+mod body;
+mod counts;
+mod intake;
+mod learn;
+mod limits;
+mod options;
+mod reader;
+mod refused;
+mod session;
+mod tcp;
+mod template;
+mod udp;
+mod unclaimed;
+
+#[cfg(test)]
+mod tests;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::{Mutex, Notify, Semaphore, mpsc},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{blocks::Blocks, intake::Intake, limits::Limits, reader::Reader, tcp::Framing};
+pub use self::{
+    counts::{Counts, Seen},
+    options::PushOptions,
+    refused::Refused,
+    template::{BodyShape, Template, Templates},
+};
+use crate::{
+    events::EventLog, fleet::Notification, head_end::HeadEnd, operation::MeterAccess, registry::Registry, store::Store,
+};
+
+/// How often unclaimed devices are written.
+const UNCLAIMED_PERIOD: Duration = Duration::from_secs(1);
+
+/// The listeners of a head-end.
+#[derive(Debug)]
+pub struct Listeners {
+    counts: Arc<Counts>,
+    kept: Arc<Notify>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for pushes on {address}")]
+pub struct ListenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// What all listeners share.
+#[derive(Debug)]
+struct Shared<S> {
+    registry: Arc<Registry<S>>,
+    intake: Intake<S>,
+    options: PushOptions,
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    began: Instant,
+}
+
+impl<S: Store> Shared<S> {
+    fn ticks(&self) -> dlms::Instant {
+        let elapsed = Instant::now().saturating_duration_since(self.began).as_millis();
+        dlms::Instant::from_millis(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    fn moment(&self, ticks: dlms::Instant) -> Instant {
+        self.began + Duration::from_millis(ticks.as_millis())
+    }
+
+    /// Takes an APDU or a block of one, if its source may send it; returns what is to be answered.
+    async fn take(&self, blocks: &mut Blocks, apdu: Vec<u8>, peer: SocketAddr) -> Result<Option<Vec<u8>>, Refused> {
+        if !self.limits.take(peer.ip()) {
+            self.intake.refuse(&Refused::RateLimited, peer);
+            return Err(Refused::RateLimited);
+        }
+        self.gather(blocks, apdu, peer).await
+    }
+
+    async fn gather(&self, blocks: &mut Blocks, apdu: Vec<u8>, peer: SocketAddr) -> Result<Option<Vec<u8>>, Refused> {
+        let limit = self.options.apdu_octets;
+        let joined = match apdu.len() > limit {
+            true => Err(Refused::TooLong { limit }),
+            false => blocks.push(apdu),
+        };
+        match joined {
+            Ok(Some(mut apdu)) => self.intake.take(&mut apdu, peer).await.map(|taken| taken.confirmation),
+            Ok(None) => Ok(None),
+            Err(refused) => {
+                self.intake.refuse(&refused, peer);
+                Err(refused)
+            }
+        }
+    }
+}
+
+impl Listeners {
+    /// Opens the listeners of `options` and serves them on `tasks` until `stop`; takes what comes inside sessions as well.
+    ///
+    /// # Errors
+    /// [`ListenError`]; then nothing is listened for.
+    pub async fn start<S: Store>(
+        registry: Arc<Registry<S>>,
+        events: Arc<EventLog>,
+        notifications: mpsc::Receiver<Notification>,
+        options: PushOptions,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Self, ListenError> {
+        let mut streams = Vec::new();
+        let framings = options.tcp.iter().map(|address| (*address, Framing::Wrapper));
+        for (address, framing) in framings.chain(options.hdlc_tcp.iter().map(|address| (*address, Framing::Hdlc))) {
+            let listener = TcpListener::bind(address).await;
+            streams.push((listener.map_err(|source| ListenError { address, source })?, framing));
+        }
+        let mut sockets = Vec::new();
+        for &address in &options.udp {
+            let socket = UdpSocket::bind(address).await;
+            sockets.push(socket.map_err(|source| ListenError { address, source })?);
+        }
+        let addresses = streams.iter().map(|(listener, _)| listener.local_addr());
+        let addresses: io::Result<Vec<_>> = addresses.chain(sockets.iter().map(UdpSocket::local_addr)).collect();
+        let addresses = addresses.map_err(|source| {
+            let address = SocketAddr::from(([0, 0, 0, 0], 0));
+            ListenError { address, source }
+        })?;
+        let (counts, kept) = (Arc::new(Counts::default()), Arc::new(Notify::new()));
+        let shared = Arc::new(Shared {
+            registry: Arc::clone(&registry),
+            intake: Intake::new(registry, Arc::clone(&counts), Arc::clone(&kept)),
+            limits: Limits::new(options.rate_per_minute, options.connections_per_source),
+            connections: Arc::new(Semaphore::new(options.connections)),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            began: Instant::now(),
+            options,
+        });
+        for (listener, framing) in streams {
+            tasks.spawn(tcp::listen(Arc::clone(&shared), listener, framing));
+        }
+        for socket in sockets {
+            tasks.spawn(udp::listen(Arc::clone(&shared), socket));
+        }
+        tasks.spawn(session::listen(Arc::clone(&shared), notifications));
+        if !addresses.is_empty() {
+            tasks.spawn(write_notes(shared, events));
+        }
+        Ok(Self { counts, kept, addresses })
+    }
+
+    /// Reads what was kept into readings and events, on `tasks` until `stop`.
+    pub fn read<S: Store, A: MeterAccess>(
+        &self,
+        head_end: HeadEnd<S, A>,
+        templates: Templates,
+        keep: Duration,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let reader = Arc::new(Reader {
+            head_end,
+            templates,
+            counts: Arc::clone(&self.counts),
+            kept: Arc::clone(&self.kept),
+            keep,
+            stop: stop.clone(),
+            learning: Mutex::default(),
+        });
+        tasks.spawn(reader.run());
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// Where it is listened: TCP with the wrapper, HDLC, UDP, each in the order of the options.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Wakes whoever reads what was kept.
+    #[must_use]
+    pub const fn kept(&self) -> &Arc<Notify> {
+        &self.kept
+    }
+}
+
+/// Writes what the listeners noticed: unknown devices, and events of the head-end's own.
+async fn write_notes<S: Store>(shared: Arc<Shared<S>>, events: Arc<EventLog>) {
+    let store = &**shared.registry.store();
+    let mut ticks = tokio::time::interval(UNCLAIMED_PERIOD);
+    loop {
+        let stopped = shared.stop.run_until_cancelled(ticks.tick()).await.is_none();
+        for device in shared.intake.unclaimed.write(store, shared.options.unclaimed).await {
+            tracing::info!(device = device.identity.text(), source = device.source, "an unknown device pushes");
+            shared.intake.alerts.unclaimed(device.identity, &device.source);
+        }
+        if let Err(error) = events.record(store, shared.intake.alerts.take()).await {
+            tracing::error!(%error, "events of the listeners were not taken by the store");
+        }
+        if stopped {
+            return;
+        }
+    }
+}

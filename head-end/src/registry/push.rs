@@ -1,0 +1,85 @@
+//! What a receiver of pushes must know of their senders.
+
+use std::net::IpAddr;
+
+use dlms::{
+    id::SystemTitle,
+    security::{Context, KeySet, Protection, RustCrypto, Suite},
+};
+
+use super::{Registry, RegistryError};
+use crate::{
+    meter::{CounterId, MeterConfig, MeterId, PolicyBits},
+    store::{Store, StoredMeter},
+    vault::Vault,
+};
+
+/// A meter that may push, and what its pushes are verified with.
+#[derive(Debug)]
+pub(crate) struct PushSender {
+    pub(crate) meter: MeterId,
+    /// The least protection that is demanded.
+    pub(crate) required: Protection,
+    /// Its keys, and our own title.
+    pub(crate) context: Context<RustCrypto>,
+    /// Whose counters its pushes have.
+    pub(crate) received: CounterId,
+    /// Where the counters of our confirmations are reserved.
+    pub(crate) sent: CounterId,
+}
+
+/// A meter that may push in clear from an address.
+#[derive(Debug)]
+pub(crate) struct PlainSender {
+    pub(crate) meter: MeterId,
+    /// How it names itself; empty: not at all.
+    pub(crate) device_name: String,
+}
+
+impl<S: Store> Registry<S> {
+    /// The meters that may push under a system title. One whose keys cannot be used is passed over.
+    pub(crate) async fn push_senders(&self, title: SystemTitle) -> Result<Vec<PushSender>, RegistryError> {
+        let stored = self.store.meters_by_title(title).await?;
+        Ok(stored.into_iter().filter_map(|stored| self.push_sender(title, stored)).collect())
+    }
+
+    fn push_sender(&self, title: SystemTitle, stored: StoredMeter) -> Option<PushSender> {
+        let meter = stored.record.id.clone();
+        let stated = stored.record.settings.push.protection;
+        let config = match self.resolve(stored) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::warn!(%meter, %error, "the keys of a meter that pushes cannot be had");
+                return None;
+            }
+        };
+        let MeterConfig { ciphering: Some(ciphering), .. } = config else { return None };
+        let PolicyBits { authenticated, encrypted } = stated.unwrap_or(ciphering.policy);
+        let keys = Suite::from_id(ciphering.suite).and_then(|suite| {
+            KeySet::new(suite, ciphering.keys.encryption.expose(), ciphering.keys.authentication.expose())
+        });
+        match keys.and_then(|keys| Context::new(ciphering.client_title, &keys)) {
+            Ok(context) => Some(PushSender {
+                meter,
+                required: Protection { authenticated, encrypted, signed: false },
+                context,
+                received: Vault::counter_id(&title, &ciphering.keys.encryption),
+                sent: ciphering.counter,
+            }),
+            Err(error) => {
+                tracing::warn!(%meter, %error, "the keys of a meter that pushes cannot be used");
+                None
+            }
+        }
+    }
+
+    /// The meters that may push in clear from an address.
+    pub(crate) async fn plain_senders(&self, address: IpAddr) -> Result<Vec<PlainSender>, RegistryError> {
+        let stored = self.store.meters_by_push_source(address.to_canonical()).await?;
+        let sender = |StoredMeter { record, .. }| PlainSender {
+            meter: record.id,
+            device_name: record.settings.push.device_name,
+        };
+        Ok(stored.into_iter().map(sender).collect())
+    }
+}
