@@ -49,7 +49,7 @@ pub trait JobStore: Send + Sync + 'static {
         approver: Option<String>,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Makes up to `limit` held tasks due; how many there were. A job without any task left to do ends.
+    /// Makes up to `limit` held tasks due, in the order of their meters; how many there were. A job without any task left to do ends.
     ///
     /// # Errors
     /// The store's own.
@@ -363,6 +363,8 @@ pub struct JobFilter {
     pub tenant: Option<Tenant>,
     /// In one state; `None` for all.
     pub state: Option<JobState>,
+    /// Of one kind; `None` for all.
+    pub kind: Option<&'static str>,
 }
 
 /// Which tasks to list.
@@ -395,6 +397,8 @@ impl TaskState {
 pub struct TaskCounts {
     /// Not begun, or waiting for another attempt.
     pub waiting: u64,
+    /// Not to be begun until their job, or the wave that they are in, may run.
+    pub held: u64,
     /// Being done.
     pub running: u64,
     /// Ended, by result, in the order of [`TaskResult::ALL`].
@@ -405,7 +409,7 @@ impl TaskCounts {
     /// All tasks.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.waiting + self.running + self.ended()
+        self.waiting + self.held + self.running + self.ended()
     }
 
     /// Those that have ended.

@@ -9,6 +9,7 @@ mod counters;
 mod coverage;
 mod error;
 mod events;
+mod firmware;
 mod flags;
 mod grid;
 mod jobs;
@@ -20,6 +21,7 @@ mod push;
 mod readings;
 mod requests;
 pub mod sqlite;
+mod waves;
 
 use std::future::Future;
 
@@ -31,6 +33,7 @@ pub use self::{
     coverage::{Coverage, CoverageStore, DayCoverage, SlotState},
     error::StoreError,
     events::{Acknowledgement, Event, EventCategory, EventFilter, EventOrigin, EventQuery, EventStore, NewEvent},
+    firmware::{FirmwareStore, IMAGE_CHUNK, ImageId, ImageRow},
     flags::CaptureFlags,
     grid::Grid,
     jobs::{
@@ -48,6 +51,7 @@ pub use self::{
         Change, ReadingStore, Source, StoredCapture,
     },
     requests::{RequestKey, RequestState, RequestStore},
+    waves::{WaveStore, WavesRow, WavesState},
 };
 
 /// A store. Every method of its parts is durable when it returns, unless it says otherwise.
@@ -65,6 +69,8 @@ pub trait Store:
     + PlanStore
     + EventStore
     + JobStore
+    + WaveStore
+    + FirmwareStore
 {
     /// Writes what waits and closes. Later calls fail with [`StoreError::Closed`].
     fn close(&self) -> impl Future<Output = ()> + Send;

@@ -136,7 +136,7 @@ pub(super) fn to_result(number: i32) -> Result<Option<TaskResult>, &'static str>
 fn counted(counts: &TaskCounts) -> v1::TaskCounts {
     v1::TaskCounts {
         total: counts.total(),
-        waiting: counts.waiting,
+        waiting: counts.waiting + counts.held,
         running: counts.running,
         succeeded: counts.of(TaskResult::Succeeded),
         meter_refused: counts.of(TaskResult::MeterRefused),

@@ -128,7 +128,7 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
         };
         let (state, after) = violations.finish(state.zip(after))?;
         let size = size(request.page_size, JOBS);
-        let filter = JobFilter { tenant: caller.tenant, state };
+        let filter = JobFilter { tenant: caller.tenant, state, kind: None };
         let failed = |error| status::store(&error, None);
         let store = self.0.jobs.store();
         let mut rows = store.list_jobs(filter, after, size + 1).await.map_err(failed)?;

@@ -29,6 +29,7 @@ pub(super) const CONTROL: Schema = Schema {
         include_str!("../sql/control/004-jobs.sql"),
         include_str!("../sql/control/005-events.sql"),
         include_str!("../sql/control/006-audit.sql"),
+        include_str!("../sql/control/007-firmware.sql"),
     ],
 };
 

@@ -13,6 +13,7 @@ mod coverage;
 mod events;
 mod failure;
 mod file;
+mod firmware;
 mod jobs;
 mod meters;
 mod models;

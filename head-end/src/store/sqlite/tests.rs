@@ -3,6 +3,7 @@ mod counters;
 mod coverage;
 mod events;
 mod faults;
+mod firmware;
 mod meters;
 mod readings;
 

@@ -2,6 +2,7 @@
 
 mod row;
 mod task;
+mod waves;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -230,7 +231,7 @@ fn release(db: &Connection, job: JobId, limit: usize) -> Result<usize, StoreErro
     let released = db
         .prepare_cached(
             "UPDATE tasks SET state = 0 WHERE job = ?1 AND meter IN
-                 (SELECT meter FROM tasks WHERE job = ?1 AND state = 3 LIMIT ?2)",
+                 (SELECT meter FROM tasks WHERE job = ?1 AND state = 3 ORDER BY meter LIMIT ?2)",
         )
         .and_then(|mut update| update.execute(params![job.0.as_bytes(), i64::try_from(limit).unwrap_or(i64::MAX)]))
         .context(FILE, "releasing tasks")?;
@@ -250,6 +251,7 @@ fn list(db: &Connection, filter: &JobFilter, after: Option<JobId>, limit: usize)
         .prepare_cached(&format!(
             "SELECT {JOB_COLUMNS} FROM jobs
              WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR tenant = ?2) AND (?3 IS NULL OR state = ?3)
+               AND (?5 IS NULL OR kind = ?5)
              ORDER BY id DESC LIMIT ?4"
         ))
         .context(FILE, "listing jobs")?;
@@ -261,6 +263,7 @@ fn list(db: &Connection, filter: &JobFilter, after: Option<JobId>, limit: usize)
                 filter.tenant.as_ref().map(Tenant::as_str),
                 filter.state.map(|state| number(&JobState::ALL, &state)),
                 i64::try_from(limit).unwrap_or(i64::MAX),
+                filter.kind,
             ],
             |row| Ok(job_of(row)),
         )
@@ -281,7 +284,8 @@ fn count(db: &Connection, job: JobId) -> Result<TaskCounts, StoreError> {
     for row in rows {
         let (state, result, tasks) = row.context(FILE, "counting tasks")?;
         match (row::state(state)?, result.and_then(|result| result.checked_sub(1))) {
-            (TaskState::Waiting | TaskState::Held, _) => counts.waiting += tasks,
+            (TaskState::Waiting, _) => counts.waiting += tasks,
+            (TaskState::Held, _) => counts.held += tasks,
             (TaskState::Running, _) => counts.running += tasks,
             (TaskState::Ended, result) => {
                 if let Some(count) = result.and_then(|result| counts.ended.get_mut(usize::from(result))) {
