@@ -5,7 +5,8 @@ use super::{DecodeError, DecodeErrorKind, MAX_DEPTH, Reader, compact};
 
 /// Takes one whole value and checks it to its last octet.
 pub(super) fn value(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
-    Scan { missing: 1, outer: [0; MAX_DEPTH], depth: 0 }.run(reader, 0)
+    let end = reader.end();
+    Scan { missing: 1, outer: [0; MAX_DEPTH], depth: 0 }.run(reader, end)
 }
 
 /// Where the checking of a value stands. It can be left when the octets end, and taken up when more are there.
@@ -31,20 +32,21 @@ impl Scan {
         Self { missing: 1, outer: [0; MAX_DEPTH], depth }
     }
 
-    /// Takes what is left of the value. Up to `to_come` octets may follow those of `reader`.
+    /// Takes what is left of the value, which must not reach beyond the offset `limit`: the end of `reader` when no
+    /// octets will follow. What is refused for it depends on that offset alone, not on how many octets are there.
     ///
     /// # Errors
     /// After `Truncated`, `reader` stands at the innermost value that is incomplete, where to go on with more octets.
-    pub(crate) fn run(&mut self, reader: &mut Reader<'_>, to_come: usize) -> Result<(), DecodeError> {
+    pub(crate) fn run(&mut self, reader: &mut Reader<'_>, limit: usize) -> Result<(), DecodeError> {
         // Local copies can stay in registers.
         let (mut scan, mut at) = (*self, *reader);
-        let result = scan.run_locally(&mut at, to_come);
+        let result = scan.run_locally(&mut at, limit);
         (*self, *reader) = (scan, at);
         result
     }
 
     #[inline(always)]
-    fn run_locally(&mut self, reader: &mut Reader<'_>, to_come: usize) -> Result<(), DecodeError> {
+    fn run_locally(&mut self, reader: &mut Reader<'_>, limit: usize) -> Result<(), DecodeError> {
         loop {
             while self.missing == 0 {
                 let Some(above) = self.depth.checked_sub(1) else { return Ok(()) };
@@ -56,13 +58,13 @@ impl Scan {
             match tag::body(found) {
                 Body::Container => {
                     let place = self.outer.get_mut(self.depth).ok_or(reader.error(DecodeErrorKind::TooDeep))?;
-                    let inner = container_count(&mut ahead, found, to_come)?;
+                    let inner = container_count(&mut ahead, found, limit)?;
                     *place = self.missing.saturating_sub(1);
                     self.missing = inner;
                     self.depth = self.depth.saturating_add(1);
                 }
                 Body::Compact => {
-                    compact::check(&mut ahead, self.depth, to_come)?;
+                    compact::check(&mut ahead, self.depth, limit)?;
                     self.missing = self.missing.saturating_sub(1);
                 }
                 Body::Unknown => return Err(reader.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
@@ -80,13 +82,13 @@ impl Scan {
     }
 }
 
-/// Takes the count of an array or structure. Each value takes at least its tag, so a count above the octets that are
-/// left is a lie, and is refused before anything is done with it.
+/// Takes the count of an array or structure. Each value takes at least its tag, so a count above the octets up to the
+/// offset `limit` is a lie, and is refused before anything is done with it.
 #[inline]
-pub(super) fn container_count(reader: &mut Reader<'_>, found: u8, to_come: usize) -> Result<usize, DecodeError> {
+pub(super) fn container_count(reader: &mut Reader<'_>, found: u8, limit: usize) -> Result<usize, DecodeError> {
     let start = *reader;
     let count = reader.length(tag::name(found))?;
-    if count > reader.remaining().saturating_add(to_come) {
+    if count > limit.saturating_sub(reader.offset()) {
         return Err(start.error(DecodeErrorKind::InvalidLength { what: tag::name(found) }));
     }
     Ok(count)

@@ -26,7 +26,8 @@ impl<'a> CompactArray<'a> {
     /// [`COMPACT_VALUES_PER_OCTET`].
     pub fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let mut end = *reader;
-        check(&mut end, 0, 0)?;
+        let limit = end.end();
+        check(&mut end, 0, limit)?;
         let value = Self::decode_checked(reader)?;
         *reader = end;
         Ok(value)
@@ -65,7 +66,7 @@ impl<'a> CompactArray<'a> {
     /// one size.
     #[must_use]
     pub fn len(&self) -> usize {
-        let Ok(shape) = describe(&mut Reader::new(self.description), 0, 0) else { return 0 };
+        let Ok(shape) = describe(&mut Reader::new(self.description), 0, self.description.len()) else { return 0 };
         if shape.fixed {
             return self.contents.len().checked_div(shape.octets).unwrap_or(0);
         }
@@ -102,9 +103,9 @@ pub(super) struct Shape {
     fixed: bool,
 }
 
-/// Takes a type description that may be wrong, and that goes on for up to `to_come` octets after those of `reader`.
+/// Takes a type description that may be wrong, and whose counts must not reach beyond the offset `limit`.
 /// Recursion is bounded by `MAX_DEPTH`.
-pub(super) fn describe(reader: &mut Reader<'_>, depth: usize, to_come: usize) -> Result<Shape, DecodeError> {
+pub(super) fn describe(reader: &mut Reader<'_>, depth: usize, limit: usize) -> Result<Shape, DecodeError> {
     let start = *reader;
     let found = reader.u8()?;
     let simple = |octets, fixed| Ok(Shape { octets, values: 1, fixed });
@@ -122,7 +123,7 @@ pub(super) fn describe(reader: &mut Reader<'_>, depth: usize, to_come: usize) ->
     let inner = depth.saturating_add(1);
     if found == tag::ARRAY {
         let count = usize::from(reader.u16()?);
-        let element = describe(reader, inner, to_come)?;
+        let element = describe(reader, inner, limit)?;
         return Ok(Shape {
             octets: element.octets.saturating_mul(count),
             values: element.values.saturating_mul(count).saturating_add(1),
@@ -131,11 +132,11 @@ pub(super) fn describe(reader: &mut Reader<'_>, depth: usize, to_come: usize) ->
     }
     let mut shape = Shape { octets: 0, values: 1, fixed: true };
     let members = reader.length("structure")?;
-    if members > reader.remaining().saturating_add(to_come) {
+    if members > limit.saturating_sub(reader.offset()) {
         return Err(start.error(DecodeErrorKind::InvalidLength { what: "structure" }));
     }
     for _ in 0..members {
-        let member = describe(reader, inner, to_come)?;
+        let member = describe(reader, inner, limit)?;
         shape.octets = shape.octets.saturating_add(member.octets);
         shape.values = shape.values.saturating_add(member.values);
         shape.fixed &= member.fixed;
@@ -145,12 +146,12 @@ pub(super) fn describe(reader: &mut Reader<'_>, depth: usize, to_come: usize) ->
 
 /// Takes type description and contents and checks them; `depth` containers are open around the compact array, which
 /// is one itself.
-pub(super) fn check(reader: &mut Reader<'_>, depth: usize, to_come: usize) -> Result<(), DecodeError> {
+pub(super) fn check(reader: &mut Reader<'_>, depth: usize, limit: usize) -> Result<(), DecodeError> {
     let start = *reader;
     if depth >= MAX_DEPTH {
         return Err(start.error(DecodeErrorKind::TooDeep));
     }
-    let shape = describe(reader, depth.saturating_add(1), to_come)?;
+    let shape = describe(reader, depth.saturating_add(1), limit)?;
     let description = { start }.bytes(start.remaining().saturating_sub(reader.remaining()))?;
     let length = reader.length("compact-array")?;
     let offset = reader.offset();

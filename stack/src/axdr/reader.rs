@@ -29,6 +29,11 @@ impl<'a> Reader<'a> {
         self.end.saturating_sub(self.rest.len())
     }
 
+    /// Offset of the end of the octets that are there.
+    pub(crate) const fn end(&self) -> usize {
+        self.end
+    }
+
     /// Octets that are left.
     #[must_use]
     pub const fn remaining(&self) -> usize {

@@ -40,7 +40,8 @@ impl<'a> Head<'a> {
             tag::ARRAY => Ok(Self::Array { count: reader.length("array")? }),
             tag::COMPACT_ARRAY => {
                 start = *reader;
-                let shape = compact::describe(reader, 1, DESCRIPTION_OCTETS_MAX)?;
+                let limit = start.offset().saturating_add(DESCRIPTION_OCTETS_MAX);
+                let shape = compact::describe(reader, 1, limit)?;
                 let description = { start }.bytes(start.remaining().saturating_sub(reader.remaining()))?;
                 let octets = reader.length("compact-array")?;
                 if octets > 0 && shape.octets == 0 {
@@ -68,7 +69,7 @@ pub(crate) fn skip_row(types: &mut Reader<'_>, contents: &mut Reader<'_>) -> Res
 pub(crate) fn structure_head(reader: &mut Reader<'_>) -> Result<Result<usize, &'static str>, DecodeError> {
     let start = *reader;
     match reader.u8()? {
-        tag::STRUCTURE => super::check::container_count(reader, tag::STRUCTURE, 0).map(Ok),
+        tag::STRUCTURE => super::check::container_count(reader, tag::STRUCTURE, reader.end()).map(Ok),
         found => match tag::body(found) {
             tag::Body::Unknown => Err(start.error(DecodeErrorKind::UnexpectedTag { what: "data", found })),
             _ => Ok(Err(tag::name(found))),
@@ -94,7 +95,7 @@ pub(crate) fn member<'a, T>(
     let mut start = *reader;
     simple_values!(reader.u8()?, reader, value => Ok(Member::Simple(then(value))), else {
         *reader = start;
-        Scan::within(2).run(reader, 0)?;
+        Scan::within(2).run(reader, start.end())?;
         start.bytes(start.remaining().saturating_sub(reader.remaining())).map(Member::Container)
     })
 }

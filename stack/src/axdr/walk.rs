@@ -95,7 +95,7 @@ pub fn walk_values<'a, V: Visitor<'a>>(
         let inner = match &mut open.types {
             Types::Tags => match reader.u8()? {
                 found @ (tag::ARRAY | tag::STRUCTURE) => {
-                    let count = check::container_count(reader, found, 0)?;
+                    let count = check::container_count(reader, found, reader.end())?;
                     // Before it is shown: a visitor may rely on the limit.
                     if depth >= MAX_DEPTH {
                         return Err(start.error(DecodeErrorKind::TooDeep));
@@ -104,7 +104,7 @@ pub fn walk_values<'a, V: Visitor<'a>>(
                     Open { missing: count, types: Types::Tags }
                 }
                 tag::COMPACT_ARRAY => {
-                    compact::check(&mut { *reader }, depth, 0)?;
+                    compact::check(&mut { *reader }, depth, reader.end())?;
                     let array = CompactArray::decode_checked(&mut { *reader })?;
                     compact::description_octets(reader)?;
                     reader.length("compact-array")?;

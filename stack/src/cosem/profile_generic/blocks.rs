@@ -133,7 +133,8 @@ impl Blocks {
             return Ok(true);
         }
         let unread = self.octets.get(self.start..).unwrap_or_default();
-        let mut reader = Reader::with_offset(unread, self.dropped.saturating_add(self.start));
+        let looked_at = at_most(unread, ROW_OCTETS_MAX);
+        let mut reader = Reader::with_offset(looked_at, self.dropped.saturating_add(self.start));
         self.state = match Head::decode(&mut reader) {
             Ok(Head::Array { count }) => State::Tagged { missing: count, scan: Scan::element(), seen: 0 },
             Ok(Head::Compact { description, octets, values, budget }) => {
@@ -142,11 +143,12 @@ impl Blocks {
             Ok(Head::Other { found }) => return Err(RowErrorKind::NoArray { found }),
             Err(error) => return need_more(error, unread.len()),
         };
-        self.start = self.start.saturating_add(unread.len().saturating_sub(reader.remaining()));
+        self.start = self.start.saturating_add(looked_at.len().saturating_sub(reader.remaining()));
         Ok(true)
     }
 
-    /// Octets of the next row, once they are all there.
+    /// Octets of the next row, once they are all there. A row is looked at up to its longest length, so that what is
+    /// wrong with it does not depend on how many octets came with it.
     fn take_row(&mut self) -> Result<Option<usize>, RowErrorKind> {
         let unread = self.octets.get(self.start..).unwrap_or_default();
         let offset = self.dropped.saturating_add(self.start);
@@ -154,15 +156,15 @@ impl Blocks {
             State::Head | State::Failed(_) => Ok(None),
             State::Tagged { missing, scan, seen } => {
                 let Some(after) = missing.checked_sub(1) else { return Ok(None) };
-                let unseen = unread.get(*seen..).unwrap_or_default();
-                let mut reader = Reader::with_offset(unseen, offset.saturating_add(*seen));
-                let result = scan.run(&mut reader, ROW_OCTETS_MAX);
-                let length = unread.len().saturating_sub(reader.remaining());
+                let row = at_most(unread, ROW_OCTETS_MAX);
+                let mut reader =
+                    Reader::with_offset(row.get(*seen..).unwrap_or_default(), offset.saturating_add(*seen));
+                let result = scan.run(&mut reader, offset.saturating_add(ROW_OCTETS_MAX));
+                let length = row.len().saturating_sub(reader.remaining());
                 if let Err(error) = result {
                     *seen = length;
                     return need_more(error, unread.len()).map(|_| None);
                 }
-                too_long(length)?;
                 (*missing, *scan, *seen) = (after, Scan::element(), 0);
                 Ok(Some(length))
             }
@@ -170,22 +172,22 @@ impl Blocks {
                 if *missing == 0 {
                     return Ok(None);
                 }
-                let contents = unread.get(..unread.len().min(*missing)).unwrap_or_default();
-                let mut reader = Reader::with_offset(contents, offset);
+                let contents = at_most(unread, *missing);
+                let row = at_most(contents, ROW_OCTETS_MAX);
+                let mut reader = Reader::with_offset(row, offset);
                 let mut types = Reader::new(description);
                 // Before the row is looked at, as looking at it is the work that is bounded.
                 let refused = DecodeError { offset, kind: DecodeErrorKind::TooManyValues };
                 let budget_after = budget.checked_sub(*values).ok_or(refused)?;
                 if let Err(error) = crate::axdr::stream::skip_row(&mut types, &mut reader) {
                     // What is cut off by the end of the contents will not be completed by another block.
-                    return if contents.len() == *missing {
+                    return if row.len() == *missing {
                         Err(error.into())
                     } else {
                         need_more(error, contents.len()).map(|_| None)
                     };
                 }
-                let length = contents.len().saturating_sub(reader.remaining());
-                too_long(length)?;
+                let length = row.len().saturating_sub(reader.remaining());
                 *budget = budget_after;
                 *missing = missing.saturating_sub(length);
                 Ok(Some(length))
@@ -199,9 +201,10 @@ fn need_more(error: DecodeError, length: usize) -> Result<bool, RowErrorKind> {
     if !matches!(error.kind, DecodeErrorKind::Truncated { .. }) {
         return Err(error.into());
     }
-    too_long(length).map(|()| false)
+    if length > ROW_OCTETS_MAX { Err(RowErrorKind::TooLong { limit: ROW_OCTETS_MAX }) } else { Ok(false) }
 }
 
-const fn too_long(length: usize) -> Result<(), RowErrorKind> {
-    if length > ROW_OCTETS_MAX { Err(RowErrorKind::TooLong { limit: ROW_OCTETS_MAX }) } else { Ok(()) }
+/// The first `count` octets, or all.
+fn at_most(octets: &[u8], count: usize) -> &[u8] {
+    octets.get(..count).unwrap_or(octets)
 }

@@ -139,6 +139,47 @@ fn lesson_30_a_row_without_end_is_refused() {
     assert_eq!(rows[0].as_ref().unwrap_err().kind, RowErrorKind::TooLong { limit: ROW_OCTETS_MAX });
 }
 
+/// What is wrong with `buffer`, and with which row: the same in blocks of these sizes and at once.
+fn refused_alike(buffer: &[u8], sizes: impl IntoIterator<Item = usize>) -> RowError {
+    let (expected, expected_end) = read_in_blocks(buffer, buffer.len(), &COLUMNS[..1], QUARTER_HOURS);
+    for size in sizes {
+        let (rows, end) = read_in_blocks(buffer, size, &COLUMNS[..1], QUARTER_HOURS);
+        assert_eq!(rows, expected, "blocks of {size}");
+        assert_eq!(end, expected_end, "blocks of {size}");
+    }
+    expected_end.unwrap_err()
+}
+
+#[test]
+fn counts_near_the_limit_of_a_row_are_refused_alike_however_the_blocks_are_cut() {
+    // 65,538 members do not fit the 65,536 octets of a row, as many as may be there already.
+    let members = hex!("01 03 02 01 1F 05 16 01 02 83 010002 00 00 00 00 00 00 00 00");
+    let error = refused_alike(&members, 1..members.len());
+    let kind = DecodeErrorKind::InvalidLength { what: "structure" };
+    assert_eq!(error, RowError { row: 2, kind: RowErrorKind::Decode(DecodeError { offset: 9, kind }) });
+    // The same in the type description of a compact array, inside a row and of the whole buffer.
+    let inside = hex!("01 01 02 01 13 02 83 010002 00 00 00 00 00 00 00 00");
+    let error = refused_alike(&inside, 1..inside.len());
+    assert_eq!(error.kind, RowErrorKind::Decode(DecodeError { offset: 5, kind }));
+    let whole = hex!("13 02 82 1002 00 00 00 00 00 00");
+    let error = refused_alike(&whole, 1..whole.len());
+    assert_eq!(error.kind, RowErrorKind::Decode(DecodeError { offset: 1, kind }));
+}
+
+#[test]
+fn what_is_wrong_behind_the_limit_of_a_row_is_not_looked_at() {
+    let limit = RowErrorKind::TooLong { limit: ROW_OCTETS_MAX };
+    // The 65,540th octet of the row is a tag that does not exist.
+    let mut tagged = hex!("01 01 02 02 09 83 00FFFB").to_vec();
+    tagged.resize(tagged.len() + 0xFFFB, 0x41);
+    tagged.extend([7, 0, 0]);
+    assert_eq!(refused_alike(&tagged, [1, 1000, ROW_OCTETS_MAX, ROW_OCTETS_MAX + 5]).kind, limit);
+    // A string that is longer than the contents of the compact array, which are longer than a row.
+    let mut compact = hex!("13 02 01 09 83 010010 83 020000").to_vec();
+    compact.resize(compact.len() + 0x1000C, 0x41);
+    assert_eq!(refused_alike(&compact, [1, 1000, ROW_OCTETS_MAX, ROW_OCTETS_MAX + 5]).kind, limit);
+}
+
 #[test]
 fn lesson_31_compact_rows_are_bounded_as_a_whole() {
     let bomb = hex!("13 02 02 01 FFFF 01 FFFF 00 11 02 00 00");
