@@ -15,6 +15,8 @@ pub(crate) fn build() -> PathBuf {
         // Flags of the test run, of coverage for instance, are for programs with std.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // An incremental build is cut into pieces that are longer together.
+        .env_remove("CARGO_INCREMENTAL")
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
