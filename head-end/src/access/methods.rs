@@ -43,6 +43,10 @@ const fn lists(path: &'static str, permission: Permission) -> Method {
     Method { path, permission, changes: false, creates: false, scoped: true }
 }
 
+const fn manages(path: &'static str, permission: Permission) -> Method {
+    Method { path, permission, changes: true, creates: false, scoped: true }
+}
+
 /// Every method of the API. One that is not here is refused.
 pub const METHODS: &[Method] = &[
     looks("grpc.health.v1.Health/Check", Open),
@@ -67,14 +71,14 @@ pub const METHODS: &[Method] = &[
     changes("dlms.headend.v1.Collection/UpdatePlan", Operate),
     looks("dlms.headend.v1.Collection/WatchPlanRun", View),
     // Control
-    changes("dlms.headend.v1.Control/ArmForReconnection", Operate),
-    changes("dlms.headend.v1.Control/DisconnectSupply", Operate),
-    looks("dlms.headend.v1.Control/GetSupplyStatus", Operate),
-    changes("dlms.headend.v1.Control/ReconnectSupply", Operate),
-    changes("dlms.headend.v1.Control/ResetDemand", Operate),
-    changes("dlms.headend.v1.Control/SetEmergencyLoadLimit", Operate),
-    changes("dlms.headend.v1.Control/SetLoadLimit", Operate),
-    changes("dlms.headend.v1.Control/SwitchAuxiliaryLoad", Operate),
+    manages("dlms.headend.v1.Control/ArmForReconnection", Operate),
+    manages("dlms.headend.v1.Control/DisconnectSupply", Operate),
+    lists("dlms.headend.v1.Control/GetSupplyStatus", Operate),
+    manages("dlms.headend.v1.Control/ReconnectSupply", Operate),
+    manages("dlms.headend.v1.Control/ResetDemand", Operate),
+    manages("dlms.headend.v1.Control/SetEmergencyLoadLimit", Operate),
+    manages("dlms.headend.v1.Control/SetLoadLimit", Operate),
+    manages("dlms.headend.v1.Control/SwitchAuxiliaryLoad", Operate),
     // Data
     looks("dlms.headend.v1.Data/ExportReadings", View),
     looks("dlms.headend.v1.Data/QueryIntervals", View),
@@ -88,13 +92,13 @@ pub const METHODS: &[Method] = &[
     changes("dlms.headend.v1.Events/SetAlarmFilter", Operate),
     looks("dlms.headend.v1.Events/SubscribeEvents", View),
     // Jobs
-    changes("dlms.headend.v1.Jobs/Approve", Operate),
-    changes("dlms.headend.v1.Jobs/Cancel", Operate),
-    looks("dlms.headend.v1.Jobs/Get", View),
-    looks("dlms.headend.v1.Jobs/List", View),
-    looks("dlms.headend.v1.Jobs/ListResults", View),
-    changes("dlms.headend.v1.Jobs/Submit", Operate),
-    looks("dlms.headend.v1.Jobs/Watch", View),
+    manages("dlms.headend.v1.Jobs/Approve", Operate),
+    manages("dlms.headend.v1.Jobs/Cancel", Operate),
+    lists("dlms.headend.v1.Jobs/Get", View),
+    lists("dlms.headend.v1.Jobs/List", View),
+    lists("dlms.headend.v1.Jobs/ListResults", View),
+    manages("dlms.headend.v1.Jobs/Submit", Operate),
+    lists("dlms.headend.v1.Jobs/Watch", View),
     // MeterRegistry
     changes("dlms.headend.v1.MeterRegistry/ClaimUnclaimedDevice", Register),
     looks("dlms.headend.v1.MeterRegistry/ListUnclaimedDevices", View),

@@ -8,11 +8,7 @@ use dlms_proto::v1::{
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{
-    Service, deadline,
-    jobs::{caller, convert},
-    parse, status,
-};
+use super::{Service, caller, deadline, jobs::convert, parse, status};
 use crate::{
     operation::MeterAccess,
     store::{Store, TaskRef},
@@ -26,7 +22,7 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         request: Request<T>,
         parts: impl FnOnce(&T) -> (Option<v1::Target>, Kind, Option<v1::Instruction>),
     ) -> Result<Response<ControlResponse>, Status> {
-        let (caller, deadline) = (caller(&request), deadline::of(&request, self.0.default_timeout));
+        let (caller, deadline) = (caller::of(&request)?.clone(), deadline::of(&request, self.0.default_timeout));
         let request = request.into_inner();
         let (target, kind, instruction) = parts(&request);
         let spec = JobSpec { kind: Some(kind) };

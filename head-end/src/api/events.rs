@@ -10,12 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service, once,
+    Service, caller,
     parse::{self, Violations, to_timestamp},
     result, status, value,
 };
 use crate::{
-    access::Caller,
     events::AlarmRegister,
     head_end::HeadEnd,
     meter::MeterId,
@@ -90,7 +89,7 @@ impl<S: Store, A: MeterAccess> Events for Service<S, A> {
         &self,
         request: Request<v1::AcknowledgeAlarmRequest>,
     ) -> Result<Response<v1::Event>, Status> {
-        let by = request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::local);
+        let by = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -123,6 +122,7 @@ impl<S: Store, A: MeterAccess> Events for Service<S, A> {
         request: Request<v1::ClearAlarmRegisterRequest>,
     ) -> Result<Response<v1::AlarmRegister>, Status> {
         let deadline = self.deadline(&request);
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let (meter, number) = register(&request.meter, request.number, &request.request_id)?;
         let mask = request.mask.unwrap_or(u32::MAX);
@@ -135,13 +135,10 @@ impl<S: Store, A: MeterAccess> Events for Service<S, A> {
                 Err(error) => Err(status::operation(&error, &of)),
             }
         };
-        let unknown = || failed(&meter, number, &unfinished());
-        let key = self.request_key("ClearAlarmRegister", &request.request_id, &request);
-        let answer = match key {
-            Some(key) => once::at_most_once(self.store(), &meter, key, unknown, work).await?,
-            None => work().await?,
-        };
-        Ok(Response::new(answer))
+        let known = meter.clone();
+        let unknown = move || failed(&known, number, &unfinished());
+        let key = self.request_key(&caller, "ClearAlarmRegister", &request.request_id, &request);
+        Ok(Response::new(self.mutate(key, &meter, unknown, work).await?))
     }
 
     async fn set_alarm_filter(
@@ -149,6 +146,7 @@ impl<S: Store, A: MeterAccess> Events for Service<S, A> {
         request: Request<v1::SetAlarmFilterRequest>,
     ) -> Result<Response<v1::SetAlarmFilterResponse>, Status> {
         let deadline = self.deadline(&request);
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let (meter, number) = register(&request.meter, request.number, &request.request_id)?;
         let mut violations = Violations::default();
@@ -166,13 +164,9 @@ impl<S: Store, A: MeterAccess> Events for Service<S, A> {
                 done => Ok(answer(done)),
             }
         };
-        let unknown = || answer(&Err(unfinished()));
-        let key = self.request_key("SetAlarmFilter", &request.request_id, &request);
-        let answer = match key {
-            Some(key) => once::at_most_once(self.store(), &meter, key, unknown, work).await?,
-            None => work().await?,
-        };
-        Ok(Response::new(answer))
+        let unknown = move || answer(&Err(unfinished()));
+        let key = self.request_key(&caller, "SetAlarmFilter", &request.request_id, &request);
+        Ok(Response::new(self.mutate(key, &meter, unknown, work).await?))
     }
 }
 

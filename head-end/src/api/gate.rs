@@ -212,9 +212,7 @@ impl<S: Store> Watch<S> {
                 return Err(status::no_meter(&id));
             }
         }
-        let meters_alone =
-            !mentioned.names.is_empty() && mentioned.names.iter().all(|name| name.starts_with("meters/"));
-        if !method.scoped && !meters_alone {
+        if !method.scoped && !mentioned.is_of_meters_alone() {
             return Err(status::not_for_tenants(method));
         }
         Ok(())

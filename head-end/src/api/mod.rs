@@ -11,6 +11,7 @@ mod deadline;
 mod events;
 mod frame;
 mod gate;
+mod guard;
 mod incoming;
 mod jobs;
 mod meter;

@@ -14,6 +14,7 @@ use super::{
     status,
 };
 use crate::{
+    access::Caller,
     meter::{MeterId, MeterSettings, SettingsError, Tenant},
     operation::MeterAccess,
     registry::{Change, Registry, RegistryError},
@@ -28,10 +29,17 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         self.0.head_end.registry()
     }
 
-    pub(super) fn request_key(&self, method: &'static str, id: &str, request: &impl Message) -> Option<RequestKey> {
+    /// The key of a request in the store, where the caller gave it an id.
+    pub(super) fn request_key(
+        &self,
+        caller: &Caller,
+        method: &'static str,
+        id: &str,
+        request: &impl Message,
+    ) -> Option<RequestKey> {
         (!id.is_empty()).then(|| {
             let contents = zeroize::Zeroizing::new(request.encode_to_vec());
-            self.registry().request_key(method, id, &contents)
+            self.registry().request_key(&caller.subject, method, id, &contents)
         })
     }
 }
@@ -39,7 +47,7 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
 #[tonic::async_trait]
 impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     async fn create_meter(&self, request: Request<CreateMeterRequest>) -> Result<Response<Meter>, Status> {
-        let tenant = caller::of(&request)?.tenant.clone();
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -61,9 +69,9 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
             }
         };
         let (id, change) = violations.finish(id.zip(change))?;
-        let change = owned(change, tenant.as_ref())
+        let change = owned(change, caller.tenant.as_ref())
             .map_err(|wrong| status::registry(&RegistryError::Invalid(wrong), Some(&id)))?;
-        let key = self.request_key("CreateMeter", &request.request_id, &request);
+        let key = self.request_key(&caller, "CreateMeter", &request.request_id, &request);
         let record = self
             .registry()
             .create(id.clone(), change, key)
@@ -106,6 +114,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         &self,
         request: Request<ClaimUnclaimedDeviceRequest>,
     ) -> Result<Response<Meter>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -129,7 +138,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         };
         let fields = identity.zip(id).zip(change);
         let ((identity, id), change) = violations.finish(fields)?;
-        let key = self.request_key("ClaimUnclaimedDevice", &request.request_id, &request);
+        let key = self.request_key(&caller, "ClaimUnclaimedDevice", &request.request_id, &request);
         let store = self.registry().store();
         let heard = store.unclaimed(identity).await.map_err(|error| status::store(&error, None))?;
         // A repetition comes when the device is off the list: the registry knows it by its request id.
@@ -172,7 +181,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     }
 
     async fn update_meter(&self, request: Request<UpdateMeterRequest>) -> Result<Response<Meter>, Status> {
-        let tenant = caller::of(&request)?.tenant.clone();
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -180,7 +189,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         let id = violations.check("meter.name", parse::meter_name(&update.name));
         let revision = violations.check("meter.etag", from_etag(&update.etag));
         let (id, revision) = violations.finish(id.zip(revision))?;
-        let key = self.request_key("UpdateMeter", &request.request_id, &request);
+        let key = self.request_key(&caller, "UpdateMeter", &request.request_id, &request);
         let mask = request.update_mask.as_ref();
         let change = |current: &MeterSettings| {
             let merged = meter::merge(current, &update, mask).map_err(|wrong| {
@@ -189,7 +198,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
                     .map(|wrong| SettingsError { field: wrong.field.into(), problem: wrong.description })
                     .collect::<Vec<_>>()
             });
-            owned(merged?, tenant.as_ref())
+            owned(merged?, caller.tenant.as_ref())
         };
         let record = self
             .registry()
@@ -201,13 +210,14 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
     }
 
     async fn delete_meter(&self, request: Request<DeleteMeterRequest>) -> Result<Response<()>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
         let id = violations.check("name", parse::meter_name(&request.name));
         let revision = violations.check("etag", from_etag(&request.etag));
         let (id, revision) = violations.finish(id.zip(revision))?;
-        let key = self.request_key("DeleteMeter", &request.request_id, &request);
+        let key = self.request_key(&caller, "DeleteMeter", &request.request_id, &request);
         let deleted: Result<(), RegistryError> = self.registry().delete(&id, revision, key).await;
         deleted.map_err(|error| status::registry(&error, Some(&id)))?;
         self.0.head_end.access().invalidate(&id);

@@ -1,6 +1,10 @@
 //! The messages of the API as data: what a request names, whatever its type.
 
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use dlms_proto::v1::FILE_DESCRIPTOR_SET;
 use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage, Value};
@@ -12,8 +16,14 @@ pub(super) struct Schema(Arc<HashMap<String, MethodDescriptor>>);
 /// What a request is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mentioned {
-    /// Resource names, `meters/m1` among them.
+    /// Resource names, `meters/m1` among them; whatever has the form of one counts.
     pub(super) names: Vec<String>,
+    /// The same, to be found again.
+    known: HashSet<String>,
+    /// Whether one of them stands where the request says what it is about, and not in a text such as its reason.
+    pub(super) refers: bool,
+    /// Whether meters are selected by what they have in common, and not by their names.
+    pub(super) selects: bool,
     /// Objects of them and the like, from [`DETAILS`].
     pub(super) details: String,
     /// `request_id`.
@@ -23,6 +33,9 @@ pub(super) struct Mentioned {
 /// Fields whose values may stand in the audit log. What is not here does not, so that no secret ever does.
 const DETAILS: [&str; 9] =
     ["obis", "class_id", "attribute", "method", "update_mask", "reason", "meter_id", "tenant", "priority"];
+
+/// Fields that say what a request is about.
+const REFERENCES: [&str; 3] = ["meter", "meters", "name"];
 
 /// Longest text of details, in octets.
 const LONGEST: usize = 1000;
@@ -49,6 +62,8 @@ impl Mentioned {
     }
 
     fn walk(&mut self, message: &DynamicMessage) {
+        let of = message.descriptor();
+        self.selects |= of.name().ends_with("Selector") && of.get_field_by_name("labels").is_some();
         for (field, value) in message.fields() {
             self.value(field.name(), value);
         }
@@ -65,11 +80,22 @@ impl Mentioned {
             Value::List(values) => values.iter().for_each(|value| self.value(field, value)),
             Value::Map(values) => values.values().for_each(|value| self.value(field, value)),
             Value::String(id) if field == "request_id" => self.request_id = id.chars().take(64).collect(),
-            Value::String(text) if is_name(text) && self.names.contains(text) => {}
-            Value::String(text) if is_name(text) => self.names.push(text.clone()),
+            Value::String(text) if is_name(text) => self.name(field, text),
             _ if DETAILS.contains(&field) => self.detail(field, value),
             _ => {}
         }
+    }
+
+    fn name(&mut self, field: &str, text: &str) {
+        self.refers |= REFERENCES.contains(&field);
+        if self.known.insert(text.to_owned()) {
+            self.names.push(text.to_owned());
+        }
+    }
+
+    /// Whether meters that are named are all that the request is about.
+    pub(super) fn is_of_meters_alone(&self) -> bool {
+        self.refers && !self.selects && self.names.iter().all(|name| name.starts_with("meters/"))
     }
 
     fn detail(&mut self, field: &str, value: &Value) {
@@ -146,6 +172,47 @@ mod tests {
         assert_eq!(found.request_id, "r-1");
         assert_eq!(found.details, " update_mask=security.encryption_key update_mask=route");
         assert!(!format!("{found:?}").contains("swordfish") && !format!("{found:?}").contains("0123456789"));
+    }
+
+    #[test]
+    fn a_name_in_a_text_does_not_say_what_a_request_is_about() {
+        let submit = |kind, reason: &str| {
+            let target = Some(v1::Target { kind: Some(kind) });
+            let instruction = Some(v1::Instruction { reason: reason.to_owned(), ..Default::default() });
+            let request = v1::SubmitRequest { target, instruction, ..Default::default() };
+            mentioned("/dlms.headend.v1.Jobs/Submit", &request)
+        };
+        let named =
+            || v1::target::Kind::Meters(v1::MeterNames { meters: vec!["meters/m1".into(), "meters/m2".into()] });
+        let labels = |value: &str| {
+            let labels = [("site".to_owned(), value.to_owned())].into();
+            v1::target::Kind::Selector(v1::MeterSelector { labels })
+        };
+        assert!(submit(named(), "").is_of_meters_alone());
+        assert!(submit(named(), "because of meters/m3").is_of_meters_alone());
+        assert!(!submit(named(), "plans/p1").is_of_meters_alone());
+        for (kind, reason) in [
+            (labels("a"), "meters/m1"),
+            (labels("meters/m1"), ""),
+            (v1::target::Kind::Selector(v1::MeterSelector::default()), "meters/m1"),
+            (v1::target::Kind::Meters(v1::MeterNames::default()), "meters/m1"),
+        ] {
+            assert!(!submit(kind.clone(), reason).is_of_meters_alone(), "{kind:?} {reason}");
+        }
+        let plan = v1::Plan { display_name: "meters/m1".into(), ..Default::default() };
+        let request = v1::CreatePlanRequest { plan: Some(plan), ..Default::default() };
+        assert!(!mentioned("/dlms.headend.v1.Collection/CreatePlan", &request).is_of_meters_alone());
+    }
+
+    #[test]
+    fn many_names_take_no_longer_each_than_few() {
+        let meters: Vec<String> = (0..100_000).map(|n| format!("meters/m{n}")).collect();
+        let target = Some(v1::Target { kind: Some(v1::target::Kind::Meters(v1::MeterNames { meters })) });
+        let request = v1::SubmitRequest { target, ..Default::default() };
+        let began = std::time::Instant::now();
+        assert_eq!(mentioned("/dlms.headend.v1.Jobs/Submit", &request).meters().count(), 100_000);
+        // A second on a slow machine; comparing each name with all before it takes more than a minute.
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -179,6 +179,12 @@ pub(super) fn forbidden(method: &Method, caller: &Caller) -> Status {
     with_info(Code::PermissionDenied, "PERMISSION_DENIED", &message, None, HashMap::new())
 }
 
+/// PERMISSION_DENIED: the caller may talk to meters, and not change their keys.
+pub(super) fn not_secure(caller: &Caller) -> Status {
+    let message = format!("{} may not change keys or security policies of meters", caller.subject);
+    with_info(Code::PermissionDenied, "PERMISSION_DENIED", &message, None, HashMap::new())
+}
+
 fn with_info(
     code: Code,
     reason: &str,

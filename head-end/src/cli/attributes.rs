@@ -49,7 +49,7 @@ pub(super) struct Invoke {
     /// The meter
     #[arg(value_parser = client::meter_name)]
     meter: String,
-    /// The method, as CLASS/OBIS/METHOD (`70/0-0:96.3.10/1`)
+    /// The method, as CLASS/OBIS/METHOD (`7/1-0:99.1.0/1`)
     #[arg(value_parser = attribute)]
     method: AttributeRef,
     /// Its parameter, as TYPE:VALUE

@@ -1,7 +1,8 @@
 //! Tasks as they become due, a bounded number of them at a time.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
@@ -12,8 +13,11 @@ use super::{Jobs, task};
 use crate::{
     clock::LONGEST_NAP,
     operation::{MeterAccess, Priority},
-    store::{ClaimedTask, JobState, Store, StoreError},
+    store::{ClaimedTask, JobState, Store, StoreError, TaskResult},
 };
+
+/// How often jobs are looked over as a whole.
+const EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long after a failure of the store it is asked again.
 const STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -29,7 +33,9 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             }
         }
         let mut running = JoinSet::new();
+        let mut tidied = Timestamp::MIN;
         loop {
+            self.tidy(&mut tidied).await;
             let (saturated, wake_at) = match self.claim(&mut running, &stop).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
@@ -90,16 +96,39 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         Ok((saturated, wake_at))
     }
 
+    /// Now and then: ends jobs whose approval came too late, and completes what the store broke off.
+    async fn tidy(&self, last: &mut Timestamp) {
+        let now = self.shared.clock.now();
+        let due = last.saturating_add(EVERY).unwrap_or(Timestamp::MAX);
+        if (*last..due).contains(&now) {
+            return;
+        }
+        *last = now;
+        let mut tidied = self.end_unapproved().await;
+        if self.shared.untidy.swap(false, Ordering::AcqRel) {
+            tidied = tidied.and(self.complete().await);
+        }
+        if let Err(error) = tidied {
+            self.shared.untidy.store(true, Ordering::Release);
+            tracing::warn!(%error, "jobs cannot be tidied up");
+        }
+    }
+
     /// Takes up what a process before left: tasks that were running, and jobs that were between two states.
     async fn take_up(&self) -> Result<(), StoreError> {
         self.step().await;
-        let store = self.store();
-        let tasks = store.recover_tasks(self.shared.clock.now()).await?;
+        let tasks = self.store().recover_tasks(self.shared.clock.now()).await?;
         if tasks > 0 {
             tracing::info!(tasks, "tasks of an earlier run are taken up");
         }
+        self.complete().await
+    }
+
+    /// Completes jobs that are between two states.
+    async fn complete(&self) -> Result<(), StoreError> {
+        let store = self.store();
         for job in store.open_jobs(JobState::Cancelling).await? {
-            self.end_waiting(job).await?;
+            self.end_waiting(job, TaskResult::Cancelled).await?;
         }
         for job in store.open_jobs(JobState::Running).await? {
             self.release(job).await?;

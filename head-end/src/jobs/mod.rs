@@ -26,7 +26,10 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, broadcast};
@@ -78,6 +81,8 @@ struct Shared<S, A> {
     alarms: broadcast::Sender<Alarm>,
     /// Jobs with tasks in flight, so that each is parsed once.
     loaded: Mutex<HashMap<JobId, Arc<Loaded>>>,
+    /// Whether a job may be between two states because the store broke its change off.
+    untidy: AtomicBool,
     /// Where a test lets this process die.
     #[cfg(test)]
     trap: Arc<trap::Trap>,
@@ -146,6 +151,7 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             changes: broadcast::channel(BEHIND).0,
             alarms: broadcast::channel(BEHIND).0,
             loaded: Mutex::default(),
+            untidy: AtomicBool::new(false),
             #[cfg(test)]
             trap: Arc::default(),
         };

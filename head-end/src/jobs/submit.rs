@@ -1,6 +1,6 @@
 //! Jobs as callers make, allow and withdraw them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -156,8 +156,16 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             // A repetition completes what the first call could not.
             Inserted::Repeated(id) => id,
         };
-        self.expand(id).await?;
+        self.tidied(self.expand(id).await)?;
         Ok(id)
+    }
+
+    /// Has the engine complete what the store broke off half way.
+    fn tidied<T>(&self, done: Result<T, JobError>) -> Result<T, JobError> {
+        if let Err(JobError::Store(_) | JobError::Registry(_)) = &done {
+            self.shared.untidy.store(true, Ordering::Release);
+        }
+        done
     }
 
     /// Writes the tasks of a job that has not got all of them, and lets it run or wait for approval.
@@ -186,7 +194,7 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
                 }
             }
             Target::Labels(labels) => loop {
-                let filter = MeterFilter { labels: labels.clone(), ..MeterFilter::default() };
+                let filter = MeterFilter { labels: labels.clone(), tenant: row.tenant.clone() };
                 let page = self.shared.head_end.registry().list(after.clone(), filter, BATCH).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.id.clone());
@@ -207,7 +215,7 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             let most = options.interruptions_per_day;
             if asked.saturating_add(before) > most {
                 store.move_job(job, JobState::Expanding, JobState::Cancelling, None).await?;
-                self.end_waiting(job).await?;
+                self.end_waiting(job, TaskResult::Cancelled).await?;
                 return Err(JobError::MassDisconnect { asked, before, most });
             }
             if asked > options.approval_above {
@@ -215,9 +223,10 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             }
         }
         self.step().await;
-        store.move_job(job, JobState::Expanding, state, None).await?;
+        let moved = store.move_job(job, JobState::Expanding, state, None).await?;
         self.step().await;
-        if state == JobState::Running {
+        // Where it was not, it was cancelled meanwhile, and nothing of it is begun.
+        if moved && state == JobState::Running {
             self.release(job).await?;
         }
         self.changed(job);
@@ -243,7 +252,7 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         if !self.store().move_job(job, from, to, Some(approver.to_owned())).await? {
             return Box::pin(self.approve(job, approver)).await;
         }
-        self.release(job).await?;
+        self.tidied(self.release(job).await.map_err(JobError::from))?;
         self.changed(job);
         Ok(())
     }
@@ -260,7 +269,18 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         for from in [JobState::Expanding, JobState::AwaitingApproval, JobState::Running] {
             self.store().move_job(job, from, JobState::Cancelling, None).await?;
         }
-        self.end_waiting(job).await?;
+        self.tidied(self.end_waiting(job, TaskResult::Cancelled).await.map_err(JobError::from))
+    }
+
+    /// Ends jobs that nobody allowed before they expired.
+    pub(super) async fn end_unapproved(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        for job in self.store().open_jobs(JobState::AwaitingApproval).await? {
+            let expired = self.store().job(job).await?.is_some_and(|row| row.expires <= now);
+            if expired && self.store().move_job(job, JobState::AwaitingApproval, JobState::Cancelling, None).await? {
+                self.end_waiting(job, TaskResult::Expired).await?;
+            }
+        }
         Ok(())
     }
 
@@ -270,8 +290,8 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         Ok(())
     }
 
-    pub(super) async fn end_waiting(&self, job: JobId) -> Result<(), StoreError> {
-        let end = || TaskEnd { result: TaskResult::Cancelled, failure: None, outcome: None, at: self.now() };
+    pub(super) async fn end_waiting(&self, job: JobId, result: TaskResult) -> Result<(), StoreError> {
+        let end = || TaskEnd { result, failure: None, outcome: None, at: self.now() };
         while self.store().end_waiting(job, end(), BATCH).await? == BATCH {
             self.changed(job);
         }

@@ -1,6 +1,7 @@
 //! One attempt at one task.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +31,10 @@ const REFUSALS_MAX: u32 = 2;
 const STOP_PATIENCE: Duration = Duration::from_secs(8);
 /// How long after it was sent an action is resolved, at most, before its outcome stays unknown.
 const RESOLVE_PATIENCE: SignedDuration = SignedDuration::from_hours(24);
-/// How long the store may refuse to take an end before it is left to the next start.
+/// How often the store may refuse to take an end, once the head-end stops, before it is left to the next start.
 const STORE_ATTEMPTS: u32 = 10;
+/// The first wait after that; it grows.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is to become of a task.
 enum Next {
@@ -64,7 +67,13 @@ pub(super) async fn carry_out<S: Store, A: MeterAccess>(
     stop: &CancellationToken,
 ) {
     in_air.store(claimed.sent.is_some(), Ordering::Release);
-    let attempt = attempt(jobs, &claimed, in_air);
+    // What panics is a failure of this one task: it is tried again, or resolved, as after any other.
+    let attempt = async {
+        match AssertUnwindSafe(attempt(jobs, &claimed, in_air)).catch_unwind().await {
+            Ok(next) => next,
+            Err(_) => broken(jobs, &claimed),
+        }
+    };
     tokio::pin!(attempt);
     let next = match stop.run_until_cancelled(&mut attempt).await {
         Some(next) => next,
@@ -74,13 +83,26 @@ pub(super) async fn carry_out<S: Store, A: MeterAccess>(
         }
         None => Next::Park,
     };
-    write_down(jobs, &claimed.task, next).await;
+    write_down(jobs, &claimed.task, next, stop).await;
 }
 
-async fn write_down<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, task: &TaskRef, next: Next) {
+/// After an attempt that panicked.
+fn broken<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedTask) -> Next {
+    tracing::error!(job = %claimed.task.job, meter = %claimed.task.meter, "an attempt panicked");
+    let error = RequestError::new(Kind::Protocol, Layer::HeadEnd, "the attempt was broken off inside the head-end");
+    Next::Again {
+        due: jobs.retry_at(jobs.shared.clock.now(), Kind::Protocol, claimed.attempts),
+        attempts: claimed.attempts.saturating_add(1),
+        refusals: claimed.refusals,
+        failure: Some(error),
+    }
+}
+
+/// Waits for the store as long as it takes: a task whose end is not written would be running for ever.
+async fn write_down<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, task: &TaskRef, next: Next, stop: &CancellationToken) {
     let codec = &jobs.shared.codec;
     let failure = |failure: &Option<RequestError>| failure.as_ref().map(|error| codec.failure(error));
-    for attempt in 0..STORE_ATTEMPTS {
+    for attempt in 1_u32.. {
         jobs.step().await;
         let written = match &next {
             Next::Park => return,
@@ -102,11 +124,15 @@ async fn write_down<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, task: &TaskRef,
                 jobs.changed(task.job);
                 return jobs.shared.wake.notify_one();
             }
+            Err(StoreError::Closed) => break,
             Err(error) => {
                 tracing::warn!(job = %task.job, meter = %task.meter, %error, "a task's end waits for the store")
             }
         }
-        tokio::time::sleep(Duration::from_secs(1) * (attempt + 1)).await;
+        if attempt >= STORE_ATTEMPTS && stop.is_cancelled() {
+            break;
+        }
+        tokio::time::sleep(STORE_PAUSE * attempt.min(STORE_ATTEMPTS)).await;
     }
     tracing::error!(job = %task.job, meter = %task.meter, "a task's end could not be kept; the next start takes it up");
 }
@@ -143,9 +169,7 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
     if now >= loaded.row.expires {
         return Next::End { result: TaskResult::Expired, failure: None, outcome: None };
     }
-    if loaded.plan.interrupts
-        && let Err(error) = not_protected(jobs, &task.meter).await
-    {
+    if let Err(error) = allowed(jobs, &loaded, &task.meter).await {
         return match error.kind() {
             Kind::Store => again(Some(error), jobs.retry_at(now, Kind::Store, claimed.attempts)),
             kind => Next::end(kind.into(), error),
@@ -237,7 +261,15 @@ async fn resolve<S: Store, A: MeterAccess>(
 /// Label of meters that nobody may cut off from here.
 pub const PROTECTED_LABEL: &str = "protected-customer";
 
-async fn not_protected<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, meter: &MeterId) -> Result<(), RequestError> {
+/// Whether the job may touch the meter as it is registered now.
+async fn allowed<S: Store, A: MeterAccess>(
+    jobs: &Jobs<S, A>,
+    loaded: &Loaded,
+    meter: &MeterId,
+) -> Result<(), RequestError> {
+    if !loaded.plan.interrupts && loaded.row.tenant.is_none() {
+        return Ok(());
+    }
     let record = match jobs.shared.head_end.registry().get(meter).await {
         Ok(record) => record,
         Err(RegistryError::Store(error @ StoreError::NotFound(_))) => {
@@ -245,6 +277,13 @@ async fn not_protected<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, meter: &Mete
         }
         Err(error) => return Err(RequestError::new(Kind::Store, Layer::Store, error.to_string())),
     };
+    if loaded.row.tenant.is_some() && loaded.row.tenant != record.settings.tenant {
+        let error = StoreError::NotFound(meter.resource_name());
+        return Err(RequestError::new(Kind::NotFound, Layer::HeadEnd, error.to_string()));
+    }
+    if !loaded.plan.interrupts {
+        return Ok(());
+    }
     match record.settings.labels.get(PROTECTED_LABEL).map(String::as_str) {
         None | Some("" | "false" | "no" | "0") => Ok(()),
         Some(_) => Err(invalid(format!("the customer is protected: the meter has the label {PROTECTED_LABEL}"))),

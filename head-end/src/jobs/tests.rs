@@ -1,5 +1,7 @@
 //! Jobs over the real store, with meters of which all is known.
 
+mod between;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     path::Path,
@@ -182,6 +184,7 @@ impl Codec for Words {
         };
         let perform = |operation| -> Arc<dyn Procedure> { Arc::new(Perform(operation)) };
         let (kind, mutating, interrupts, procedure) = match spec {
+            b"panic" => ("panic", false, false, perform(Operation::DiscoverObjects)),
             b"ping" => ("ping", false, false, perform(Operation::Ping)),
             b"method" => ("method", true, false, perform(Operation::InvokeMethod(method))),
             b"set" => ("set", true, false, perform(Operation::SetAttributes(vec![text]))),

@@ -5,6 +5,7 @@
 
 mod access;
 mod error;
+mod guard;
 mod outcome;
 mod request;
 mod terms;
@@ -12,6 +13,7 @@ mod terms;
 pub use self::{
     access::{CounterBlock, MeterAccess, MeterDirectory},
     error::{AttributeRef, ItemResult, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind},
+    guard::Guard,
     outcome::{
         AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Outcome, Pong, ProfileLayout,
         ProfileReading, RegisterReading,

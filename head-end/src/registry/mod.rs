@@ -90,11 +90,13 @@ impl<S: Store> Registry<S> {
         &self.store
     }
 
-    /// The key of a request in the store. `contents` are recognised by a keyed digest.
+    /// The key of a request in the store: two callers may choose the same id. `contents` are recognised by a keyed
+    /// digest.
     #[must_use]
-    pub fn request_key(&self, method: &'static str, id: &str, contents: &[u8]) -> RequestKey {
+    pub fn request_key(&self, caller: &str, method: &'static str, id: &str, contents: &[u8]) -> RequestKey {
         let digest = self.vault.fingerprint(&[method.as_bytes(), contents]);
-        RequestKey { method, id: id.to_owned(), digest }
+        // With the length in front no part of a name can be taken for one of an id.
+        RequestKey { method, id: format!("{}:{caller}/{id}", caller.len()), digest }
     }
 
     /// Registers a meter.

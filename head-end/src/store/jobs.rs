@@ -25,7 +25,8 @@ pub trait JobStore: Send + Sync + 'static {
         request: Option<RequestKey>,
     ) -> impl Future<Output = Result<Inserted, StoreError>> + Send;
 
-    /// Adds tasks that are held until [`release_tasks`](Self::release_tasks); those that are there stay as they are.
+    /// Adds tasks that are held until [`release_tasks`](Self::release_tasks); those that are there stay as they are. A job
+    /// that is no longer expanding gets none: it was cancelled meanwhile, or somebody else has completed it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or the store's own.

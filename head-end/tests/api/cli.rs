@@ -74,7 +74,7 @@ async fn a_meter_is_added_read_shown_and_deleted_from_the_command_line() {
     assert_eq!(got["results"][0]["value"]["type"], "octet-string");
     let set = json(&call(&["set", "m1", "8/0-0:1.0.0/3", "long:-60", "--format", "json"]).await);
     assert_eq!(set["results"][0]["result"], "SUCCEEDED");
-    let invoked = json(&call(&["invoke", "m1", "70/0-0:96.3.10/1", "integer:0", "--format", "json"]).await);
+    let invoked = json(&call(&["invoke", "m1", "7/1-0:99.1.0/1", "integer:0", "--format", "json"]).await);
     assert_eq!(invoked["result"], "SUCCEEDED");
     let objects = json(&call(&["discover", "m1", "--format", "json"]).await);
     assert_eq!(json(&call(&["discover", "m1", "--cached", "--format", "json"]).await)["objects"], objects["objects"]);

@@ -3,6 +3,7 @@
 
 mod cli;
 mod data;
+mod guards;
 mod jobs;
 mod operations;
 mod pushes;

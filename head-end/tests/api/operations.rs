@@ -196,7 +196,7 @@ async fn a_method_is_invoked_and_a_refused_one_says_so() {
     let invoke = async |obis: &str, method| {
         let request = InvokeMethodRequest {
             meter: "meters/m1".into(),
-            class_id: 70,
+            class_id: 7,
             obis: obis.into(),
             method,
             parameter: Some(v1::Value { kind: Some(Kind::Integer(0)) }),
@@ -204,9 +204,9 @@ async fn a_method_is_invoked_and_a_refused_one_says_so() {
         };
         setup.running.reading().invoke_method(request).await.unwrap().into_inner()
     };
-    let done = invoke("0-0:96.3.10", 1).await;
+    let done = invoke("1-0:99.1.0", 1).await;
     assert_eq!(done.result(), MeterResult::Succeeded, "{done:?}");
-    let refused = invoke("0-0:96.3.99", 1).await;
+    let refused = invoke("1-0:99.1.99", 1).await;
     assert_eq!(refused.result(), MeterResult::MeterRefused);
     assert!(refused.failure.unwrap().answer.is_some());
     setup.running.stop().await;

@@ -157,7 +157,13 @@ async fn no_method_reaches_or_shows_a_meter_of_another_tenant() {
         let names = name_meter(&mut message, "meters/of-north", 3);
         let scoped = METHODS.iter().find(|row| row.path.ends_with(&format!(".{short}"))).unwrap().scoped;
         if !names && scoped {
-            let shown = call(&running, &tokens.south, &method, &message).await.unwrap();
+            let shown = call(&running, &tokens.south, &method, &message).await;
+            if method.input().fields().any(|field| matches!(field.name(), "name" | "job")) {
+                // It is about one thing, which has to be named.
+                assert_eq!(shown.expect_err(&short).code(), Code::InvalidArgument, "{short}");
+                continue;
+            }
+            let shown = shown.unwrap();
             assert!(!shown.windows(8).any(|part| part == b"of-north"), "{short} shows a foreign meter");
             continue;
         }
@@ -280,5 +286,56 @@ async fn a_caller_who_calls_too_often_is_told_when_to_come_back() {
     let details = tonic_types::StatusExt::get_error_details(&status);
     assert!(details.retry_info().and_then(|info| info.retry_delay).is_some_and(|delay| !delay.is_zero()));
     list(&tokens.south).await.expect("another caller has a limit of its own");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn jobs_reach_the_meters_of_their_tenant_alone_however_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, tokens) = start(folder.path(), "").await;
+    for (token, meter) in [(&tokens.north, "of-north"), (&tokens.south, "of-south"), (&tokens.all, "of-nobody")] {
+        create(&running, token, plain(meter, "127.0.0.1:1")).await.unwrap();
+    }
+    let expires = prost_types::Timestamp { seconds: jiff::Timestamp::now().as_second() + 3_600, nanos: 0 };
+    // What a text says of meters opens no door.
+    let instruction = v1::Instruction {
+        reason: "meters/of-south".into(),
+        request_id: "the-same".into(),
+        expires_at: Some(expires),
+        ..Default::default()
+    };
+    let kind = v1::job_spec::Kind::Ping(v1::PingSpec::default());
+    let everybody = v1::Target { kind: Some(v1::target::Kind::Selector(v1::MeterSelector::default())) };
+    let request = v1::SubmitRequest {
+        target: Some(everybody),
+        spec: Some(v1::JobSpec { kind: Some(kind) }),
+        instruction: Some(instruction),
+    };
+    let jobs = || v1::jobs_client::JobsClient::new(running.channel.clone());
+    let submit = async |token: &NewToken| jobs().submit(by(token, request.clone())).await.unwrap().into_inner().name;
+    let meters = async |token: &NewToken, job: &str| {
+        let request = v1::ListResultsRequest { job: job.to_owned(), ..Default::default() };
+        let answer = jobs().list_results(by(token, request)).await?.into_inner();
+        Ok::<_, Status>(answer.tasks.into_iter().map(|task| task.meter).collect::<Vec<_>>())
+    };
+    let (of_south, of_all) = (submit(&tokens.south).await, submit(&tokens.all).await);
+    assert_ne!(of_south, of_all, "a request id is each caller's own");
+    assert_eq!(submit(&tokens.south).await, of_south);
+    assert_eq!(meters(&tokens.south, &of_south).await.unwrap(), ["meters/of-south"]);
+    assert_eq!(meters(&tokens.all, &of_all).await.unwrap().len(), 3);
+    assert_eq!(meters(&tokens.north, &of_south).await.unwrap_err().code(), Code::NotFound);
+    let cancel = async |token: &NewToken| {
+        let request = v1::CancelJobRequest { name: of_south.clone() };
+        jobs().cancel(by(token, request)).await.map(tonic::Response::into_inner)
+    };
+    assert_eq!(cancel(&tokens.north).await.unwrap_err().code(), Code::NotFound);
+    assert!(cancel(&tokens.south).await.is_ok());
+    let plan = v1::Plan { name: "plans/p".into(), display_name: "meters/of-south".into(), ..Default::default() };
+    let plan = v1::CreatePlanRequest { plan: Some(plan), ..Default::default() };
+    let refused = v1::collection_client::CollectionClient::new(running.channel.clone())
+        .create_plan(by(&tokens.south, plan))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
     running.stop().await;
 }

@@ -16,7 +16,7 @@ use futures_util::{Stream, stream};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service,
+    Service, caller,
     parse::{self, Violations},
     registry::from_etag,
     status,
@@ -62,6 +62,7 @@ fn failed(error: &CollectionError) -> Status {
 #[tonic::async_trait]
 impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
     async fn create_plan(&self, request: Request<CreatePlanRequest>) -> Result<Response<Plan>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -78,7 +79,7 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
         };
         let settings = plan::settings(&mut violations, &given);
         let (id, settings) = violations.finish(id.zip(settings))?;
-        let key = self.request_key("CreatePlan", &request.request_id, &request);
+        let key = self.request_key(&caller, "CreatePlan", &request.request_id, &request);
         let plan = self.collection().create(id, settings, key).await.map_err(|error| failed(&error))?;
         Ok(Response::new(plan::to_proto(&plan)))
     }
@@ -105,6 +106,7 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
     }
 
     async fn update_plan(&self, request: Request<UpdatePlanRequest>) -> Result<Response<Plan>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -112,7 +114,7 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
         let id = violations.check("plan.name", ask::plan_name(&update.name));
         let revision = violations.check("plan.etag", from_etag(&update.etag));
         let (id, revision) = violations.finish(id.zip(revision))?;
-        let key = self.request_key("UpdatePlan", &request.request_id, &request);
+        let key = self.request_key(&caller, "UpdatePlan", &request.request_id, &request);
         let mask = request.update_mask;
         let change = move |current| plan::merge(current, &update, mask.as_ref());
         let plan = self.collection().update(&id, revision, key, change).await.map_err(|error| failed(&error))?;
@@ -120,26 +122,29 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
     }
 
     async fn delete_plan(&self, request: Request<DeletePlanRequest>) -> Result<Response<()>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
         let id = violations.check("name", ask::plan_name(&request.name));
         let revision = violations.check("etag", from_etag(&request.etag));
         let (id, revision) = violations.finish(id.zip(revision))?;
-        let key = self.request_key("DeletePlan", &request.request_id, &request);
+        let key = self.request_key(&caller, "DeletePlan", &request.request_id, &request);
         self.collection().delete(&id, revision, key).await.map_err(|error| failed(&error))?;
         Ok(Response::new(()))
     }
 
     async fn pause_plan(&self, request: Request<PausePlanRequest>) -> Result<Response<Plan>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
-        let key = self.request_key("PausePlan", &request.request_id, &request);
+        let key = self.request_key(&caller, "PausePlan", &request.request_id, &request);
         self.rest(&request.name, true, &request.request_id, key).await
     }
 
     async fn resume_plan(&self, request: Request<ResumePlanRequest>) -> Result<Response<Plan>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
-        let key = self.request_key("ResumePlan", &request.request_id, &request);
+        let key = self.request_key(&caller, "ResumePlan", &request.request_id, &request);
         self.rest(&request.name, false, &request.request_id, key).await
     }
 
@@ -163,18 +168,20 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
     }
 
     async fn run_now(&self, request: Request<RunNowRequest>) -> Result<Response<PlanRun>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
         let plan = violations.check("plan", ask::plan_name(&request.plan));
         let meters = ask::meters(&mut violations, &request.meters);
         let (plan, meters) = violations.finish(plan.zip(meters))?;
-        let key = self.request_key("RunNow", &request.request_id, &request);
+        let key = self.request_key(&caller, "RunNow", &request.request_id, &request);
         let run = self.collection().run_now(&plan, meters, None, key).await.map_err(|error| failed(&error))?;
         Ok(Response::new(answer::run(&run)))
     }
 
     async fn backfill_gaps(&self, request: Request<BackfillGapsRequest>) -> Result<Response<PlanRun>, Status> {
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         parse::request_id(&mut violations, &request.request_id);
@@ -182,7 +189,7 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
         let meters = ask::meters(&mut violations, &request.meters);
         let from = violations.check("from", ask::required(request.from.as_ref()));
         let ((plan, meters), from) = violations.finish(plan.zip(meters).zip(from))?;
-        let key = self.request_key("BackfillGaps", &request.request_id, &request);
+        let key = self.request_key(&caller, "BackfillGaps", &request.request_id, &request);
         let run = self.collection().run_now(&plan, meters, Some(from), key).await.map_err(|error| failed(&error))?;
         Ok(Response::new(answer::run(&run)))
     }

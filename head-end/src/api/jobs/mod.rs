@@ -14,7 +14,7 @@ use futures_util::{Stream, stream};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{Service, parse::Violations, result, status};
+use super::{Service, caller, guard, parse::Violations, result, status};
 use crate::{
     access::Caller,
     jobs::{Codec, JobError, Plan, Report},
@@ -46,11 +46,6 @@ impl Codec for ApiCodec {
     fn failure(&self, error: &RequestError) -> Vec<u8> {
         result::failure(error).encode_to_vec()
     }
-}
-
-/// Who calls.
-pub(super) fn caller<T>(request: &Request<T>) -> Caller {
-    request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::local)
 }
 
 fn job_name(name: &str) -> Result<JobId, String> {
@@ -86,10 +81,12 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         spec: &JobSpec,
         instruction: Option<&v1::Instruction>,
     ) -> Result<JobId, Status> {
-        // Two callers may choose the same id.
+        if spec::changes_keys(spec) {
+            guard::keys(caller)?;
+        }
         let key = |id: &str| {
             let contents = request.encode_to_vec();
-            self.0.head_end.registry().request_key(method, &format!("{}/{id}", caller.subject), &contents)
+            self.0.head_end.registry().request_key(&caller.subject, method, id, &contents)
         };
         let new = convert::new_job(caller, target, spec, instruction, key)?;
         let jobs = self.0.jobs.clone();
@@ -105,7 +102,7 @@ type Progress = Pin<Box<dyn Stream<Item = Result<JobProgress, Status>> + Send>>;
 #[tonic::async_trait]
 impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
     async fn submit(&self, request: Request<SubmitRequest>) -> Result<Response<Job>, Status> {
-        let caller = caller(&request);
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let (spec, target) = (request.spec.clone().unwrap_or_default(), request.target.as_ref());
         let job = self.make_job(&caller, "Submit", &request, target, &spec, request.instruction.as_ref()).await?;
@@ -113,12 +110,12 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
     }
 
     async fn get(&self, request: Request<GetJobRequest>) -> Result<Response<Job>, Status> {
-        let row = self.seen(&caller(&request), "name", &request.get_ref().name).await?;
+        let row = self.seen(caller::of(&request)?, "name", &request.get_ref().name).await?;
         Ok(Response::new(self.job_message(row.id).await?))
     }
 
     async fn list(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
-        let caller = caller(&request);
+        let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
         let mut violations = Violations::default();
         let state = violations.check("state", convert::to_state(request.state));
@@ -146,7 +143,7 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
     type WatchStream = Progress;
 
     async fn watch(&self, request: Request<WatchJobRequest>) -> Result<Response<Progress>, Status> {
-        let row = self.seen(&caller(&request), "name", &request.get_ref().name).await?;
+        let row = self.seen(caller::of(&request)?, "name", &request.get_ref().name).await?;
         let mut violations = Violations::default();
         let after = match request.get_ref().resume_token.as_str() {
             "" => Some(0),
@@ -167,13 +164,13 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
     }
 
     async fn cancel(&self, request: Request<CancelJobRequest>) -> Result<Response<Job>, Status> {
-        let row = self.seen(&caller(&request), "name", &request.get_ref().name).await?;
+        let row = self.seen(caller::of(&request)?, "name", &request.get_ref().name).await?;
         self.0.jobs.cancel(row.id).await.map_err(|error| status::job(&error))?;
         Ok(Response::new(self.job_message(row.id).await?))
     }
 
     async fn approve(&self, request: Request<ApproveJobRequest>) -> Result<Response<Job>, Status> {
-        let caller = caller(&request);
+        let caller = caller::of(&request)?.clone();
         let row = self.seen(&caller, "name", &request.get_ref().name).await?;
         self.0.jobs.approve(row.id, &caller.subject).await.map_err(|error| status::job(&error))?;
         Ok(Response::new(self.job_message(row.id).await?))
@@ -183,7 +180,7 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
         &self,
         request: Request<ListResultsRequest>,
     ) -> Result<Response<ListResultsResponse>, Status> {
-        let row = self.seen(&caller(&request), "job", &request.get_ref().job).await?;
+        let row = self.seen(caller::of(&request)?, "job", &request.get_ref().job).await?;
         let request = request.into_inner();
         let mut violations = Violations::default();
         let result = violations.check("result", convert::to_result(request.result));

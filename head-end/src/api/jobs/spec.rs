@@ -15,7 +15,7 @@ use crate::{
         Plan, Procedure,
         procedures::{EmergencyLoadLimit, LoadLimit, Perform, ResetDemand, Supply, SupplyAction},
     },
-    operation::{Operation, RegisterRef},
+    operation::{Guard, Operation, RegisterRef},
 };
 
 /// Items of a bundle, and registers of a disconnection, at most.
@@ -33,7 +33,11 @@ type Parsed<T> = Result<T, String>;
 /// What a specification asks for.
 pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
     let kind = spec.kind.as_ref().ok_or("has no field set")?;
-    let reads = |kind, operation: Operation| plan_of(kind, operation.is_mutating(), false, Perform(operation));
+    // What may take supply away is guarded as DisconnectSupply is, by whichever name it is asked for.
+    let reads = |kind, operation: Operation| {
+        let interrupts = operation.has_guard(Guard::Supply);
+        plan_of(kind, operation.is_mutating(), interrupts, Perform(operation))
+    };
     let supply = |kind, action, object: &str, registers: &[v1::RegisterSelector]| {
         let procedure = Supply { object: object_or(object, SUPPLY)?, action, registers: registers_of(registers)? };
         let (mutating, interrupts) = (action != SupplyAction::Look, action == SupplyAction::Disconnect);
@@ -66,7 +70,7 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
                 over_s: seconds("min_over_duration", of.min_over_duration.as_ref())?,
                 under_s: seconds("min_under_duration", of.min_under_duration.as_ref())?,
             };
-            Ok(plan_of("set_load_limit", true, false, procedure))
+            Ok(plan_of("set_load_limit", true, of.threshold <= 0, procedure))
         }
         Kind::SetEmergencyLoadLimit(of) => {
             let begin = of.begin_time.as_ref().ok_or("begin_time: is required")?;
@@ -77,7 +81,7 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
                 from: parse::timestamp(begin).map_err(|error| format!("begin_time: {error}"))?,
                 duration_s: seconds("duration", of.duration.as_ref())?.ok_or("duration: is required")?,
             };
-            Ok(plan_of("set_emergency_load_limit", true, false, procedure))
+            Ok(plan_of("set_emergency_load_limit", true, of.threshold <= 0, procedure))
         }
         Kind::ResetDemand(of) => {
             let procedure = ResetDemand {
@@ -88,6 +92,18 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
             Ok(plan_of("reset_demand", true, false, procedure))
         }
     }
+}
+
+/// Whether a specification changes keys, or what its meters demand of those who talk to them. One that is wrong is refused
+/// where it is planned.
+pub(super) fn changes_keys(spec: &JobSpec) -> bool {
+    let operation = match spec.kind.as_ref() {
+        Some(Kind::SetAttributes(of)) => set_attributes(of),
+        Some(Kind::InvokeMethod(of)) => invoke_method(of),
+        Some(Kind::Bundle(of)) => bundle(of),
+        _ => return false,
+    };
+    operation.is_ok_and(|operation| operation.has_guard(Guard::Keys))
 }
 
 fn plan_of(kind: &'static str, mutating: bool, interrupts: bool, procedure: impl Procedure) -> Plan {

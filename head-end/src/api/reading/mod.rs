@@ -15,11 +15,11 @@ use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{Service, capture, deadline, once, parse, status};
+use super::{Service, caller, capture, deadline, guard, once, parse, status};
 use crate::{
     meter::MeterId,
     operation::{InvokeMethod, MeterAccess, RequestError, RequestErrorKind, SetAttribute},
-    store::Store,
+    store::{RequestKey, Store},
 };
 
 #[tonic::async_trait]
@@ -68,15 +68,17 @@ impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
         &self,
         request: Request<SetAttributesRequest>,
     ) -> Result<Response<SetAttributesResponse>, Status> {
-        let deadline = self.deadline(&request);
+        let (caller, deadline) = (caller::of(&request)?.clone(), self.deadline(&request));
         let request = request.into_inner();
         let (meter, assignments) = ask::assignments(&request)?;
+        guard::on_demand(&caller, assignments.iter().find_map(SetAttribute::guard), &meter)?;
         let asked: Vec<_> = assignments.iter().map(|assignment| assignment.attribute).collect();
         let service = self.clone();
         let (for_work, for_unknown) = (meter.clone(), asked.clone());
         let work = move || async move { service.set(&for_work, assignments, &asked, deadline).await };
         let unknown = move || answer::set_failed(&for_unknown, &unfinished());
-        let response = self.mutate("SetAttributes", &request.request_id, &request, &meter, unknown, work).await?;
+        let key = self.request_key(&caller, "SetAttributes", &request.request_id, &request);
+        let response = self.mutate(key, &meter, unknown, work).await?;
         Ok(Response::new(response))
     }
 
@@ -84,14 +86,16 @@ impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
         &self,
         request: Request<InvokeMethodRequest>,
     ) -> Result<Response<InvokeMethodResponse>, Status> {
-        let deadline = self.deadline(&request);
+        let (caller, deadline) = (caller::of(&request)?.clone(), self.deadline(&request));
         let request = request.into_inner();
         let (meter, method) = ask::method(&request)?;
+        guard::on_demand(&caller, method.guard(), &meter)?;
         let service = self.clone();
         let for_work = meter.clone();
         let work = move || async move { service.invoke(&for_work, method, deadline).await };
         let unknown = || answer::method(Err(unfinished()));
-        let response = self.mutate("InvokeMethod", &request.request_id, &request, &meter, unknown, work).await?;
+        let key = self.request_key(&caller, "InvokeMethod", &request.request_id, &request);
+        let response = self.mutate(key, &meter, unknown, work).await?;
         Ok(Response::new(response))
     }
 
@@ -125,11 +129,9 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
 
     /// Carries out a request that changes the meter: with a request id at most once, and to its end
     /// even when the caller goes away.
-    async fn mutate<R, F>(
+    pub(super) async fn mutate<R, F>(
         &self,
-        method: &'static str,
-        id: &str,
-        request: &impl Message,
+        key: Option<RequestKey>,
         meter: &MeterId,
         unknown: impl FnOnce() -> R + Send + 'static,
         work: impl FnOnce() -> F + Send + 'static,
@@ -138,12 +140,8 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         R: Message + Default + 'static,
         F: Future<Output = Result<R, Status>> + Send + 'static,
     {
-        if id.is_empty() {
-            return work().await;
-        }
-        let registry = self.0.head_end.registry();
-        let key = registry.request_key(method, id, &request.encode_to_vec());
-        let (store, meter) = (std::sync::Arc::clone(registry.store()), meter.clone());
+        let Some(key) = key else { return work().await };
+        let (store, meter) = (std::sync::Arc::clone(self.0.head_end.registry().store()), meter.clone());
         let task = tokio::spawn(async move { once::at_most_once(&*store, &meter, key, unknown, work).await });
         task.await.map_err(|_| Status::internal("the request was broken off inside the head-end"))?
     }

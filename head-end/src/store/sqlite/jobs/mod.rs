@@ -179,6 +179,9 @@ fn insert(db: &Connection, job: &JobRow, request: Option<&RequestKey>) -> Result
 
 fn add(db: &Connection, job: JobId, meters: &[MeterId]) -> Result<(), StoreError> {
     let row = get(db, job)?.ok_or_else(|| StoreError::NotFound(job.resource_name()))?;
+    if row.state != JobState::Expanding {
+        return Ok(());
+    }
     let tenant = row.tenant.as_ref().map(Tenant::as_str);
     let held = number(&TaskState::ALL, &TaskState::Held);
     let (priority, due) = (number(&Priority::ALL, &row.priority), millis(row.not_before));
