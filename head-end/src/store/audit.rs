@@ -186,4 +186,24 @@ impl AuditHead {
         }
         Ok(Self { number, digest: link.digest })
     }
+
+    /// The head behind all of `links`, if they fit and the chain goes through `through`, the head of an earlier check.
+    pub(super) fn follow_all(mut self, links: &[AuditLink], through: Option<Self>) -> Result<Self, AuditBreak> {
+        for link in links {
+            self = self.follow(link)?;
+            if through.is_some_and(|through| through.number == self.number && through.digest != self.digest) {
+                return Err(AuditBreak::Changed(self.number));
+            }
+        }
+        Ok(self)
+    }
+
+    /// This head as the end of the log, if the log is as long as it was: rows cut off at the end leave a shorter chain
+    /// that holds.
+    pub(super) fn through(self, through: Option<Self>) -> Result<Self, AuditBreak> {
+        match through.filter(|through| through.number > self.number) {
+            Some(through) => Err(AuditBreak::Missing(through.number)),
+            None => Ok(self),
+        }
+    }
 }

@@ -1,9 +1,13 @@
 //! Which captures of a profile the store holds, as bitmaps.
 
-use std::{collections::BTreeMap, future::Future, ops::Range};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    ops::{Range, RangeInclusive},
+};
 
 use dlms::obis::ObisCode;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Grid, StoreError};
 use crate::meter::MeterId;
@@ -114,6 +118,20 @@ impl Coverage {
         let runs = self.runs(grid, slots).into_iter();
         runs.filter(|(state, _)| *state == SlotState::Missing).map(|(_, run)| run).collect()
     }
+}
+
+/// A capture lies up to half a day beside its slot, and a local date up to 14 hours beside that of UTC.
+const MARGIN: SignedDuration = SignedDuration::from_hours(48);
+
+/// `span` with all days whose bitmaps may speak of it.
+pub(super) fn around(span: Range<Timestamp>) -> Range<Timestamp> {
+    let start = span.start.checked_sub(MARGIN).unwrap_or(Timestamp::MIN);
+    start..span.end.checked_add(MARGIN).unwrap_or(Timestamp::MAX)
+}
+
+/// Days since 1970 that `span` touches.
+pub(super) fn days(span: &Range<Timestamp>) -> RangeInclusive<i64> {
+    span.start.as_second().div_euclid(86_400)..=span.end.as_second().div_euclid(86_400)
 }
 
 /// Adds the bits of `from` to `into`.

@@ -2,13 +2,23 @@
 
 use std::{fmt, future::Future, str::FromStr};
 
-use jiff::Timestamp;
-use uuid::Uuid;
+use jiff::{SignedDuration, Timestamp};
+use uuid::{NoContext, Uuid};
 
 use super::StoreError;
 
 /// Octets of each chunk of an image but its last one: what of an image is in memory at a time.
 pub const IMAGE_CHUNK: usize = 64 * 1024;
+
+/// How long an upload may take.
+const UPLOAD_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// The first upload, in the order of their ids, that may still be finished.
+pub(super) fn oldest_upload() -> Uuid {
+    let then = Timestamp::now().saturating_sub(UPLOAD_KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
+    let seconds = u64::try_from(then.as_second()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, 0))
+}
 
 /// Firmware images, in chunks of [`IMAGE_CHUNK`] octets.
 ///

@@ -5,6 +5,8 @@
 //! it deals in. [`sqlite::SqliteStore`] keeps it in files inside this process.
 
 mod audit;
+mod captures;
+mod codes;
 mod counters;
 mod coverage;
 mod error;
@@ -16,12 +18,18 @@ mod jobs;
 mod json;
 mod meters;
 mod models;
+mod month;
+mod pieces;
 mod plans;
 mod push;
 mod readings;
+mod records;
 mod requests;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
 mod waves;
+mod writer;
 
 use std::future::Future;
 

@@ -42,21 +42,12 @@ impl SqliteStore {
         let mut head = AuditHead::START;
         loop {
             let page = links(&db, head.number, PAGE)?;
-            for link in &page {
-                head = match head.follow(link) {
-                    Ok(head) => head,
-                    Err(broken) => return Ok(Err(broken)),
-                };
-                if through.is_some_and(|through| through.number == head.number && through.digest != head.digest) {
-                    return Ok(Err(AuditBreak::Changed(head.number)));
-                }
-            }
+            head = match head.follow_all(&page, through) {
+                Ok(head) => head,
+                Err(broken) => return Ok(Err(broken)),
+            };
             if page.len() < PAGE {
-                // Rows cut off at the end leave a shorter chain that holds.
-                if let Some(through) = through.filter(|through| through.number > head.number) {
-                    return Ok(Err(AuditBreak::Missing(through.number)));
-                }
-                return Ok(Ok(head));
+                return Ok(head.through(through));
             }
         }
     }

@@ -3,10 +3,10 @@
 use dlms::obis::ObisCode;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{failure::Context, query::moment, reader::Months, readings::NO_PROFILE};
+use super::{failure::Context, reader::Months};
 use crate::{
     meter::MeterId,
-    store::{Change, StoreError},
+    store::{Change, StoreError, captures::moment, pieces::NO_PROFILE},
 };
 
 /// Capture times of what changed, in milliseconds: first and last.

@@ -3,17 +3,14 @@
 use std::ops::Range;
 
 use dlms::obis::ObisCode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{SqliteStore, failure::Context, month::Month, query::meter_number, reader::Months, readings::absent};
+use super::{SqliteStore, failure::Context, query::meter_number, reader::Months};
 use crate::{
     meter::MeterId,
-    store::{Coverage, CoverageStore, Grid, StoreError},
+    store::{Coverage, CoverageStore, Grid, StoreError, coverage, month::Month, pieces::absent},
 };
-
-/// A capture lies up to half a day beside its slot, and a local date up to 14 hours beside that of UTC.
-const MARGIN: SignedDuration = SignedDuration::from_hours(48);
 
 impl CoverageStore for SqliteStore {
     async fn coverage(
@@ -43,10 +40,9 @@ fn read(
     profile: ObisCode,
     span: Range<Timestamp>,
 ) -> Result<Coverage, StoreError> {
-    let from = span.start.checked_sub(MARGIN).unwrap_or(Timestamp::MIN);
-    let to = span.end.checked_add(MARGIN).unwrap_or(Timestamp::MAX);
-    let wanted = Month::of(from)..=Month::of(to);
-    let days = from.as_second().div_euclid(86_400)..=to.as_second().div_euclid(86_400);
+    let span = coverage::around(span);
+    let wanted = Month::of(span.start)..=Month::of(span.end);
+    let days = coverage::days(&span);
     let mut coverage = Coverage::default();
     for month in months.stored()?.into_iter().filter(|month| wanted.contains(month)) {
         let (db, file) = (months.get(month)?, month.to_string());

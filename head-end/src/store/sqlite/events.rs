@@ -6,10 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 
 use super::{SqliteStore, control::FILE, failure::Context};
 use crate::{
-    meter::{MeterId, TimeBasis},
-    store::{
-        Acknowledgement, Event, EventCategory, EventFilter, EventOrigin, EventQuery, EventStore, NewEvent, StoreError,
-    },
+    meter::MeterId,
+    store::{Acknowledgement, Event, EventCategory, EventFilter, EventQuery, EventStore, NewEvent, StoreError, codes},
 };
 
 impl EventStore for SqliteStore {
@@ -75,9 +73,9 @@ fn append(db: &Connection, events: &[NewEvent]) -> Result<Option<i64>, StoreErro
         let values = params![
             event.meter.as_ref().map_or("", MeterId::as_str),
             event.time.as_millisecond(),
-            basis_number(event.time_basis),
+            codes::BASES.number(event.time_basis),
             event.clock.map(|clock| clock.to_bytes().to_vec()),
-            origin_number(event.origin),
+            codes::ORIGINS.number(event.origin),
             source,
             event.code.map_or(-1, i64::from),
             event.name,
@@ -189,20 +187,11 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         event: NewEvent {
             meter,
             time: moment(2)?,
-            time_basis: match row.get(3)? {
-                1 => TimeBasis::MeterDeviation,
-                2 => TimeBasis::ConfiguredOffset,
-                _ => TimeBasis::Received,
-            },
+            time_basis: codes::BASES.variant(row.get(3)?).ok_or_else(|| wrong(3))?,
             clock: clock
                 .and_then(|octets| <[u8; 12]>::try_from(octets).ok())
                 .map(|octets| DateTime::from_bytes(&octets)),
-            origin: match row.get(5)? {
-                1 => EventOrigin::Log,
-                2 => EventOrigin::Pushed,
-                3 => EventOrigin::AlarmRegister,
-                _ => EventOrigin::HeadEnd,
-            },
+            origin: codes::ORIGINS.variant(row.get(5)?).ok_or_else(|| wrong(5))?,
             source: source.try_into().ok().map(ObisCode),
             code: u32::try_from(row.get::<_, i64>(7)?).ok(),
             name: row.get(8)?,
@@ -214,21 +203,4 @@ fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
         },
         acknowledged,
     })
-}
-
-const fn basis_number(basis: TimeBasis) -> u8 {
-    match basis {
-        TimeBasis::MeterDeviation => 1,
-        TimeBasis::ConfiguredOffset => 2,
-        TimeBasis::Received => 3,
-    }
-}
-
-const fn origin_number(origin: EventOrigin) -> u8 {
-    match origin {
-        EventOrigin::Log => 1,
-        EventOrigin::Pushed => 2,
-        EventOrigin::AlarmRegister => 3,
-        EventOrigin::HeadEnd => 4,
-    }
 }

@@ -1,14 +1,11 @@
 //! Firmware images.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
 use super::{SqliteStore, control::FILE, failure::Context};
-use crate::store::{FirmwareStore, ImageId, ImageRow, StoreError};
-
-/// How long an upload may take.
-const UPLOAD_KEPT: SignedDuration = SignedDuration::from_hours(24);
+use crate::store::{FirmwareStore, ImageId, ImageRow, StoreError, firmware};
 
 impl FirmwareStore for SqliteStore {
     async fn add_image_chunk(&self, upload: Uuid, number: u32, octets: Vec<u8>) -> Result<(), StoreError> {
@@ -44,13 +41,10 @@ const COLUMNS: &str = "id, digest, size, identification, version, signature, des
 
 fn add_chunk(db: &Connection, upload: Uuid, number: u32, octets: &[u8]) -> Result<(), StoreError> {
     if number == 0 {
-        let then = Timestamp::now().saturating_sub(UPLOAD_KEPT).unwrap_or(Timestamp::UNIX_EPOCH);
-        let seconds = u64::try_from(then.as_second()).unwrap_or(0);
-        let oldest = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, 0));
         db.prepare_cached(
             "DELETE FROM firmware_chunks WHERE upload < ?1 AND upload NOT IN (SELECT upload FROM firmware_images)",
         )
-        .and_then(|mut delete| delete.execute([oldest.as_bytes()]))
+        .and_then(|mut delete| delete.execute([firmware::oldest_upload().as_bytes()]))
         .context(FILE, "forgetting unfinished uploads")?;
     }
     db.prepare_cached("INSERT INTO firmware_chunks (upload, number, octets) VALUES (?1, ?2, ?3)")

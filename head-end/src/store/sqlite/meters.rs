@@ -9,6 +9,7 @@ use crate::{
     meter::{MeterId, MeterRecord},
     store::{
         MeterFilter, MeterStore, NewMeter, RequestKey, RequestState, SecretChange, StoreError, StoredMeter, Written,
+        records,
     },
     vault::{Sealed, SecretRole},
 };
@@ -194,14 +195,9 @@ fn record(db: &Connection, id: &MeterId) -> Result<Option<MeterRecord>, StoreErr
 }
 
 fn parse(text: &str) -> Result<MeterRecord, StoreError> {
-    serde_json::from_str(text)
-        .map_err(|error| StoreError::Corrupt { file: FILE.to_owned(), reason: format!("a meter's record: {error}") })
+    records::parse(text, "a meter", FILE)
 }
 
 fn to_json(record: &MeterRecord) -> Result<String, StoreError> {
-    serde_json::to_string(record).map_err(|error| StoreError::Database {
-        file: FILE.to_owned(),
-        action: "encoding a meter",
-        source: std::sync::Arc::new(error),
-    })
+    records::to_json(record, FILE)
 }

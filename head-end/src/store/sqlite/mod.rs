@@ -14,6 +14,7 @@ mod events;
 mod failure;
 mod file;
 mod firmware;
+mod insert;
 mod jobs;
 mod meters;
 mod models;
@@ -39,10 +40,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use self::options::SqliteOptions;
-use self::{control::Control, reader::Readers, readings::Readings};
+use self::{control::Control, reader::Readers};
 use super::{
     AppendOutcome, Arrival, CaptureBatch, CapturePage, CaptureQuery, Change, ReadingStore, Store, StoreError,
-    StoredCapture,
+    StoredCapture, writer::Readings,
 };
 use crate::meter::MeterId;
 
@@ -70,7 +71,7 @@ impl SqliteStore {
         let lock = lock(directory)?;
         let control_path = directory.join("control.sqlite3");
         let control = Control::start(&control_path, options)?;
-        let readings = Readings::start(&readings_directory, options)?;
+        let readings = readings::start(&readings_directory, options)?;
         let readers = Readers::new(control_path, readings_directory, options);
         Ok(Self(Arc::new(Inner { control, readings, readers, _lock: lock })))
     }
@@ -134,4 +135,4 @@ impl Store for SqliteStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,7 +8,7 @@ use super::{SqliteStore, control::FILE, failure::Context, requests, states};
 use crate::{
     meter::MeterId,
     plan::{PlanId, PlanRecord},
-    store::{PlanRun, PlanState, PlanStore, RequestKey, RequestState, RunRequest, StoreError},
+    store::{PlanRun, PlanState, PlanStore, RequestKey, RequestState, RunRequest, StoreError, records},
 };
 
 impl PlanStore for SqliteStore {
@@ -187,14 +187,9 @@ fn list(db: &Connection, after: Option<&PlanId>, limit: usize) -> Result<Vec<Pla
 }
 
 fn parse(text: &str) -> Result<PlanRecord, StoreError> {
-    serde_json::from_str(text)
-        .map_err(|error| StoreError::Corrupt { file: FILE.to_owned(), reason: format!("a plan's record: {error}") })
+    records::parse(text, "a plan", FILE)
 }
 
 fn to_json(plan: &PlanRecord) -> Result<String, StoreError> {
-    serde_json::to_string(plan).map_err(|error| StoreError::Database {
-        file: FILE.to_owned(),
-        action: "encoding a plan",
-        source: std::sync::Arc::new(error),
-    })
+    records::to_json(plan, FILE)
 }

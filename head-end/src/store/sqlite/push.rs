@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dlms::{id::SystemTitle, security::Protection};
+use dlms::id::SystemTitle;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -10,8 +10,8 @@ use super::{SqliteStore, control::FILE, failure::Context, meters};
 use crate::{
     meter::MeterId,
     store::{
-        Accepted, DeviceIdentity, NewPush, PushOutcome, PushState, PushStore, Sighting, StoreError, StoredMeter,
-        StoredPush, UnclaimedDevice,
+        Accepted, DeviceIdentity, NewPush, PushOutcome, PushStore, Sighting, StoreError, StoredMeter, StoredPush,
+        UnclaimedDevice, codes,
     },
 };
 
@@ -57,7 +57,9 @@ impl PushStore for SqliteStore {
             .control
             .write(move |db| {
                 db.prepare_cached("UPDATE pushes SET state = ?2, note = ?3 WHERE id = ?1")
-                    .and_then(|mut update| update.execute(params![id, state_number(outcome.state), outcome.note]))
+                    .and_then(|mut update| {
+                        update.execute(params![id, codes::PUSH_STATES.number(outcome.state), outcome.note])
+                    })
                     .map(drop)
                     .context(FILE, "noting what became of a push")
             })
@@ -193,7 +195,7 @@ pub(super) fn accept(db: &Connection, push: &NewPush) -> Result<Accepted, StoreE
             push.meter.as_str(),
             push.received.as_millisecond(),
             push.source,
-            protection_bits(push.protection),
+            codes::protection_bits(push.protection),
             push.counter.map(|(_, counter)| counter),
             push.apdu
         ])
@@ -242,17 +244,13 @@ fn pushes(db: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<V
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredPush> {
     let name: String = row.get(1)?;
-    let state = match row.get(7)? {
-        0 => PushState::Waiting,
-        1 => PushState::Read,
-        _ => PushState::Unread,
-    };
+    let state = codes::PUSH_STATES.variant(row.get(7)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(7, -1))?;
     Ok(StoredPush {
         id: row.get(0)?,
         meter: MeterId::try_new(&name).map_err(|error| conversion(1, error))?,
         received: moment(row, 2)?,
         source: row.get(3)?,
-        protection: protection(row.get(4)?),
+        protection: codes::protection(row.get(4)?),
         counter: row.get(5)?,
         apdu: row.get(6)?,
         outcome: PushOutcome { state, note: row.get(8)? },
@@ -277,20 +275,4 @@ fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
 
 fn conversion(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
-}
-
-const fn state_number(state: PushState) -> u8 {
-    match state {
-        PushState::Waiting => 0,
-        PushState::Read => 1,
-        PushState::Unread => 2,
-    }
-}
-
-fn protection_bits(of: Protection) -> u8 {
-    u8::from(of.authenticated) | u8::from(of.encrypted) << 1 | u8::from(of.signed) << 2
-}
-
-const fn protection(bits: u8) -> Protection {
-    Protection { authenticated: bits & 1 != 0, encrypted: bits & 2 != 0, signed: bits & 4 != 0 }
 }

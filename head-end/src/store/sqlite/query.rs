@@ -2,21 +2,20 @@
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-use dlms::{
-    axdr::{Reader, Value},
-    obis::ObisCode,
-    time::DateTime,
-};
+use dlms::{obis::ObisCode, time::DateTime};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use super::{failure::Context, month::Month, reader::Months, readings::NO_PROFILE};
+use super::{failure::Context, reader::Months};
 use crate::{
-    meter::{MeterId, TimeBasis},
+    meter::MeterId,
     operation::CaptureColumn,
     store::{
-        Arrival, CaptureCursor, CaptureFilter, CaptureFlags, CapturePage, CaptureQuery, Source, StoreError,
-        StoredCapture, json,
+        Arrival, CapturePage, CaptureQuery, StoreError, StoredCapture,
+        captures::{self, RawCapture, ceiling_ms, moment},
+        json,
+        month::Month,
+        pieces::NO_PROFILE,
     },
 };
 
@@ -43,13 +42,7 @@ pub(super) fn page(mut months: Months<'_>, query: &CaptureQuery) -> Result<Captu
         }
         read_month(months.get(month)?, &month.to_string(), query, missing, &mut captures)?;
     }
-    let full = captures.len() >= query.limit;
-    let next = captures.last().filter(|_| full).map(|last| CaptureCursor {
-        time_ms: last.time.as_millisecond(),
-        profile: last.profile.unwrap_or(NO_PROFILE),
-        revision: last.revision,
-    });
-    Ok(CapturePage { captures, next })
+    Ok(captures::page(captures, query.limit))
 }
 
 fn read_month(
@@ -60,18 +53,13 @@ fn read_month(
     captures: &mut Vec<StoredCapture>,
 ) -> Result<(), StoreError> {
     let Some(meter) = meter_number(db, file, &query.meter)? else { return Ok(()) };
-    let profile = match query.filter {
-        CaptureFilter::All => None,
-        CaptureFilter::Profile(profile) => Some(profile.0),
-        CaptureFilter::Registers => Some(NO_PROFILE.0),
-    };
     let mut select = db.prepare_cached(PAGE).context(file, "preparing a query")?;
     let mut rows = select
         .query(named_params! {
             ":meter": meter,
             ":from": ceiling_ms(query.from),
             ":to": ceiling_ms(query.to),
-            ":profile": profile,
+            ":profile": captures::profile(query.filter).map(|profile| profile.0),
             ":after_time": query.after.map(|after| after.time_ms),
             ":after_profile": query.after.map(|after| after.profile.0),
             ":after_revision": query.after.map(|after| after.revision),
@@ -110,38 +98,22 @@ impl Layouts<'_> {
 
 fn capture(row: &Row<'_>, meter: &MeterId, layouts: &mut Layouts<'_>) -> Result<StoredCapture, StoreError> {
     let file = layouts.file;
-    let corrupt = |reason: String| StoreError::Corrupt { file: file.to_owned(), reason };
     let field = "reading a capture";
-    let profile = ObisCode(row.get::<_, [u8; 6]>(0).context(file, field)?);
-    let time_ms: i64 = row.get(1).context(file, field)?;
     let columns = layouts.get(row.get(3).context(file, field)?)?;
-    let octets: Vec<u8> = row.get(9).context(file, field)?;
-    let values =
-        decode(&octets, columns.len()).map_err(|reason| corrupt(format!("capture at {time_ms} ms: {reason}")))?;
-    Ok(StoredCapture {
-        meter: meter.clone(),
-        profile: (profile != NO_PROFILE).then_some(profile),
-        time: moment(time_ms),
-        time_basis: match row.get::<_, i64>(4).context(file, field)? {
-            1 => TimeBasis::MeterDeviation,
-            2 => TimeBasis::ConfiguredOffset,
-            3 => TimeBasis::Received,
-            other => return Err(corrupt(format!("{other} is not a time basis"))),
-        },
-        clock: row.get::<_, Option<[u8; 12]>>(5).context(file, field)?.map(|octets| DateTime::from_bytes(&octets)),
-        status: row.get::<_, Option<i64>>(6).context(file, field)?.map(i64::cast_unsigned),
-        source: match row.get::<_, i64>(7).context(file, field)? {
-            1 => Source::Polled,
-            2 => Source::Pushed,
-            3 => Source::Telegram,
-            other => return Err(corrupt(format!("{other} is not a source"))),
-        },
+    RawCapture {
+        profile: row.get(0).context(file, field)?,
+        time_ms: row.get(1).context(file, field)?,
         revision: row.get(2).context(file, field)?,
-        received: moment(row.get(8).context(file, field)?),
-        columns,
-        flags: CaptureFlags(row.get(10).context(file, field)?),
-        values,
-    })
+        time_basis: row.get(4).context(file, field)?,
+        clock: row.get(5).context(file, field)?,
+        status: row.get(6).context(file, field)?,
+        source: row.get(7).context(file, field)?,
+        received_ms: row.get(8).context(file, field)?,
+        octets: row.get(9).context(file, field)?,
+        flags: row.get(10).context(file, field)?,
+    }
+    .read(meter, columns)
+    .map_err(|reason| StoreError::Corrupt { file: file.to_owned(), reason })
 }
 
 const LATEST: &str = "
@@ -214,24 +186,4 @@ pub(super) fn meter_number(db: &Connection, file: &str, meter: &MeterId) -> Resu
     db.prepare_cached("SELECT id FROM meters WHERE name = ?1")
         .and_then(|mut find| find.query_row([meter.as_str()], |row| row.get(0)).optional())
         .context(file, "looking a meter up")
-}
-
-fn decode(octets: &[u8], columns: usize) -> Result<Vec<Value>, String> {
-    let mut reader = Reader::new(octets);
-    let mut values = Vec::with_capacity(columns.min(octets.len()));
-    while !reader.is_empty() {
-        values.push(Value::decode(&mut reader).map_err(|error| error.to_string())?);
-    }
-    if values.len() == columns { Ok(values) } else { Err(format!("{} values for {columns} columns", values.len())) }
-}
-
-/// Stored times are whole milliseconds; a bound between two of them selects from the later one.
-fn ceiling_ms(time: Timestamp) -> i64 {
-    let ms = time.as_millisecond();
-    if moment(ms) < time { ms.saturating_add(1) } else { ms }
-}
-
-/// Every stored time came from a timestamp, so it is one again.
-pub(super) fn moment(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }

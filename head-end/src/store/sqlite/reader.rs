@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 
 use super::{
     SqliteOptions, file,
-    month::{self, Month, OpenMonths},
+    month::{self, OpenMonths},
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, month::Month};
 
 /// The pool.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Months<'_> {
 
     /// The connection to a month that has a file.
     pub(super) fn get(&mut self, month: Month) -> Result<&Connection, StoreError> {
-        let path = month.path(&self.pool.readings);
+        let path = month::path(month, &self.pool.readings);
         self.open.get(month, || file::open_reader(&path, &file::MONTH, self.pool.options)).map(|db| &*db)
     }
 }

@@ -1,22 +1,17 @@
-mod audit;
-mod counters;
-mod coverage;
-mod events;
 mod faults;
-mod firmware;
-mod meters;
-mod readings;
+mod files;
 
 use std::{path::Path, time::Duration};
 
-use dlms::obis::ObisCode;
-
 use super::*;
 use crate::{
-    meter::{CounterId, MeterId, MeterRecord, MeterSettings},
-    operation::{CounterBlock, ObjectModel, ProfileLayout},
+    meter::CounterId,
     store::{
-        CounterStore, MeterFilter, MeterStore, ModelStore, NewMeter, RequestKey, RequestState, RequestStore, Written,
+        AuditBreak, AuditHead, CounterStore, MeterFilter, MeterStore,
+        tests::{
+            Place, id, meter,
+            readings::{all, append, at, batch, query, row, rows},
+        },
     },
 };
 
@@ -34,27 +29,37 @@ fn open(directory: &Path) -> SqliteStore {
     SqliteStore::open(directory, options()).unwrap()
 }
 
-fn id(text: &str) -> MeterId {
-    MeterId::try_new(text).unwrap()
-}
+/// A directory of files.
+pub(in crate::store) struct Directory(tempfile::TempDir);
 
-fn meter(name: &str, revision: u64) -> NewMeter {
-    let moment = "2026-11-20T12:00:00Z".parse().unwrap();
-    NewMeter {
-        record: MeterRecord {
-            id: id(name),
-            revision,
-            created: moment,
-            updated: moment,
-            settings: MeterSettings::default(),
-            encryption_key_set: false,
-            authentication_key_set: false,
-            password_set: false,
-        },
-        secrets: Vec::new(),
+impl Directory {
+    fn control(&self) -> rusqlite::Connection {
+        let db = rusqlite::Connection::open(self.0.path().join("control.sqlite3")).unwrap();
+        db.execute_batch("PRAGMA foreign_keys=OFF").unwrap();
+        db
     }
 }
 
-fn request(id: &str, digest: u8) -> RequestKey {
-    RequestKey { method: "Test", id: id.to_owned(), digest: [digest; 32] }
+impl Place for Directory {
+    type Store = SqliteStore;
+
+    async fn new() -> Option<Self> {
+        Some(Self(tempfile::tempdir().unwrap()))
+    }
+
+    async fn open(&self) -> SqliteStore {
+        open(self.0.path())
+    }
+
+    async fn execute(&self, sql: &str) -> Result<u64, String> {
+        self.control().execute(sql, []).map(|rows| rows as u64).map_err(|error| error.to_string())
+    }
+
+    async fn unlock_audit(&self) {
+        self.control().execute_batch("DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete").unwrap();
+    }
+
+    async fn verify_audit(&self, through: Option<AuditHead>) -> Result<AuditHead, AuditBreak> {
+        SqliteStore::verify_audit(self.0.path(), options(), through).unwrap()
+    }
 }

@@ -7,14 +7,14 @@ mod waves;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use self::row::{JOB_COLUMNS, job as job_of, millis, number};
+use self::row::{JOB_COLUMNS, job as job_of, millis};
 use super::{SqliteStore, control::FILE, failure::Context, requests};
 use crate::{
     meter::{MeterId, Tenant},
     operation::Priority,
     store::{
         ClaimedTask, Inserted, JobFilter, JobId, JobRow, JobState, JobStore, Permit, RateLimit, RequestKey,
-        RequestState, Retry, StoreError, TaskCounts, TaskEnd, TaskFilter, TaskRef, TaskRow, TaskState,
+        RequestState, Retry, StoreError, TaskCounts, TaskEnd, TaskFilter, TaskRef, TaskRow, TaskState, codes,
     },
 };
 
@@ -163,11 +163,11 @@ fn insert(db: &Connection, job: &JobRow, request: Option<&RequestKey>) -> Result
             job.target,
             job.mutating,
             job.interrupts,
-            number(&Priority::ALL, &job.priority),
+            codes::PRIORITIES.number(job.priority),
             millis(job.not_before),
             millis(job.expires),
             job.reason,
-            number(&JobState::ALL, &job.state),
+            codes::JOB_STATES.number(job.state),
             job.approver,
             millis(job.created),
             millis(job.updated),
@@ -183,8 +183,8 @@ fn add(db: &Connection, job: JobId, meters: &[MeterId]) -> Result<(), StoreError
         return Ok(());
     }
     let tenant = row.tenant.as_ref().map(Tenant::as_str);
-    let held = number(&TaskState::ALL, &TaskState::Held);
-    let (priority, due) = (number(&Priority::ALL, &row.priority), millis(row.not_before));
+    let held = codes::TASK_STATES.number(TaskState::Held);
+    let (priority, due) = (codes::PRIORITIES.number(row.priority), millis(row.not_before));
     let mut insert = db
         .prepare_cached(
             "INSERT INTO tasks (job, meter, tenant, state, priority, due_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -220,8 +220,8 @@ fn shift(
     .and_then(|mut update| {
         update.execute(params![
             job.0.as_bytes(),
-            number(&JobState::ALL, &from),
-            number(&JobState::ALL, &to),
+            codes::JOB_STATES.number(from),
+            codes::JOB_STATES.number(to),
             approver,
             millis(Timestamp::now()),
         ])
@@ -264,7 +264,7 @@ fn list(db: &Connection, filter: &JobFilter, after: Option<JobId>, limit: usize)
             params![
                 after,
                 filter.tenant.as_ref().map(Tenant::as_str),
-                filter.state.map(|state| number(&JobState::ALL, &state)),
+                filter.state.map(|state| codes::JOB_STATES.number(state)),
                 i64::try_from(limit).unwrap_or(i64::MAX),
                 filter.kind,
             ],
@@ -280,7 +280,7 @@ fn count(db: &Connection, job: JobId) -> Result<TaskCounts, StoreError> {
         .context(FILE, "counting tasks")?;
     let rows = query
         .query_map([job.0.as_bytes()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<u8>>(1)?, row.get::<_, i64>(2)?.unsigned_abs()))
+            Ok((row.get::<_, i16>(0)?, row.get::<_, Option<u8>>(1)?, row.get::<_, i64>(2)?.unsigned_abs()))
         })
         .context(FILE, "counting tasks")?;
     let mut counts = TaskCounts::default();
@@ -305,7 +305,7 @@ fn open(db: &Connection, state: JobState) -> Result<Vec<JobId>, StoreError> {
         .prepare_cached("SELECT id FROM jobs WHERE state = ?1 AND state < 4 ORDER BY id")
         .context(FILE, "looking for open jobs")?;
     let rows = query
-        .query_map([number(&JobState::ALL, &state)], |row| row.get::<_, [u8; 16]>(0))
+        .query_map([codes::JOB_STATES.number(state)], |row| row.get::<_, [u8; 16]>(0))
         .context(FILE, "looking for open jobs")?;
     rows.map(|row| row.map(|id| JobId(uuid::Uuid::from_bytes(id))).context(FILE, "looking for open jobs")).collect()
 }

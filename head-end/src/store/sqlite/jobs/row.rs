@@ -5,9 +5,8 @@ use rusqlite::{Row, types::FromSql};
 
 use crate::{
     meter::{MeterId, Tenant},
-    operation::Priority,
     store::{
-        JobId, JobRow, JobState, StoreError, TaskResult, TaskRow, TaskState,
+        JobId, JobRow, StoreError, TaskRow, TaskState, codes,
         sqlite::{control::FILE, failure::Context},
     },
 };
@@ -22,15 +21,6 @@ pub(super) fn millis(time: Timestamp) -> i64 {
     time.as_millisecond()
 }
 
-/// The number of a variant: its place among all of them.
-pub(super) fn number<T: PartialEq>(all: &[T], of: &T) -> i64 {
-    all.iter().position(|one| one == of).and_then(|place| i64::try_from(place).ok()).unwrap_or(-1)
-}
-
-fn variant<T: Copy>(all: &[T], number: i64, what: &str) -> Result<T, StoreError> {
-    usize::try_from(number).ok().and_then(|place| all.get(place)).copied().ok_or_else(|| corrupt(what))
-}
-
 pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt { file: FILE.to_owned(), reason: format!("a job or task with an impossible {what}") }
 }
@@ -39,17 +29,12 @@ pub(super) fn meter(name: &str) -> Result<MeterId, StoreError> {
     MeterId::try_new(name).map_err(|_| corrupt("meter"))
 }
 
-pub(super) fn state(number: i64) -> Result<TaskState, StoreError> {
-    variant(&TaskState::ALL, number, "state")
+pub(super) fn state(number: i16) -> Result<TaskState, StoreError> {
+    codes::TASK_STATES.variant(number).ok_or_else(|| corrupt("state"))
 }
 
 pub(super) fn time(millis: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(millis).map_err(|_| corrupt("time"))
-}
-
-/// The result's number in the API.
-pub(super) fn result_number(result: TaskResult) -> i64 {
-    number(&TaskResult::ALL, &result) + 1
 }
 
 fn get<T: FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
@@ -72,11 +57,11 @@ pub(super) fn job(row: &Row<'_>) -> Result<JobRow, StoreError> {
         target: get(row, 5)?,
         mutating: get(row, 6)?,
         interrupts: get(row, 7)?,
-        priority: variant(&Priority::ALL, get(row, 8)?, "priority")?,
+        priority: codes::PRIORITIES.variant(get(row, 8)?).ok_or_else(|| corrupt("priority"))?,
         not_before: time(get(row, 9)?)?,
         expires: time(get(row, 10)?)?,
         reason: get(row, 11)?,
-        state: variant(&JobState::ALL, get(row, 12)?, "state")?,
+        state: codes::JOB_STATES.variant(get(row, 12)?).ok_or_else(|| corrupt("state"))?,
         approver: get(row, 13)?,
         created: time(get(row, 14)?)?,
         updated: time(get(row, 15)?)?,
@@ -85,7 +70,7 @@ pub(super) fn job(row: &Row<'_>) -> Result<JobRow, StoreError> {
 
 /// A task from the columns that begin at `first`.
 pub(super) fn task(row: &Row<'_>, first: usize) -> Result<TaskRow, StoreError> {
-    let result: Option<i64> = get(row, first + 5)?;
+    let result: Option<i16> = get(row, first + 5)?;
     let moment = |column| get::<Option<i64>>(row, first + column)?.map(time).transpose();
     Ok(TaskRow {
         meter: meter(&get::<String>(row, first)?)?,
@@ -93,7 +78,9 @@ pub(super) fn task(row: &Row<'_>, first: usize) -> Result<TaskRow, StoreError> {
         due: time(get(row, first + 2)?)?,
         attempts: get(row, first + 3)?,
         sent: moment(4)?,
-        result: result.map(|number| variant(&TaskResult::ALL, number - 1, "result")).transpose()?,
+        result: result
+            .map(|number| codes::TASK_RESULTS.variant(number).ok_or_else(|| corrupt("result")))
+            .transpose()?,
         failure: get::<Option<Vec<u8>>>(row, first + 6)?.filter(|failure| !failure.is_empty()),
         outcome: get(row, first + 7)?,
         ended: moment(8)?,

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::row::{self, TASK_COLUMNS, millis, number, result_number};
+use super::row::{self, TASK_COLUMNS, millis};
 use crate::{
     meter::MeterId,
     operation::Priority,
     store::{
         ClaimedTask, JobId, Permit, RateLimit, Retry, StoreError, TaskEnd, TaskFilter, TaskRef, TaskResult, TaskRow,
+        codes,
         sqlite::{control::FILE, failure::Context},
     },
 };
@@ -50,7 +51,7 @@ fn claim_of(
         .context(FILE, "claiming tasks")?;
     let room = i64::try_from(room).unwrap_or(i64::MAX);
     let mut rows =
-        query.query(params![number(&Priority::ALL, &priority), millis(now), room]).context(FILE, "claiming tasks")?;
+        query.query(params![codes::PRIORITIES.number(priority), millis(now), room]).context(FILE, "claiming tasks")?;
     while let Some(row) = rows.next().context(FILE, "claiming tasks")? {
         let read = || -> rusqlite::Result<_> {
             Ok((
@@ -79,7 +80,7 @@ pub(super) fn next_due(db: &Connection) -> Result<Option<Timestamp>, StoreError>
     for priority in Priority::ALL {
         let of: Option<i64> = db
             .prepare_cached("SELECT min(due_ms) FROM tasks WHERE state = 0 AND priority = ?1")
-            .and_then(|mut query| query.query_row([number(&Priority::ALL, &priority)], |row| row.get(0)))
+            .and_then(|mut query| query.query_row([codes::PRIORITIES.number(priority)], |row| row.get(0)))
             .context(FILE, "looking for the next task")?;
         due = [due, of].into_iter().flatten().min();
     }
@@ -195,7 +196,7 @@ pub(super) fn end(db: &Connection, task: &TaskRef, how: &TaskEnd) -> Result<(), 
             update.execute(params![
                 task.job.0.as_bytes(),
                 task.meter.as_str(),
-                result_number(how.result),
+                codes::TASK_RESULTS.number(how.result),
                 failure,
                 how.outcome,
                 millis(how.at),
@@ -273,7 +274,7 @@ pub(super) fn list(
             params![
                 job.0.as_bytes(),
                 after.map_or("", MeterId::as_str),
-                filter.result.map(result_number),
+                filter.result.map(|result| codes::TASK_RESULTS.number(result)),
                 i64::try_from(limit).unwrap_or(i64::MAX),
             ],
             |row| Ok(row::task(row, 0)),

@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     SqliteStore,
-    row::{corrupt, millis, number, time},
+    row::{corrupt, millis, time},
 };
 use crate::{
     meter::MeterId,
     store::{
-        JobId, StoreError, WaveStore, WavesRow, WavesState,
+        JobId, StoreError, WaveStore, WavesRow, WavesState, codes,
         sqlite::{control::FILE, failure::Context},
     },
 };
@@ -40,7 +40,7 @@ fn get(db: &Connection, job: JobId) -> Result<Option<WavesRow>, StoreError> {
         .and_then(|mut query| {
             query
                 .query_row([job.0.as_bytes()], |row| {
-                    let (state, next): (u8, Option<i64>) = (row.get(1)?, row.get(5)?);
+                    let (state, next): (i16, Option<i64>) = (row.get(1)?, row.get(5)?);
                     let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
                     let row = WavesRow {
                         job,
@@ -58,7 +58,7 @@ fn get(db: &Connection, job: JobId) -> Result<Option<WavesRow>, StoreError> {
         })
         .context(FILE, "reading the waves of a job")?;
     row.map(|(row, state, next)| {
-        let state = WavesState::ALL.get(usize::from(state)).copied().ok_or_else(|| corrupt("wave"))?;
+        let state = codes::WAVES_STATES.variant(state).ok_or_else(|| corrupt("wave"))?;
         Ok(WavesRow { state, next: next.map(time).transpose()?, ..row })
     })
     .transpose()
@@ -77,7 +77,7 @@ fn save(db: &Connection, row: &WavesRow) -> Result<bool, StoreError> {
         save.execute(params![
             row.job.0.as_bytes(),
             whole(row.revision),
-            number(&WavesState::ALL, &row.state),
+            codes::WAVES_STATES.number(row.state),
             row.wave,
             whole(row.target),
             whole(row.tolerated),

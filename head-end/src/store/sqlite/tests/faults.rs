@@ -1,9 +1,6 @@
 use rusqlite::Connection;
 
-use super::{
-    readings::{all, batch, rows},
-    *,
-};
+use super::*;
 
 #[tokio::test]
 async fn a_second_head_end_on_the_directory_is_refused() {

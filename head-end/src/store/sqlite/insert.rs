@@ -1,159 +1,29 @@
 //! Captures as rows of a month's file.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
-
-use dlms::obis::ObisCode;
-use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::{
-    meter::{MeterId, TimeBasis},
-    operation::{CaptureColumn, CaptureRow},
-    store::{
-        Appended, CaptureBatch, CaptureFlags, DayCoverage, Grid, Source, StoreError, coverage, json,
-        sqlite::{
-            changes::{self, Stretch},
-            failure::Context,
-            month::Month,
-        },
-    },
+use super::{
+    changes::{self, Stretch},
+    failure::Context,
 };
-
-/// How far ahead of ours a meter's clock may be for its captures to count as held.
-const FUTURE: SignedDuration = SignedDuration::from_mins(15);
-
-/// Stands for "no profile" in the key.
-pub(in crate::store::sqlite) const NO_PROFILE: ObisCode = ObisCode([0; 6]);
-
-/// The captures of one batch that belong into one file.
-pub(in crate::store::sqlite) struct Piece {
-    pub(super) month: Month,
-    meter: MeterId,
-    profile: ObisCode,
-    columns: Arc<[CaptureColumn]>,
-    source: i64,
-    received_ms: i64,
-    pub(super) rows: Vec<Row>,
-    /// Capture period, where there is one.
-    period_s: u32,
-    /// The coverage of these rows, or of what the meter does not have.
-    days: BTreeMap<i64, DayCoverage>,
-}
-
-/// A capture, encoded.
-pub(super) struct Row {
-    time_ms: i64,
-    time_basis: i64,
-    clock: Option<[u8; 12]>,
-    status: Option<i64>,
-    flags: CaptureFlags,
-    octets: Vec<u8>,
-}
-
-/// Splits a batch by month.
-pub(super) fn split(batch: &CaptureBatch) -> Vec<Piece> {
-    let mut pieces: HashMap<Month, Piece> = HashMap::new();
-    let grid = Grid::new(batch.period_s).filter(|_| batch.profile.is_some());
-    // A capture from the future comes again when the meter's clock is right.
-    let latest = batch.received.checked_add(FUTURE).unwrap_or(Timestamp::MAX);
-    let mut flags = batch.flags.iter().copied();
-    for row in &batch.rows {
-        let month = Month::of(row.time);
-        let piece = pieces.entry(month).or_insert_with(|| Piece {
-            month,
-            meter: batch.meter.clone(),
-            profile: batch.profile.unwrap_or(NO_PROFILE),
-            columns: Arc::clone(&batch.columns),
-            source: source_code(batch.source),
-            received_ms: batch.received.as_millisecond(),
-            rows: Vec::new(),
-            period_s: batch.period_s,
-            days: BTreeMap::new(),
-        });
-        piece.rows.push(encode(row, flags.next().unwrap_or_default()));
-        if let Some(grid) = grid
-            && row.time_basis != TimeBasis::Received
-            && row.time <= latest
-        {
-            let slot = grid.slot(row.time, row.clock.as_ref());
-            let day = grid.day(slot);
-            coverage::set(&mut piece.days.entry(day).or_default().held, slot - grid.first(day));
-        }
-    }
-    pieces.into_values().collect()
-}
-
-/// Slots that the meter does not have, split by month.
-pub(in crate::store::sqlite) fn absent(
-    meter: &MeterId,
-    profile: ObisCode,
-    grid: Grid,
-    slots: impl Iterator<Item = i64>,
-) -> Vec<Piece> {
-    let mut pieces: HashMap<Month, Piece> = HashMap::new();
-    for slot in slots {
-        let day = grid.day(slot);
-        let Ok(midnight) = Timestamp::from_second(day.saturating_mul(86_400)) else { continue };
-        let month = Month::of(midnight);
-        let piece = pieces.entry(month).or_insert_with(|| Piece {
-            month,
-            meter: meter.clone(),
-            profile,
-            columns: Arc::new([]),
-            source: source_code(Source::Polled),
-            received_ms: 0,
-            rows: Vec::new(),
-            period_s: grid.period_s(),
-            days: BTreeMap::new(),
-        });
-        coverage::set(&mut piece.days.entry(day).or_default().absent, slot - grid.first(day));
-    }
-    pieces.into_values().collect()
-}
-
-fn encode(row: &CaptureRow, flags: CaptureFlags) -> Row {
-    let octets = row.values.iter().flat_map(|value| value.to_vec()).collect();
-    Row {
-        time_ms: row.time.as_millisecond(),
-        time_basis: basis_code(row.time_basis),
-        clock: row.clock.map(|clock| clock.to_bytes()),
-        // SQLite integers are signed; the bits are what is kept.
-        status: row.status.map(u64::cast_signed),
-        flags,
-        octets,
-    }
-}
-
-const fn basis_code(basis: TimeBasis) -> i64 {
-    match basis {
-        TimeBasis::MeterDeviation => 1,
-        TimeBasis::ConfiguredOffset => 2,
-        TimeBasis::Received => 3,
-    }
-}
-
-const fn source_code(source: Source) -> i64 {
-    match source {
-        Source::Polled => 1,
-        Source::Pushed => 2,
-        Source::Telegram => 3,
-    }
-}
+use crate::store::{
+    Appended, CaptureFlags, DayCoverage, StoreError, coverage, json,
+    pieces::{Piece, Row},
+};
 
 /// Writes pieces in one transaction, and counts for each what was new. Changes are numbered from `sequence` on; the
 /// number behind the last of them is returned.
-pub(super) fn write<'a>(
+pub(super) fn write(
     db: &mut Connection,
     file: &str,
     mut sequence: u64,
-    pieces: impl Iterator<Item = &'a Piece>,
+    pieces: &[&Piece],
 ) -> Result<(Vec<Appended>, u64), StoreError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).context(file, "beginning")?;
-    let counts =
-        pieces.map(|piece| write_piece(&transaction, file, &mut sequence, piece)).collect::<Result<Vec<_>, _>>()?;
+    let counts = pieces
+        .iter()
+        .map(|piece| write_piece(&transaction, file, &mut sequence, piece))
+        .collect::<Result<Vec<_>, _>>()?;
     transaction.commit().context(file, "committing")?;
     Ok((counts, sequence))
 }

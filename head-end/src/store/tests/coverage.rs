@@ -14,17 +14,15 @@ fn day() -> Range<Timestamp> {
     DAY[0].parse().unwrap()..DAY[1].parse().unwrap()
 }
 
-async fn runs(store: &impl Store, meter: &str) -> Vec<(SlotState, i64)> {
+pub(in crate::store) async fn runs(store: &impl Store, meter: &str) -> Vec<(SlotState, i64)> {
     let grid = Grid::new(900).unwrap();
     let coverage = store.coverage(&id(meter), PROFILE, day()).await.unwrap();
     let runs = coverage.runs(grid, grid.slots(day(), &TimeZone::UTC));
     runs.into_iter().map(|(state, slots)| (state, slots.end - slots.start)).collect()
 }
 
-#[tokio::test]
-async fn what_is_stored_is_covered_and_what_the_meter_lacks_is_absent() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn what_is_stored_is_covered_and_what_the_meter_lacks_is_absent(place: &impl Place) {
+    let store = place.open().await;
     let mut some = rows(96);
     some.drain(10..20);
     some.drain(..4);
@@ -38,7 +36,7 @@ async fn what_is_stored_is_covered_and_what_the_meter_lacks_is_absent() {
     store.mark_absent(&id("m1"), PROFILE, grid, vec![first..first + 2, first + 9..first + 12]).await.unwrap();
     store.close().await;
     drop(store);
-    let store = open(folder.path());
+    let store = place.open().await;
     assert_eq!(
         runs(&store, "m1").await,
         [
@@ -56,23 +54,24 @@ async fn what_is_stored_is_covered_and_what_the_meter_lacks_is_absent() {
     assert_eq!(runs(&store, "m2").await, [(SlotState::Missing, 96)]);
 }
 
-#[tokio::test]
-async fn registers_and_captures_from_the_future_cover_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn registers_and_captures_from_the_future_cover_nothing(place: &impl Place) {
+    let store = place.open().await;
     store.append(CaptureBatch { profile: None, ..batch("m1", rows(96)) }).await.unwrap();
     let received = day().start + 1.hour();
     store.append(CaptureBatch { received, ..batch("m1", rows(96)) }).await.unwrap();
     assert_eq!(runs(&store, "m1").await, [(SlotState::Held, 6), (SlotState::Missing, 90)]);
 }
 
-#[tokio::test]
-async fn a_capture_before_midnight_of_a_month_is_the_first_of_the_next() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn a_capture_before_midnight_of_a_month_is_the_first_of_the_next(place: &impl Place) {
+    let store = place.open().await;
     let mut early = rows(1);
     early[0].time -= 5.seconds();
     store.append(batch("m1", early)).await.unwrap();
-    assert!(folder.path().join("readings/readings-2026-10.sqlite3").exists());
     assert_eq!(runs(&store, "m1").await[0], (SlotState::Held, 1));
+}
+
+on_every_store! {
+    what_is_stored_is_covered_and_what_the_meter_lacks_is_absent
+    registers_and_captures_from_the_future_cover_nothing
+    a_capture_before_midnight_of_a_month_is_the_first_of_the_next
 }

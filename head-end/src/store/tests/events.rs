@@ -28,10 +28,8 @@ fn query(filter: EventFilter, after: Option<i64>, descending: bool) -> EventQuer
     EventQuery { filter, after, descending, limit: 10 }
 }
 
-#[tokio::test]
-async fn an_event_that_is_read_twice_is_there_once_and_a_reader_goes_on_behind_a_number() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn an_event_that_is_read_twice_is_there_once_and_a_reader_goes_on_behind_a_number(place: &impl Place) {
+    let store = place.open().await;
     assert_eq!(store.last_event().await.unwrap(), 0);
     let both = vec![event("m1", 1, 100), event("m1", 44, 200)];
     assert_eq!(store.append_events(both.clone()).await.unwrap(), Some(2));
@@ -48,10 +46,8 @@ async fn an_event_that_is_read_twice_is_there_once_and_a_reader_goes_on_behind_a
     assert_eq!(latest[0], all[2]);
 }
 
-#[tokio::test]
-async fn filters_hold_together_and_an_acknowledgement_stays_the_first() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn filters_hold_together_and_an_acknowledgement_stays_the_first(place: &impl Place) {
+    let store = place.open().await;
     store.append_events(vec![event("m1", 1, 100), event("m1", 44, 200), event("m2", 44, 300)]).await.unwrap();
     let found = async |filter| store.query_events(query(filter, None, false)).await.unwrap().len();
     let all = EventFilter::default;
@@ -75,13 +71,17 @@ async fn filters_hold_together_and_an_acknowledgement_stays_the_first() {
     assert!(matches!(store.acknowledge_event(99, by("nobody")).await, Err(StoreError::NotFound(_))));
 }
 
-#[tokio::test]
-async fn alarm_registers_remember_what_was_seen() {
-    let folder = tempfile::tempdir().unwrap();
+async fn alarm_registers_remember_what_was_seen(place: &impl Place) {
     let register = ObisCode([0, 0, 97, 98, 20, 255]);
-    let store = open(folder.path());
+    let store = place.open().await;
     assert_eq!(store.swap_alarms(&id("m1"), register, 5).await.unwrap(), 0);
     assert_eq!(store.swap_alarms(&id("m2"), register, 1).await.unwrap(), 0);
     drop(store);
-    assert_eq!(open(folder.path()).swap_alarms(&id("m1"), register, 0).await.unwrap(), 5);
+    assert_eq!(place.open().await.swap_alarms(&id("m1"), register, 0).await.unwrap(), 5);
+}
+
+on_every_store! {
+    an_event_that_is_read_twice_is_there_once_and_a_reader_goes_on_behind_a_number
+    filters_hold_together_and_an_acknowledgement_stays_the_first
+    alarm_registers_remember_what_was_seen
 }

@@ -15,34 +15,28 @@ fn sealed(octet: u8) -> Option<Sealed> {
     Some(Sealed::from_bytes(vec![octet; 3]))
 }
 
-#[tokio::test]
-async fn a_meter_survives_a_restart_with_its_secrets() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_meter_survives_a_restart_with_its_secrets(place: &impl Place) {
     let mut new = meter("m1", 1);
     new.secrets = vec![(SecretRole::EncryptionKey, sealed(1)), (SecretRole::Password, sealed(2))];
-    let store = open(folder.path());
+    let store = place.open().await;
     store.create_meter(new.clone(), None).await.unwrap();
     drop(store);
-    let stored = open(folder.path()).meter(&id("m1")).await.unwrap().unwrap();
+    let stored = place.open().await.meter(&id("m1")).await.unwrap().unwrap();
     assert_eq!(stored.record, new.record);
     assert_eq!(stored.secrets.get(&SecretRole::EncryptionKey), sealed(1).as_ref());
     assert_eq!(stored.secrets.get(&SecretRole::Password), sealed(2).as_ref());
     assert_eq!(stored.secrets.len(), 2);
 }
 
-#[tokio::test]
-async fn a_name_is_given_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn a_name_is_given_once(place: &impl Place) {
+    let store = place.open().await;
     store.create_meter(meter("m1", 1), None).await.unwrap();
     let again = store.create_meter(meter("m1", 1), None).await;
     assert!(matches!(again, Err(StoreError::AlreadyExists(name)) if name == "meters/m1"));
 }
 
-#[tokio::test]
-async fn an_update_needs_the_revision_before_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn an_update_needs_the_revision_before_it(place: &impl Place) {
+    let store = place.open().await;
     assert!(matches!(store.update_meter(meter("m1", 2), None).await, Err(StoreError::NotFound(_))));
     store.create_meter(meter("m1", 1), None).await.unwrap();
     let mut second = meter("m1", 2);
@@ -58,10 +52,8 @@ async fn an_update_needs_the_revision_before_it() {
     assert!(stored.secrets.is_empty());
 }
 
-#[tokio::test]
-async fn deleting_takes_secrets_and_models_along() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn deleting_takes_secrets_and_models_along(place: &impl Place) {
+    let store = place.open().await;
     let mut new = meter("m1", 1);
     new.secrets = vec![(SecretRole::EncryptionKey, sealed(1))];
     store.create_meter(new, None).await.unwrap();
@@ -75,10 +67,8 @@ async fn deleting_takes_secrets_and_models_along() {
     assert!(store.meter(&id("m1")).await.unwrap().unwrap().secrets.is_empty());
 }
 
-#[tokio::test]
-async fn lists_are_in_order_and_begin_behind_a_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn lists_are_in_order_and_begin_behind_a_name(place: &impl Place) {
+    let store = place.open().await;
     for name in ["c", "a", "B", "d"] {
         let mut new = meter(name, 1);
         if matches!(name, "a" | "d") {
@@ -101,10 +91,8 @@ async fn lists_are_in_order_and_begin_behind_a_name() {
     assert_eq!(names(None, labelled("2"), 10).await, [""; 0]);
 }
 
-#[tokio::test]
-async fn a_repeated_request_gets_the_first_answer_and_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn a_repeated_request_gets_the_first_answer_and_changes_nothing(place: &impl Place) {
+    let store = place.open().await;
     let create = async |revision| store.create_meter(meter("m1", revision), Some(request("r", 1))).await;
     assert!(matches!(create(1).await.unwrap(), Written::Done(record) if record.revision == 1));
     assert!(matches!(create(5).await.unwrap(), Written::Repeated(record) if record.revision == 1));
@@ -116,33 +104,27 @@ async fn a_repeated_request_gets_the_first_answer_and_changes_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_request_that_failed_leaves_no_trace() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn a_request_that_failed_leaves_no_trace(place: &impl Place) {
+    let store = place.open().await;
     assert!(store.update_meter(meter("m1", 2), Some(request("r", 1))).await.is_err());
     store.create_meter(meter("m1", 1), None).await.unwrap();
     assert!(matches!(store.update_meter(meter("m1", 2), Some(request("r", 1))).await.unwrap(), Written::Done(_)));
 }
 
-#[tokio::test]
-async fn requests_are_new_then_unfinished_then_finished_across_restarts() {
-    let folder = tempfile::tempdir().unwrap();
-    let begin = async || open(folder.path()).begin_request(request("r", 1)).await.unwrap();
+async fn requests_are_new_then_unfinished_then_finished_across_restarts(place: &impl Place) {
+    let begin = async || place.open().await.begin_request(request("r", 1)).await.unwrap();
     assert_eq!(begin().await, RequestState::New);
     assert_eq!(begin().await, RequestState::Unfinished);
-    open(folder.path()).abandon_request(request("r", 1)).await.unwrap();
+    place.open().await.abandon_request(request("r", 1)).await.unwrap();
     assert_eq!(begin().await, RequestState::New);
-    open(folder.path()).finish_request(request("r", 1), b"answer".to_vec()).await.unwrap();
+    place.open().await.finish_request(request("r", 1), b"answer".to_vec()).await.unwrap();
     assert_eq!(begin().await, RequestState::Finished(b"answer".to_vec()));
-    open(folder.path()).abandon_request(request("r", 1)).await.unwrap();
+    place.open().await.abandon_request(request("r", 1)).await.unwrap();
     assert_eq!(begin().await, RequestState::Finished(b"answer".to_vec()));
 }
 
-#[tokio::test]
-async fn models_and_layouts_come_back_as_they_were() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn models_and_layouts_come_back_as_they_were(place: &impl Place) {
+    let store = place.open().await;
     let energy = ScalerUnit { scaler: -3, unit: Unit(30) };
     let profile = ObisCode::new(1, 0, 99, 1, 0, 255);
     let layout = |period| {
@@ -183,10 +165,21 @@ async fn models_and_layouts_come_back_as_they_were() {
     assert!(store.profile_layout(&id("m1"), profile).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_value_of_the_installation_is_set_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let value = async |octet: u8| open(folder.path()).instance_value("title", vec![octet]).await.unwrap();
+async fn a_value_of_the_installation_is_set_once(place: &impl Place) {
+    let value = async |octet: u8| place.open().await.instance_value("title", vec![octet]).await.unwrap();
     assert_eq!(value(1).await, [1]);
     assert_eq!(value(2).await, [1]);
+}
+
+on_every_store! {
+    a_meter_survives_a_restart_with_its_secrets
+    a_name_is_given_once
+    an_update_needs_the_revision_before_it
+    deleting_takes_secrets_and_models_along
+    lists_are_in_order_and_begin_behind_a_name
+    a_repeated_request_gets_the_first_answer_and_changes_nothing
+    a_request_that_failed_leaves_no_trace
+    requests_are_new_then_unfinished_then_finished_across_restarts
+    models_and_layouts_come_back_as_they_were
+    a_value_of_the_installation_is_set_once
 }

@@ -12,7 +12,7 @@ use crate::{
     store::{Appended, CaptureFilter, CaptureFlags, Source, StoredCapture},
 };
 
-pub(super) const PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
+pub(in crate::store) const PROFILE: ObisCode = ObisCode::new(1, 0, 99, 1, 0, 255);
 
 fn columns(scaler: Option<i8>) -> Arc<[CaptureColumn]> {
     let column = |class, obis, scaler_unit| CaptureColumn {
@@ -26,11 +26,11 @@ fn columns(scaler: Option<i8>) -> Arc<[CaptureColumn]> {
     Arc::new([column(8, ObisCode::new(0, 0, 1, 0, 0, 255), None), column(3, ObisCode::new(1, 0, 1, 8, 0, 255), energy)])
 }
 
-fn at(text: &str) -> Timestamp {
+pub(in crate::store) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn row(time: Timestamp, energy: u32) -> CaptureRow {
+pub(in crate::store) fn row(time: Timestamp, energy: u32) -> CaptureRow {
     let clock = DateTime::from_unix_seconds(time.as_second(), -60, dlms::time::ClockStatus(0));
     CaptureRow {
         time,
@@ -41,7 +41,7 @@ fn row(time: Timestamp, energy: u32) -> CaptureRow {
     }
 }
 
-pub(super) fn batch(meter: &str, rows: Vec<CaptureRow>) -> CaptureBatch {
+pub(in crate::store) fn batch(meter: &str, rows: Vec<CaptureRow>) -> CaptureBatch {
     CaptureBatch {
         meter: id(meter),
         profile: Some(PROFILE),
@@ -55,12 +55,12 @@ pub(super) fn batch(meter: &str, rows: Vec<CaptureRow>) -> CaptureBatch {
 }
 
 /// `count` quarter-hours, the first at the beginning of November 2026.
-pub(super) fn rows(count: i64) -> Vec<CaptureRow> {
+pub(in crate::store) fn rows(count: i64) -> Vec<CaptureRow> {
     let start = at("2026-11-01T00:00:00Z");
     (0..count).map(|n| row(start + (n * 15).minutes(), u32::try_from(n).unwrap())).collect()
 }
 
-pub(super) fn all(meter: &str) -> CaptureQuery {
+pub(in crate::store) fn all(meter: &str) -> CaptureQuery {
     CaptureQuery {
         meter: id(meter),
         filter: CaptureFilter::All,
@@ -72,25 +72,23 @@ pub(super) fn all(meter: &str) -> CaptureQuery {
     }
 }
 
-async fn append(store: &SqliteStore, batch: CaptureBatch) -> Appended {
+pub(in crate::store) async fn append(store: &impl Store, batch: CaptureBatch) -> Appended {
     match store.append(batch).await.unwrap() {
         AppendOutcome::Stored(counts) => counts,
         AppendOutcome::Kept(error) => panic!("kept: {error}"),
     }
 }
 
-async fn query(store: &SqliteStore, query: CaptureQuery) -> Vec<StoredCapture> {
+pub(in crate::store) async fn query(store: &impl Store, query: CaptureQuery) -> Vec<StoredCapture> {
     store.query(query).await.unwrap().captures
 }
 
-#[tokio::test]
-async fn captures_come_back_after_a_restart_as_they_were_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn captures_come_back_after_a_restart_as_they_were_read(place: &impl Place) {
+    let store = place.open().await;
     let sent = rows(3);
     assert_eq!(append(&store, batch("m1", sent.clone())).await, Appended { new: 3, revised: 0, unchanged: 0 });
     drop(store);
-    let store = open(folder.path());
+    let store = place.open().await;
     let captures = query(&store, all("m1")).await;
     assert_eq!(captures.len(), 3);
     for (capture, row) in captures.iter().zip(&sent) {
@@ -103,26 +101,19 @@ async fn captures_come_back_after_a_restart_as_they_were_read() {
     assert_eq!(query(&store, all("m2")).await, []);
 }
 
-#[tokio::test]
-async fn each_month_has_its_own_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn captures_of_several_months_are_read_together(place: &impl Place) {
+    let store = place.open().await;
     let times = ["2026-10-31T23:45:00Z", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"];
     let sent = times.map(|time| row(at(time), 1)).to_vec();
     assert_eq!(append(&store, batch("m1", sent)).await.new, 3);
-    for month in ["10", "11", "12"] {
-        assert!(folder.path().join(format!("readings/readings-2026-{month}.sqlite3")).exists(), "{month}");
-    }
     assert_eq!(query(&store, all("m1")).await.len(), 3);
     let from = CaptureQuery { from: at(times[1]), to: at(times[2]), ..all("m1") };
     let found = query(&store, from).await;
     assert_eq!(found.iter().map(|capture| capture.time).collect::<Vec<_>>(), [at(times[1])]);
 }
 
-#[tokio::test]
-async fn the_same_capture_twice_is_one_and_another_value_is_a_revision() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn the_same_capture_twice_is_one_and_another_value_is_a_revision(place: &impl Place) {
+    let store = place.open().await;
     let time = at("2026-11-01T00:00:00Z");
     append(&store, batch("m1", vec![row(time, 1)])).await;
     assert_eq!(append(&store, batch("m1", vec![row(time, 1)])).await.unchanged, 1);
@@ -134,20 +125,16 @@ async fn the_same_capture_twice_is_one_and_another_value_is_a_revision() {
     assert_eq!(both.iter().map(|capture| capture.revision).collect::<Vec<_>>(), [1, 2]);
 }
 
-#[tokio::test]
-async fn a_scaler_learnt_later_explains_what_was_read_before() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn a_scaler_learnt_later_explains_what_was_read_before(place: &impl Place) {
+    let store = place.open().await;
     let unknown = CaptureBatch { columns: columns(None), ..batch("m1", rows(1)) };
     append(&store, unknown).await;
     assert_eq!(append(&store, batch("m1", rows(1))).await.unchanged, 1);
     assert_eq!(query(&store, all("m1")).await[0].columns, columns(Some(0)));
 }
 
-#[tokio::test]
-async fn profiles_and_single_registers_are_told_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn profiles_and_single_registers_are_told_apart(place: &impl Place) {
+    let store = place.open().await;
     append(&store, batch("m1", rows(2))).await;
     append(&store, CaptureBatch { profile: None, ..batch("m1", rows(1)) }).await;
     let profiles = async |filter| {
@@ -159,10 +146,8 @@ async fn profiles_and_single_registers_are_told_apart() {
     assert_eq!(profiles(CaptureFilter::All).await, [None, Some(PROFILE), Some(PROFILE)]);
 }
 
-#[tokio::test]
-async fn pages_join_without_gap_or_repetition_across_months() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn pages_join_without_gap_or_repetition_across_months(place: &impl Place) {
+    let store = place.open().await;
     let sent = rows(31 * 96);
     append(&store, batch("m1", sent.clone())).await;
     append(&store, CaptureBatch { profile: None, ..batch("m1", rows(5)) }).await;
@@ -182,10 +167,8 @@ async fn pages_join_without_gap_or_repetition_across_months() {
     assert_eq!(seen, expected);
 }
 
-#[tokio::test]
-async fn closing_writes_what_waits() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn closing_writes_what_waits(place: &impl Place) {
+    let store = place.open().await;
     let appends: Vec<_> = (0..50)
         .map(|n| {
             let store = store.clone();
@@ -204,7 +187,7 @@ async fn closing_writes_what_waits() {
     assert!(stored > 0);
     assert!(matches!(store.append(batch("m", rows(1))).await, Err(StoreError::Closed)));
     drop(store);
-    let store = open(folder.path());
+    let store = place.open().await;
     let mut found = 0;
     for n in 0..50 {
         found += query(&store, all(&format!("m{n}"))).await.len() as u64;
@@ -212,10 +195,8 @@ async fn closing_writes_what_waits() {
     assert_eq!(found, stored);
 }
 
-#[tokio::test]
-async fn flags_come_back_and_another_value_is_a_duplicate() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn flags_come_back_and_another_value_is_a_duplicate(place: &impl Place) {
+    let store = place.open().await;
     let flags = vec![CaptureFlags::STATUS, CaptureFlags::default()];
     append(&store, CaptureBatch { flags, ..batch("m1", rows(2)) }).await;
     append(&store, batch("m1", vec![row(at("2026-11-01T00:15:00Z"), 7)])).await;
@@ -223,10 +204,8 @@ async fn flags_come_back_and_another_value_is_a_duplicate() {
     assert_eq!(found, [CaptureFlags::STATUS, CaptureFlags::DUPLICATE]);
 }
 
-#[tokio::test]
-async fn the_latest_capture_is_found_in_the_month_before_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn the_latest_capture_is_found_in_the_month_before_too(place: &impl Place) {
+    let store = place.open().await;
     let times = ["2026-10-31T23:45:00Z", "2026-11-01T00:00:00Z"];
     append(&store, batch("m1", times.map(|time| row(at(time), 1)).to_vec())).await;
     let id = id("m1");
@@ -240,18 +219,14 @@ async fn the_latest_capture_is_found_in_the_month_before_too() {
     assert_eq!(store.latest(&id, None, at("2026-11-02T00:00:00Z")).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn files_of_an_older_schema_are_brought_up_to_date_by_whoever_reads_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    append(&store, batch("m1", rows(1))).await;
-    store.close().await;
-    drop(store);
-    let old = rusqlite::Connection::open(folder.path().join("readings/readings-2026-11.sqlite3")).unwrap();
-    let first =
-        "DROP TABLE changes; DROP TABLE coverage; ALTER TABLE captures DROP COLUMN flags; PRAGMA user_version = 1;";
-    old.execute_batch(first).unwrap();
-    drop(old);
-    let store = open(folder.path());
-    assert_eq!(query(&store, all("m1")).await.len(), 1);
+on_every_store! {
+    captures_come_back_after_a_restart_as_they_were_read
+    captures_of_several_months_are_read_together
+    the_same_capture_twice_is_one_and_another_value_is_a_revision
+    a_scaler_learnt_later_explains_what_was_read_before
+    profiles_and_single_registers_are_told_apart
+    pages_join_without_gap_or_repetition_across_months
+    closing_writes_what_waits
+    flags_come_back_and_another_value_is_a_duplicate
+    the_latest_capture_is_found_in_the_month_before_too
 }

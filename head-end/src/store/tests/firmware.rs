@@ -1,6 +1,5 @@
 //! Firmware images, and jobs in waves.
 
-use jiff::Timestamp;
 use uuid::{NoContext, Uuid};
 
 use super::*;
@@ -27,10 +26,8 @@ fn image(octet: u8) -> ImageRow {
     }
 }
 
-#[tokio::test]
-async fn an_image_is_kept_in_chunks_and_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn an_image_is_kept_in_chunks_and_once(place: &impl Place) {
+    let store = place.open().await;
     let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
     store.add_image_chunk(first, 0, vec![1, 2, 3]).await.unwrap();
     store.add_image_chunk(first, 1, vec![4, 5]).await.unwrap();
@@ -54,10 +51,8 @@ async fn an_image_is_kept_in_chunks_and_once() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn uploads_that_were_never_finished_are_forgotten() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn uploads_that_were_never_finished_are_forgotten(place: &impl Place) {
+    let store = place.open().await;
     let long_ago = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, 1_700_000_000, 0));
     let finished = Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, 1_700_000_001, 0));
     for upload in [long_ago, finished] {
@@ -71,10 +66,8 @@ async fn uploads_that_were_never_finished_are_forgotten() {
     store.close().await;
 }
 
-#[tokio::test]
-async fn tasks_are_released_by_name_and_in_order_and_held_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn tasks_are_released_by_name_and_in_order_and_held_again(place: &impl Place) {
+    let store = place.open().await;
     let now = Timestamp::from_second(1_790_000_000).unwrap();
     let job = JobId::new();
     let row = JobRow {
@@ -110,7 +103,7 @@ async fn tasks_are_released_by_name_and_in_order_and_held_again() {
     let claimed = store.claim_tasks(now, Priority::Low, 2).await.unwrap();
     let [first, second] = [0, 1].map(|n| claimed[n].task.clone());
     store.begin_action(second.clone(), now, vec![7], None).await.unwrap();
-    let again = crate::store::Retry { due: now, attempts: 1, refusals: 0, failure: None };
+    let again = Retry { due: now, attempts: 1, refusals: 0, failure: None };
     store.requeue_task(second.clone(), again).await.unwrap();
     assert_eq!(store.hold_tasks(job, 10).await.unwrap(), 1);
     let counts = store.count_tasks(job).await.unwrap();
@@ -138,4 +131,10 @@ async fn tasks_are_released_by_name_and_in_order_and_held_again() {
     assert!(store.save_waves(second.clone()).await.unwrap());
     assert_eq!(store.waves(job).await.unwrap(), Some(WavesRow { revision: 2, ..second }));
     store.close().await;
+}
+
+on_every_store! {
+    an_image_is_kept_in_chunks_and_once
+    uploads_that_were_never_finished_are_forgotten
+    tasks_are_released_by_name_and_in_order_and_held_again
 }

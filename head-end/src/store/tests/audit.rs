@@ -19,10 +19,8 @@ async fn fill(store: &impl AuditStore) {
     assert_eq!(store.append_audit(outcome).await.unwrap(), 3);
 }
 
-#[tokio::test]
-async fn calls_are_shown_newest_first_with_what_became_of_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn calls_are_shown_newest_first_with_what_became_of_them(place: &impl Place) {
+    let store = place.open().await;
     fill(&store).await;
     let ask = async |query: AuditQuery| {
         let calls = store.query_audit(AuditQuery { limit: 10, ..query }).await.unwrap();
@@ -44,23 +42,20 @@ async fn calls_are_shown_newest_first_with_what_became_of_them() {
     assert_eq!(ask(AuditQuery { to_ms: Some(1_000), ..Default::default() }).await, []);
 }
 
-#[tokio::test]
-async fn rows_are_neither_changed_nor_removed_and_who_does_it_all_the_same_breaks_the_chain() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
+async fn rows_are_neither_changed_nor_removed_and_who_does_it_all_the_same_breaks_the_chain(place: &impl Place) {
+    let store = place.open().await;
     fill(&store).await;
     store.close().await;
     drop(store);
-    let verify = || SqliteStore::verify_audit(folder.path(), options(), None).unwrap();
-    let head = verify().unwrap();
+    let verify = async || place.verify_audit(None).await;
+    let head = verify().await.unwrap();
     assert_eq!(head.number, 3);
 
-    let db = rusqlite::Connection::open(folder.path().join("control.sqlite3")).unwrap();
     for statement in ["UPDATE audit SET subject = 'x' WHERE number = 1", "DELETE FROM audit WHERE number = 2"] {
-        let refused = db.execute(statement, []).unwrap_err().to_string();
+        let refused = place.execute(statement).await.unwrap_err();
         assert!(refused.contains("only added to"), "{refused}");
     }
-    db.execute_batch("DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete; PRAGMA foreign_keys=OFF").unwrap();
+    place.unlock_audit().await;
     for (change, back, broken) in [
         ("UPDATE audit SET subject = 'x' WHERE number = 1", "UPDATE audit SET subject = 'north' WHERE number = 1", 1),
         (
@@ -74,30 +69,34 @@ async fn rows_are_neither_changed_nor_removed_and_who_does_it_all_the_same_break
             2,
         ),
     ] {
-        db.execute(change, []).unwrap();
-        assert_eq!(verify(), Err(AuditBreak::Changed(broken)), "{change}");
-        db.execute(back, []).unwrap();
-        assert_eq!(verify(), Ok(head));
+        place.execute(change).await.unwrap();
+        assert_eq!(verify().await, Err(AuditBreak::Changed(broken)), "{change}");
+        place.execute(back).await.unwrap();
+        assert_eq!(verify().await, Ok(head));
     }
-    db.execute("DELETE FROM audit WHERE number = 3", []).unwrap();
-    assert_eq!(verify().unwrap().number, 2, "a shorter chain holds by itself");
-    let through = SqliteStore::verify_audit(folder.path(), options(), Some(head)).unwrap();
+    place.execute("DELETE FROM audit WHERE number = 3").await.unwrap();
+    assert_eq!(verify().await.unwrap().number, 2, "a shorter chain holds by itself");
+    let through = place.verify_audit(Some(head)).await;
     assert_eq!(through, Err(AuditBreak::Missing(3)), "but not for who has seen it longer");
-    db.execute("DELETE FROM audit WHERE number = 1", []).unwrap();
-    assert_eq!(verify(), Err(AuditBreak::Missing(1)));
+    place.execute("DELETE FROM audit WHERE number = 1").await.unwrap();
+    assert_eq!(verify().await, Err(AuditBreak::Missing(1)));
 }
 
-#[tokio::test]
-async fn the_chain_goes_on_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
+async fn the_chain_goes_on_after_a_restart(place: &impl Place) {
     for _ in 0..3 {
-        let store = open(folder.path());
+        let store = place.open().await;
         fill_more(&store).await;
         store.close().await;
     }
-    assert_eq!(SqliteStore::verify_audit(folder.path(), options(), None).unwrap().unwrap().number, 3);
+    assert_eq!(place.verify_audit(None).await.unwrap().number, 3);
 }
 
 async fn fill_more(store: &impl AuditStore) {
     store.append_audit(intent("north", "meters/m1")).await.unwrap();
+}
+
+on_every_store! {
+    calls_are_shown_newest_first_with_what_became_of_them
+    rows_are_neither_changed_nor_removed_and_who_does_it_all_the_same_breaks_the_chain
+    the_chain_goes_on_after_a_restart
 }

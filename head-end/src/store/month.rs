@@ -1,0 +1,51 @@
+//! Months, by which readings are divided.
+
+use std::fmt;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+/// A calendar month in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Month {
+    year: i16,
+    month: i8,
+}
+
+impl Month {
+    /// The month of `time`.
+    pub(super) fn of(time: Timestamp) -> Self {
+        let date = TimeZone::UTC.to_datetime(time).date();
+        Self { year: date.year(), month: date.month() }
+    }
+
+    /// The month before.
+    pub(super) fn previous(self) -> Self {
+        match self.month {
+            1 => Self { year: self.year.saturating_sub(1), month: 12 },
+            month => Self { month: month - 1, ..self },
+        }
+    }
+
+    /// A month by its number from 1 on, if there is such a month.
+    pub(super) fn new(year: i16, month: i8) -> Option<Self> {
+        Date::new(year, month, 1).ok().map(|_| Self { year, month })
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "readings-{:04}-{:02}", self.year, self.month)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_change_at_midnight_utc() {
+        let month = |text: &str| Month::of(text.parse().unwrap()).to_string();
+        assert_eq!(month("2026-10-31T23:59:59.999Z"), "readings-2026-10");
+        assert_eq!(month("2026-11-01T00:00:00Z"), "readings-2026-11");
+    }
+}
