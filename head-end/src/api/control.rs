@@ -2,17 +2,14 @@
 
 use dlms_proto::v1::{
     self, ArmForReconnectionRequest, ControlResponse, ControlTask, DisconnectSupplyRequest, GetSupplyStatusRequest,
-    JobSpec, ReconnectSupplyRequest, ResetDemandRequest, SetEmergencyLoadLimitRequest, SetLoadLimitRequest,
-    SwitchAuxiliaryLoadRequest, control_server::Control, job_spec::Kind, target, task_outcome,
+    ReconnectSupplyRequest, ResetDemandRequest, SetEmergencyLoadLimitRequest, SetLoadLimitRequest,
+    SwitchAuxiliaryLoadRequest, control_server::Control, job_spec::Kind, task_outcome,
 };
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{Service, caller, deadline, jobs::convert, parse, status};
-use crate::{
-    operation::MeterAccess,
-    store::{Store, TaskRef},
-};
+use super::{Service, jobs::convert};
+use crate::{operation::MeterAccess, store::Store};
 
 impl<S: Store, A: MeterAccess> Service<S, A> {
     /// Makes the job of a call, and waits for it where it is for one meter.
@@ -22,22 +19,7 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         request: Request<T>,
         parts: impl FnOnce(&T) -> (Option<v1::Target>, Kind, Option<v1::Instruction>),
     ) -> Result<Response<ControlResponse>, Status> {
-        let (caller, deadline) = (caller::of(&request)?.clone(), deadline::of(&request, self.0.default_timeout));
-        let request = request.into_inner();
-        let (target, kind, instruction) = parts(&request);
-        let spec = JobSpec { kind: Some(kind) };
-        let id = self.make_job(&caller, method, &request, target.as_ref(), &spec, instruction.as_ref()).await?;
-        let meter = match target.and_then(|target| target.kind) {
-            Some(target::Kind::Meter(name)) => parse::meter_name(&name).ok(),
-            _ => None,
-        };
-        let Some(meter) = meter else {
-            return Ok(Response::new(ControlResponse { job: Some(self.job_message(id).await?), task: None }));
-        };
-        self.0.jobs.wait(id, deadline).await.map_err(|error| status::job(&error))?;
-        let task = self.0.jobs.store().task(TaskRef { job: id, meter }).await;
-        let task = task.map_err(|error| status::store(&error, None))?;
-        let job = self.job_message(id).await?;
+        let (job, task) = self.job_of_call(method, request, parts).await?;
         let task = task.map(|task| control_task(convert::task(&task)));
         Ok(Response::new(ControlResponse { job: Some(job), task }))
     }

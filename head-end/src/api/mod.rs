@@ -9,6 +9,7 @@ mod control;
 mod data;
 mod deadline;
 mod events;
+mod firmware;
 mod frame;
 mod gate;
 mod guard;

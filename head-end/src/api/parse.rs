@@ -75,6 +75,14 @@ impl Violations {
     }
 }
 
+/// Items on a page: as many as were asked for, where that is not 0, with the default and the most that there may be.
+pub(super) fn page_size(asked: u32, (default, most): (usize, usize)) -> usize {
+    match asked as usize {
+        0 => default,
+        asked => asked.min(most),
+    }
+}
+
 /// The meter of a resource name.
 pub(super) fn meter_name(name: &str) -> Result<MeterId, String> {
     let id = name.strip_prefix("meters/").ok_or_else(|| "is of the form meters/{meter}".to_owned())?;

@@ -9,6 +9,7 @@ use dlms_proto::v1::{
     control_server::{self as control_name, ControlServer},
     data_server::{self as data_name, DataServer},
     events_server::{self as events_name, EventsServer},
+    firmware_server::{self as firmware_name, FirmwareServer},
     jobs_server::{self as jobs_name, JobsServer},
     meter_registry_server::{self as registry_name, MeterRegistryServer},
     reading_server::{self as reading_name, ReadingServer},
@@ -156,6 +157,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
         .add_service(JobsServer::new(service.clone()))
         .add_service(ControlServer::new(service.clone()))
         .add_service(EventsServer::new(service.clone()))
+        .add_service(FirmwareServer::new(service.clone()))
         .serve_with_incoming_shutdown(incoming(listener, security.tls.clone()), stopping.clone().cancelled_owned());
     tokio::pin!(server);
     let reloading = AbortOnDrop(tokio::spawn(security.reload()).abort_handle());
@@ -202,6 +204,7 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
         jobs_name::SERVICE_NAME,
         control_name::SERVICE_NAME,
         events_name::SERVICE_NAME,
+        firmware_name::SERVICE_NAME,
     ] {
         health.set_service_status(name, status).await;
     }

@@ -130,6 +130,17 @@ pub(super) fn precondition(reason: &str, message: &str, meter: &MeterId) -> Stat
     with_info(Code::FailedPrecondition, reason, message, Some(meter), HashMap::new())
 }
 
+/// FAILED_PRECONDITION: something else needs it.
+pub(super) fn in_use(message: &str) -> Status {
+    with_info(Code::FailedPrecondition, "IN_USE", message, None, HashMap::new())
+}
+
+/// DEADLINE_EXCEEDED: what was uploaded did not come to its end in time.
+pub(super) fn upload_too_slow() -> Status {
+    let message = "the upload did not come to its end before the deadline of the call";
+    with_info(Code::DeadlineExceeded, "EXPIRED", message, None, HashMap::new())
+}
+
 /// UNIMPLEMENTED: there is no such method, or nobody has said who may call it.
 pub(super) fn no_method(path: &str) -> Status {
     let path: String = path.chars().take(200).collect();

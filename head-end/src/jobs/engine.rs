@@ -131,6 +131,9 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             self.end_waiting(job, TaskResult::Cancelled).await?;
         }
         for job in store.open_jobs(JobState::Running).await? {
+            if self.load(job).await?.is_some_and(|loaded| loaded.plan.waves.is_some()) {
+                continue;
+            }
             self.release(job).await?;
         }
         for job in store.open_jobs(JobState::Expanding).await? {

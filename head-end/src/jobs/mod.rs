@@ -22,6 +22,7 @@ mod task;
 #[cfg(test)]
 mod trap;
 mod watch;
+mod waves;
 
 #[cfg(test)]
 mod tests;
@@ -38,10 +39,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     options::JobOptions,
     procedure::{Plan, Procedure, Resolution, Visit},
-    report::{Report, SupplyReport, SupplyState},
+    report::{FirmwareReport, FirmwareStep, FirmwareVersion, Report, SupplyReport, SupplyState},
     submit::{JobError, NewJob, Target},
     task::PROTECTED_LABEL,
     watch::{Progress, Watch},
+    waves::{Canary, WavePolicy},
 };
 use crate::{
     clock::Clock,
@@ -156,6 +158,7 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             trap: Arc::default(),
         };
         let jobs = Self { shared: Arc::new(shared) };
+        engines.spawn(jobs.clone().run_waves(stop.clone()));
         engines.spawn(jobs.clone().run(stop));
         jobs
     }

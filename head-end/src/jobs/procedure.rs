@@ -6,14 +6,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 
-use super::Report;
+use super::{Report, WavePolicy};
 use crate::{
     meter::MeterId,
-    operation::{Operation, Outcome, RequestError, RequestErrorKind as Kind},
+    operation::{Layer, Operation, Outcome, RequestError, RequestErrorKind as Kind},
+    store::{ImageId, ImageRow},
 };
 
 /// What a job does with each of its meters.
@@ -52,6 +55,8 @@ pub struct Plan {
     pub mutating: bool,
     /// Whether it takes supply away: then it is guarded.
     pub interrupts: bool,
+    /// How its tasks are let run, where not all at once.
+    pub waves: Option<WavePolicy>,
     /// What is done.
     pub procedure: Arc<dyn Procedure>,
 }
@@ -70,6 +75,13 @@ pub(super) trait Port: Send + Sync {
     /// Durable before it returns; an error means that nothing may be sent.
     fn begin(&self, checkpoint: Vec<u8>) -> BoxFuture<'_, Result<(), RequestError>>;
     fn settle(&self, acted: bool, checkpoint: Option<Vec<u8>>) -> BoxFuture<'_, Result<(), RequestError>>;
+    fn now(&self) -> Timestamp;
+    /// Whether somebody paused the job.
+    fn is_paused(&self) -> BoxFuture<'_, Result<bool, RequestError>>;
+    /// The next attempt, which follows one that ends with an error, comes after `wait` and counts as the first.
+    fn go_on_after(&self, wait: Duration);
+    fn image(&self, id: ImageId) -> BoxFuture<'_, Result<Option<ImageRow>, RequestError>>;
+    fn image_chunk(&self, id: ImageId, number: u32) -> BoxFuture<'_, Result<Option<Vec<u8>>, RequestError>>;
 }
 
 impl<'a> Visit<'a> {
@@ -130,6 +142,61 @@ impl<'a> Visit<'a> {
         Err(error)
     }
 
+    /// As [`act`](Self::act), except that what was noted for the action before, if its outcome has not been saved, counts
+    /// for this one too: for actions that may be repeated, many of them in a row.
+    ///
+    /// # Errors
+    /// As [`act`](Self::act).
+    pub async fn act_on(
+        &self,
+        checkpoint: impl FnOnce() -> Vec<u8> + Send,
+        operation: Operation,
+    ) -> Result<Outcome, RequestError> {
+        if !self.in_air.load(Ordering::Acquire) {
+            return self.act(checkpoint(), operation).await;
+        }
+        let outcome = self.port.execute(operation).await?;
+        uncertain(&outcome).map_or(Ok(()), |error| Err(error.clone())).map(|()| outcome)
+    }
+
+    /// What a procedure ends with that is not done: the next attempt goes on after `wait`. What it did has to be
+    /// [saved](Self::save) before.
+    #[must_use]
+    pub fn go_on_after(&self, wait: Duration) -> RequestError {
+        self.port.go_on_after(wait);
+        RequestError::new(Kind::Busy, Layer::HeadEnd, "goes on later")
+    }
+
+    /// Whether somebody paused the job: then nothing more of it is begun.
+    ///
+    /// # Errors
+    /// Where the store does not tell.
+    pub async fn is_paused(&self) -> Result<bool, RequestError> {
+        self.port.is_paused().await
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.port.now()
+    }
+
+    /// A firmware image.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where it is not there any more.
+    pub async fn image(&self, id: ImageId) -> Result<ImageRow, RequestError> {
+        self.port.image(id).await?.ok_or_else(|| gone(id))
+    }
+
+    /// A chunk of a firmware image.
+    ///
+    /// # Errors
+    /// `InvalidRequest` where it is not there any more.
+    pub async fn image_chunk(&self, id: ImageId, number: u32) -> Result<Vec<u8>, RequestError> {
+        self.port.image_chunk(id, number).await?.ok_or_else(|| gone(id))
+    }
+
     /// For a procedure of several actions: those so far are done, and another attempt goes on from `checkpoint`.
     ///
     /// # Errors
@@ -162,6 +229,10 @@ fn uncertain(outcome: &Outcome) -> Option<&RequestError> {
     }
 }
 
+fn gone(id: ImageId) -> RequestError {
+    invalid(format!("there is no {} any more", id.resource_name()))
+}
+
 pub(super) fn invalid(message: impl Into<String>) -> RequestError {
-    RequestError::new(Kind::InvalidRequest, crate::operation::Layer::HeadEnd, message)
+    RequestError::new(Kind::InvalidRequest, Layer::HeadEnd, message)
 }

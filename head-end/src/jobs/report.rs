@@ -1,11 +1,12 @@
 //! What a task gave.
 
 use dlms::cosem::disconnect_control::ControlState;
+use dlms::obis::ObisCode;
 use jiff::Timestamp;
 
 use crate::{
     operation::{AttributeValue, ItemResult, Outcome, RegisterReading, RequestError, RequestErrorKind},
-    store::TaskResult,
+    store::{ImageId, TaskResult},
 };
 
 /// What a task gave.
@@ -20,6 +21,49 @@ pub enum Report {
         /// What was written, or what tells of the change, as read back.
         after: Vec<ItemResult<AttributeValue>>,
     },
+    /// How far the firmware of a meter came.
+    Firmware(FirmwareReport),
+    /// Firmware identifiers of a meter.
+    Versions(Vec<FirmwareVersion>),
+}
+
+/// How far the firmware of a meter came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareReport {
+    /// The image.
+    pub image: ImageId,
+    /// How far.
+    pub step: FirmwareStep,
+    /// The active firmware identifier as it was found.
+    pub before: Option<String>,
+    /// The same at the end.
+    pub after: Option<String>,
+    /// Blocks of the image, where they were asked for.
+    pub blocks: u32,
+    /// Blocks that were sent.
+    pub sent: u32,
+    /// Whether a transfer was gone on with that had been begun before.
+    pub resumed: bool,
+}
+
+/// How far the firmware of a meter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirmwareStep {
+    /// The meter runs it already.
+    UpToDate,
+    /// The meter has verified it, and does not run it yet.
+    Verified,
+    /// The meter runs it.
+    Activated,
+}
+
+/// A firmware identifier of a meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareVersion {
+    /// The object.
+    pub object: ObisCode,
+    /// Its value: text, or hexadecimal digits of what is none.
+    pub version: String,
 }
 
 /// A supply before and after.
@@ -56,6 +100,7 @@ impl Report {
             Self::Operation(outcome) => errors(outcome),
             Self::Supply(report) => report.registers.iter().map(|item| item.as_ref().err()).collect(),
             Self::Changed { after } => after.iter().map(|item| item.as_ref().err()).collect(),
+            Self::Firmware(_) | Self::Versions(_) => vec![None],
         };
         let any = errors.iter().any(Option::is_none);
         errors.into_iter().flatten().next().map(|error| (error, any))

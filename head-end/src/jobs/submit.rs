@@ -225,8 +225,9 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         self.step().await;
         let moved = store.move_job(job, JobState::Expanding, state, None).await?;
         self.step().await;
+        let in_waves = self.load(job).await?.is_some_and(|loaded| loaded.plan.waves.is_some());
         // Where it was not, it was cancelled meanwhile, and nothing of it is begun.
-        if moved && state == JobState::Running {
+        if moved && state == JobState::Running && !in_waves {
             self.release(job).await?;
         }
         self.changed(job);

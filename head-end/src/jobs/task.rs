@@ -22,7 +22,10 @@ use crate::{
     meter::MeterId,
     operation::{Layer, MeterAccess, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms},
     registry::RegistryError,
-    store::{ClaimedTask, Permit, RateLimit, Retry, Store, StoreError, TaskEnd, TaskRef, TaskResult},
+    store::{
+        ClaimedTask, ImageId, ImageRow, Permit, RateLimit, Retry, Store, StoreError, TaskEnd, TaskRef, TaskResult,
+        WavesState,
+    },
 };
 
 /// Failures of security after which a meter is left alone.
@@ -161,6 +164,7 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
         loaded: &loaded,
         terms: Terms { deadline: until, priority: loaded.row.priority },
         not_before: Mutex::new(None),
+        goes_on: Mutex::new(None),
     };
     let visit = Visit::new(&task.meter, &port, claimed.checkpoint.as_deref(), in_air);
     if let Some(sent) = claimed.sent {
@@ -198,6 +202,10 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
     if let Some(not_before) = not_before {
         let (attempts, refusals) = (claimed.attempts, claimed.refusals);
         return Next::Again { due: not_before.min(loaded.row.expires), attempts, refusals, failure: Some(error) };
+    }
+    let goes_on = *port.goes_on.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(due) = goes_on {
+        return Next::Again { due: due.min(loaded.row.expires), attempts: 0, refusals: 0, failure: None };
     }
     match error.kind() {
         Kind::ShuttingDown => Next::Park,
@@ -298,6 +306,8 @@ struct Access<'a, S, A> {
     terms: Terms,
     /// Set where the tenant took too much supply away of late.
     not_before: Mutex<Option<Timestamp>>,
+    /// Set where the procedure is not done.
+    goes_on: Mutex<Option<Timestamp>>,
 }
 
 impl<S: Store, A: MeterAccess> Port for Access<'_, S, A> {
@@ -341,5 +351,30 @@ impl<S: Store, A: MeterAccess> Port for Access<'_, S, A> {
 
     fn settle(&self, acted: bool, checkpoint: Option<Vec<u8>>) -> BoxFuture<'_, Result<(), RequestError>> {
         Box::pin(async move { Ok(self.jobs.settle(self.task, acted, checkpoint).await?) })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.jobs.shared.clock.now()
+    }
+
+    fn is_paused(&self) -> BoxFuture<'_, Result<bool, RequestError>> {
+        Box::pin(async move {
+            let waves = self.jobs.store().waves(self.task.job).await?;
+            Ok(waves.is_some_and(|waves| waves.state != WavesState::Running))
+        })
+    }
+
+    fn go_on_after(&self, wait: Duration) {
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+        let due = self.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        *self.goes_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(due);
+    }
+
+    fn image(&self, id: ImageId) -> BoxFuture<'_, Result<Option<ImageRow>, RequestError>> {
+        Box::pin(async move { Ok(self.jobs.store().image(id).await?) })
+    }
+
+    fn image_chunk(&self, id: ImageId, number: u32) -> BoxFuture<'_, Result<Option<Vec<u8>>, RequestError>> {
+        Box::pin(async move { Ok(self.jobs.store().image_chunk(id, number).await?) })
     }
 }

@@ -192,7 +192,7 @@ impl Codec for Words {
             b"reconnect" => ("reconnect", true, false, supply(SupplyAction::Reconnect)),
             other => return Err(format!("{other:?} is no word")),
         };
-        Ok(Plan { kind, mutating, interrupts, procedure })
+        Ok(Plan { kind, mutating, interrupts, waves: None, procedure })
     }
 
     fn report(&self, _: &[u8], report: &Report) -> Vec<u8> {

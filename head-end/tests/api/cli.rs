@@ -127,7 +127,7 @@ async fn serve_says_where_it_listens_and_ends_in_order_on_a_signal() {
 }
 
 /// Starts `head-end serve`, and returns it with the address it told.
-async fn serve(directory: &Path) -> (std::process::Child, String) {
+pub(crate) async fn serve(directory: &Path) -> (std::process::Child, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_head-end"));
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])

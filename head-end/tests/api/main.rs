@@ -3,6 +3,7 @@
 
 mod cli;
 mod data;
+mod firmware;
 mod guards;
 mod jobs;
 mod operations;

@@ -1,6 +1,7 @@
 //! The service Jobs, and the messages that jobs are stored as.
 
 pub(super) mod convert;
+mod firmware;
 mod outcome;
 mod spec;
 
@@ -8,19 +9,24 @@ use std::pin::Pin;
 
 use dlms_proto::v1::{
     self, ApproveJobRequest, CancelJobRequest, GetJobRequest, Job, JobProgress, JobSpec, ListJobsRequest,
-    ListJobsResponse, ListResultsRequest, ListResultsResponse, SubmitRequest, WatchJobRequest, jobs_server,
+    ListJobsResponse, ListResultsRequest, ListResultsResponse, SubmitRequest, WatchJobRequest, job_spec, jobs_server,
+    target,
 };
 use futures_util::{Stream, stream};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::{Service, caller, guard, parse::Violations, result, status};
+use super::{
+    Service, caller, deadline, guard,
+    parse::{self, Violations},
+    result, status,
+};
 use crate::{
     access::Caller,
     jobs::{Codec, JobError, Plan, Report},
     meter::MeterId,
     operation::{MeterAccess, RequestError},
-    store::{JobFilter, JobId, JobRow, Store, TaskFilter},
+    store::{JobFilter, JobId, JobRow, Store, TaskFilter, TaskRef, TaskRow},
 };
 
 /// Jobs on a page where the request does not say, and at most.
@@ -95,6 +101,29 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         let made = made.map_err(|_| Status::internal("the job was broken off inside the head-end"))?;
         made.map_err(|error| status::job(&error))
     }
+
+    /// Makes the job of a call, and waits for it where it is for one meter: the job, and the task of that meter.
+    pub(super) async fn job_of_call<T: Message>(
+        &self,
+        method: &'static str,
+        request: Request<T>,
+        parts: impl FnOnce(&T) -> (Option<v1::Target>, job_spec::Kind, Option<v1::Instruction>),
+    ) -> Result<(Job, Option<TaskRow>), Status> {
+        let (caller, deadline) = (caller::of(&request)?.clone(), deadline::of(&request, self.0.default_timeout));
+        let request = request.into_inner();
+        let (target, kind, instruction) = parts(&request);
+        let spec = JobSpec { kind: Some(kind) };
+        let job = self.make_job(&caller, method, &request, target.as_ref(), &spec, instruction.as_ref()).await?;
+        let meter = match target.and_then(|target| target.kind) {
+            Some(target::Kind::Meter(name)) => parse::meter_name(&name).ok(),
+            _ => None,
+        };
+        let Some(meter) = meter else { return Ok((self.job_message(job).await?, None)) };
+        self.0.jobs.wait(job, deadline).await.map_err(|error| status::job(&error))?;
+        let task = self.0.jobs.store().task(TaskRef { job, meter }).await;
+        let task = task.map_err(|error| status::store(&error, None))?;
+        Ok((self.job_message(job).await?, task))
+    }
 }
 
 type Progress = Pin<Box<dyn Stream<Item = Result<JobProgress, Status>> + Send>>;
@@ -124,7 +153,7 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
             token => violations.check("page_token", token.parse::<JobId>()).map(Some),
         };
         let (state, after) = violations.finish(state.zip(after))?;
-        let size = size(request.page_size, JOBS);
+        let size = parse::page_size(request.page_size, JOBS);
         let filter = JobFilter { tenant: caller.tenant, state, kind: None };
         let failed = |error| status::store(&error, None);
         let store = self.0.jobs.store();
@@ -189,7 +218,7 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
             token => violations.check("page_token", MeterId::try_new(token)).map(Some),
         };
         let (result, after) = violations.finish(result.zip(after))?;
-        let size = size(request.page_size, TASKS);
+        let size = parse::page_size(request.page_size, TASKS);
         let tasks = self.0.jobs.store().list_tasks(row.id, TaskFilter { result }, after, size + 1).await;
         let mut tasks = tasks.map_err(|error| status::store(&error, None))?;
         let more = tasks.len() > size;
@@ -197,12 +226,5 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
         let next_page_token = tasks.last().filter(|_| more).map(|task| task.meter.to_string()).unwrap_or_default();
         let tasks = tasks.iter().map(convert::task).collect();
         Ok(Response::new(ListResultsResponse { tasks, next_page_token }))
-    }
-}
-
-fn size(asked: u32, (default, most): (usize, usize)) -> usize {
-    match asked as usize {
-        0 => default,
-        asked => asked.min(most),
     }
 }

@@ -4,7 +4,7 @@ use dlms::{cosem::disconnect_control::ControlState, obis::ObisCode};
 use dlms_proto::v1::{self, JobSpec, TaskOutcome, bundle_item, job_spec, task_outcome::Kind};
 
 use crate::{
-    api::{capture, parse, parse::to_timestamp, reading::answer, result, value},
+    api::{capture, jobs::firmware, parse, parse::to_timestamp, reading::answer, result, value},
     jobs::{Report, SupplyReport, SupplyState},
     operation::{AttributeRef, ItemResult, ObjectRef, Outcome, RegisterReading, RequestError},
 };
@@ -32,6 +32,8 @@ pub(super) fn of(spec: &JobSpec, report: &Report) -> TaskOutcome {
     let kind = match report {
         Report::Operation(outcome) => operation(asked, outcome),
         Report::Supply(report) => Some(Kind::Supply(supply(asked, report))),
+        Report::Firmware(report) => Some(Kind::Firmware(firmware::outcome(report))),
+        Report::Versions(versions) => Some(Kind::FirmwareVersions(firmware::read(versions))),
         Report::Changed { after } => {
             let results = after
                 .iter()

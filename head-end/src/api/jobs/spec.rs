@@ -10,7 +10,7 @@ use dlms_proto::v1::{
 use tonic::Status;
 
 use crate::{
-    api::{parse, reading::ask},
+    api::{jobs::firmware, parse, reading::ask},
     jobs::{
         Plan, Procedure,
         procedures::{EmergencyLoadLimit, LoadLimit, Perform, ResetDemand, Supply, SupplyAction},
@@ -28,7 +28,7 @@ const BILLING: ObisCode = ObisCode([0, 0, 98, 1, 0, 255]);
 /// Stands where the requests that are parsed want a meter; a job has its own.
 const ANY_METER: &str = "meters/any";
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 /// What a specification asks for.
 pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
@@ -91,6 +91,9 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
             };
             Ok(plan_of("reset_demand", true, false, procedure))
         }
+        Kind::UpdateFirmware(of) => firmware::update(of),
+        Kind::ActivateFirmware(of) => firmware::activate(of),
+        Kind::GetFirmwareVersions(of) => firmware::versions(of),
     }
 }
 
@@ -106,15 +109,15 @@ pub(super) fn changes_keys(spec: &JobSpec) -> bool {
     operation.is_ok_and(|operation| operation.has_guard(Guard::Keys))
 }
 
-fn plan_of(kind: &'static str, mutating: bool, interrupts: bool, procedure: impl Procedure) -> Plan {
-    Plan { kind, mutating, interrupts, procedure: Arc::new(procedure) }
+pub(super) fn plan_of(kind: &'static str, mutating: bool, interrupts: bool, procedure: impl Procedure) -> Plan {
+    Plan { kind, mutating, interrupts, waves: None, procedure: Arc::new(procedure) }
 }
 
-fn object_or(text: &str, default: ObisCode) -> Parsed<ObisCode> {
+pub(super) fn object_or(text: &str, default: ObisCode) -> Parsed<ObisCode> {
     if text.is_empty() { Ok(default) } else { parse::obis(text) }
 }
 
-fn seconds(field: &str, duration: Option<&prost_types::Duration>) -> Parsed<Option<u32>> {
+pub(super) fn seconds(field: &str, duration: Option<&prost_types::Duration>) -> Parsed<Option<u32>> {
     let Some(duration) = duration else { return Ok(None) };
     let seconds = u32::try_from(duration.seconds).ok().filter(|_| duration.nanos == 0);
     seconds.map(Some).ok_or_else(|| format!("{field}: is in whole seconds, from 0 to 4294967295"))

@@ -1,5 +1,6 @@
 //! What jobs do with a meter.
 
+pub mod firmware;
 mod limit;
 mod perform;
 mod reset;
