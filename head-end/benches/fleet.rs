@@ -122,6 +122,7 @@ fn meter(number: usize, address: SocketAddr, title: SystemTitle) -> MeterConfig 
         route: None,
         timeouts: Timeouts::default(),
         max_pdu: 1_024,
+        gateway: None,
     }
 }
 

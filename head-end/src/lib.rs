@@ -32,6 +32,7 @@ pub mod config;
 pub mod events;
 pub mod export;
 pub mod fleet;
+pub mod group;
 pub mod head_end;
 pub mod ingest;
 pub mod jobs;

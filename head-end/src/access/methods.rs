@@ -117,7 +117,13 @@ pub const METHODS: &[Method] = &[
     looks("dlms.headend.v1.MeterRegistry/ListUnclaimedDevices", View),
     creates("dlms.headend.v1.MeterRegistry/CreateMeter", Register),
     changes("dlms.headend.v1.MeterRegistry/DeleteMeter", Register),
+    // Whose a group is, and that it has no meters of others, is seen to when it is used.
+    Method { scoped: true, ..creates("dlms.headend.v1.MeterRegistry/CreateGroup", Register) },
+    changes("dlms.headend.v1.MeterRegistry/DeleteGroup", Register),
+    looks("dlms.headend.v1.MeterRegistry/GetGroup", View),
     looks("dlms.headend.v1.MeterRegistry/GetMeter", View),
+    changes("dlms.headend.v1.MeterRegistry/ImportMeters", Register),
+    lists("dlms.headend.v1.MeterRegistry/ListGroups", View),
     lists("dlms.headend.v1.MeterRegistry/ListMeters", View),
     changes("dlms.headend.v1.MeterRegistry/UpdateMeter", Register),
     // Reading

@@ -24,9 +24,10 @@ use super::{
 };
 use crate::{
     access::{Caller, Credentials, Limiter, Method, Permission, Rate, Refused},
+    group::GroupId,
     meter::MeterId,
     registry::Registry,
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// Puts a gate in front of a service.
@@ -210,6 +211,17 @@ impl<S: Store> Watch<S> {
             };
             if !visible {
                 return Err(status::no_meter(&id));
+            }
+        }
+        for name in mentioned.names.iter().filter(|name| name.starts_with("groups/")) {
+            let Ok(id) = GroupId::from_resource_name(name) else { continue };
+            let found = self.registry.store().group(id.as_str()).await;
+            let visible = match found.map_err(|error| status::store(&error, None))? {
+                Some(group) => caller.sees(group.tenant.as_ref()),
+                None => method.creates,
+            };
+            if !visible {
+                return Err(status::store(&StoreError::NotFound(id.resource_name()), None));
             }
         }
         if !method.scoped && !mentioned.is_of_meters_alone() {

@@ -35,7 +35,7 @@ const DETAILS: [&str; 9] =
     ["obis", "class_id", "attribute", "method", "update_mask", "reason", "meter_id", "tenant", "priority"];
 
 /// Fields that say what a request is about.
-const REFERENCES: [&str; 3] = ["meter", "meters", "name"];
+const REFERENCES: [&str; 4] = ["meter", "meters", "group", "name"];
 
 /// Longest text of details, in octets.
 const LONGEST: usize = 1000;
@@ -93,9 +93,11 @@ impl Mentioned {
         }
     }
 
-    /// Whether meters that are named are all that the request is about.
+    /// Whether meters that are named, and groups of them, are all that the request is about.
     pub(super) fn is_of_meters_alone(&self) -> bool {
-        self.refers && !self.selects && self.names.iter().all(|name| name.starts_with("meters/"))
+        self.refers
+            && !self.selects
+            && self.names.iter().all(|name| name.starts_with("meters/") || name.starts_with("groups/"))
     }
 
     fn detail(&mut self, field: &str, value: &Value) {

@@ -115,7 +115,7 @@ pub(super) fn operation(error: &RequestError, meter: &MeterId) -> Status {
 pub(super) fn job(error: &JobError) -> Status {
     let (code, reason) = match error {
         JobError::Invalid { field, problem } => return invalid(vec![FieldViolation::new(*field, problem.clone())]),
-        JobError::NotFound(_) | JobError::NoMeter(_) => (Code::NotFound, "NOT_FOUND"),
+        JobError::NotFound(_) | JobError::NoMeter(_) | JobError::NoGroup(_) => (Code::NotFound, "NOT_FOUND"),
         JobError::MassDisconnect { .. } => (Code::FailedPrecondition, "MASS_DISCONNECT"),
         JobError::SamePerson(_) => (Code::FailedPrecondition, "SAME_PERSON"),
         JobError::State(_) => (Code::FailedPrecondition, "JOB_STATE"),

@@ -22,7 +22,7 @@ use tonic::{
 use zeroize::Zeroizing;
 
 use super::{Failure, Format};
-use crate::{config::Span, meter::MeterId};
+use crate::{config::Span, group::GroupId, meter::MeterId};
 
 /// Options that all clients have.
 #[derive(Clone, Debug, Args)]
@@ -164,6 +164,12 @@ fn is_this_machine(endpoint: &Endpoint) -> bool {
 pub(super) fn meter_name(text: &str) -> Result<String, String> {
     let id = text.strip_prefix("meters/").unwrap_or(text);
     MeterId::try_new(id).map(|id| id.resource_name()).map_err(|error| error.to_string())
+}
+
+/// A group as users name it: `g1` or `groups/g1`.
+pub(super) fn group_name(text: &str) -> Result<String, String> {
+    let id = text.strip_prefix("groups/").unwrap_or(text);
+    id.parse::<GroupId>().map(|id| id.resource_name()).map_err(|error| error.to_string())
 }
 
 /// An OBIS code, in the form that the API returns.

@@ -252,6 +252,14 @@ pub(super) fn meter(of: &v1::Meter) -> Value {
             ])
         })),
         ("max_pdu_octets", json!(of.max_pdu_octets)),
+        ("logical_device_name", text(&of.logical_device_name)),
+        ("gateway", of.gateway.as_ref().map_or(Value::Null, |of| {
+            json!({ "network": of.network, "device": hex::encode_upper(&of.device) })
+        })),
+        ("service_point", text(&of.service_point)),
+        ("lifecycle_status", json!(of.lifecycle_status().as_str_name().trim_start_matches("LIFECYCLE_STATUS_"))),
+        ("replaces", text(&of.replaces)),
+        ("replaced_by", text(&of.replaced_by)),
         ("etag", json!(of.etag)),
         ("create_time", time(of.create_time.as_ref())),
         ("update_time", time(of.update_time.as_ref())),

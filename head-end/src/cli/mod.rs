@@ -19,6 +19,7 @@ mod discover;
 mod events;
 mod export;
 mod failure;
+mod groups;
 mod intervals;
 mod json;
 mod meters;
@@ -76,6 +77,9 @@ enum Command {
     /// Register, show and change meters
     #[command(subcommand)]
     Meters(Box<meters::Meters>),
+    /// Make, show and remove groups of meters
+    #[command(subcommand)]
+    Groups(groups::Groups),
     /// Read registers of a meter now
     Read(read::Read),
     /// Read rows of a profile of a meter now
@@ -133,6 +137,7 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::DemoFleet(command) => command.run().await,
             Self::Meters(command) => command.run().await,
+            Self::Groups(command) => command.run().await,
             Self::Read(command) => command.run().await,
             Self::Profile(command) => command.run().await,
             Self::Get(command) => command.run().await,
@@ -159,6 +164,7 @@ impl Command {
             #[cfg(feature = "demo")]
             Self::DemoFleet(_) => Format::Table,
             Self::Meters(command) => command.client().format,
+            Self::Groups(command) => command.client().format,
             Self::Read(command) => command.client.format,
             Self::Profile(command) => command.client.format,
             Self::Get(command) => command.client.format,

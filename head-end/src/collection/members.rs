@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::{
-    meter::{MeterId, MeterRecord},
+    group::Members,
+    meter::{MeterId, MeterRecord, Tenant},
     plan::{PlanRecord, PlanTarget, Schedule},
     store::{MeterFilter, Store, StoreError},
 };
@@ -28,18 +29,25 @@ pub(super) async fn reconcile<S: Store>(
 ) -> Result<(), StoreError> {
     let present = present(store, plan).await?;
     let mut wanted = BTreeSet::new();
-    match &plan.settings.target {
-        PlanTarget::Meters(meters) => {
-            wanted.extend(meters.iter().filter_map(|meter| MeterId::try_new(meter).ok()));
+    let (members, tenant) = target(store, plan).await?;
+    match members {
+        Members::Meters(meters) => {
+            for meter in meters.iter().filter_map(|meter| MeterId::try_new(meter).ok()) {
+                let record = store.meter(&meter).await?.map(|stored| stored.record);
+                if record.is_none_or(|record| is_collected(&record, tenant.as_ref())) {
+                    wanted.insert(meter);
+                }
+            }
         }
-        PlanTarget::Labels(labels) => {
-            let filter = MeterFilter { labels: labels.clone(), ..MeterFilter::default() };
+        Members::Labels(labels) => {
+            let filter = MeterFilter { labels, tenant: tenant.clone() };
             let mut after = None;
             loop {
                 let page = store.list_meters(after, filter.clone(), PAGE).await?;
                 after = page.last().map(|meter| meter.id.clone());
                 let full = page.len() >= PAGE;
-                wanted.extend(page.into_iter().map(|meter| meter.id));
+                let collected = page.into_iter().filter(|record| is_collected(record, tenant.as_ref()));
+                wanted.extend(collected.map(|meter| meter.id));
                 if !full {
                     break;
                 }
@@ -56,6 +64,29 @@ pub(super) async fn reconcile<S: Store>(
         store.dismiss(&plan.id, page.to_vec()).await?;
     }
     Ok(())
+}
+
+/// Who is meant, and of which tenant alone.
+async fn target<S: Store>(store: &S, plan: &PlanRecord) -> Result<(Members, Option<Tenant>), StoreError> {
+    Ok(match &plan.settings.target {
+        PlanTarget::Meters(meters) => (Members::Meters(meters.clone()), None),
+        PlanTarget::Labels(labels) => (Members::Labels(labels.clone()), None),
+        PlanTarget::Group(group) => match store.group(group.as_str()).await? {
+            Some(group) => (group.members, group.tenant),
+            // Nobody, until somebody makes it again.
+            None => (Members::Meters(BTreeSet::new()), None),
+        },
+    })
+}
+
+fn is_collected(record: &MeterRecord, tenant: Option<&Tenant>) -> bool {
+    let settings = &record.settings;
+    settings.lifecycle.status.is_collected() && tenant.is_none_or(|tenant| settings.tenant.as_ref() == Some(tenant))
+}
+
+async fn holds<S: Store>(store: &S, plan: &PlanRecord, record: &MeterRecord) -> Result<bool, StoreError> {
+    let (members, tenant) = target(store, plan).await?;
+    Ok(is_collected(record, tenant.as_ref()) && members.hold(record))
 }
 
 /// The meters that have a state.
@@ -83,7 +114,7 @@ pub(super) async fn follow<S: Store>(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     match record {
-        Some(record) if plan.settings.target.holds(record) => {
+        Some(record) if holds(store, plan, record).await? => {
             store.enrol(&plan.id, vec![(meter.clone(), first_turn(schedule, meter, now))]).await
         }
         // Its state went with it.

@@ -104,6 +104,11 @@ impl<S, A> Inner<S, A> {
 }
 
 impl<S: Store, A: MeterAccess> Collection<S, A> {
+    /// A group was made or removed: plans for it have other meters.
+    pub fn groups_changed(&self) {
+        self.0.registry_changed();
+    }
+
     /// Collection over a head-end; nothing runs before [`start`](Self::start).
     #[must_use]
     pub fn new(head_end: HeadEnd<S, A>, clock: Arc<dyn Clock>, options: CollectionOptions) -> Self {

@@ -3,6 +3,7 @@
 use dlms::{
     Instant,
     deviation::{Deviation, Deviations},
+    gateway::{Behind, DEVICE_ADDRESS_MAX},
     hdlc::{self, Address, Parameters, Width},
     id::{ClientSap, ServerSap},
     link::{Link, LinkError, LinkEvent},
@@ -19,6 +20,8 @@ use crate::{
 const RECEIVE_SLACK: usize = 256;
 /// Longest APDU that is sent, in octets: long values go out in blocks anyway.
 pub(super) const REQUEST_OCTETS_MAX: usize = 2_048;
+/// Octets of a gateway's prefix: tag, network, length and physical address.
+const PREFIX_OCTETS_MAX: usize = 3 + DEVICE_ADDRESS_MAX;
 /// How often an HDLC frame is sent again.
 const HDLC_RETRIES: u8 = 2;
 /// Silence inside an HDLC frame that came over a network, in milliseconds: packets are cut and delayed.
@@ -30,19 +33,26 @@ const NETWORK_INTER_OCTET_MS: u32 = 500;
 pub(super) enum MeterLink {
     Wrapper(Wrapper<Vec<u8>>),
     Hdlc(hdlc::client::Session<Vec<u8>>),
+    /// The same to a gateway, and the meter behind it.
+    BehindWrapper(Behind<Wrapper<Vec<u8>>, Vec<u8>>),
+    BehindHdlc(Behind<hdlc::client::Session<Vec<u8>>, Vec<u8>>),
 }
 
 impl MeterLink {
     /// The link between `client` and the configured logical device of a meter.
     pub(super) fn new(config: &MeterConfig, client: ClientSap, quirks: &Quirks) -> Result<Self, RequestError> {
-        let receive = usize::from(config.max_pdu) + RECEIVE_SLACK;
+        let receive = usize::from(config.max_pdu) + RECEIVE_SLACK + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
+        let transmit = REQUEST_OCTETS_MAX + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
         let (parameters, serial) = match &config.link {
             LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => {
                 let room = |octets| vec![0; Header::LENGTH + octets];
                 let timeout = millis(config.timeouts.response);
-                let (receive, transmit) = (room(receive), room(REQUEST_OCTETS_MAX));
-                let wrapper = Wrapper::new(client, config.server, receive, transmit, timeout);
-                return Ok(Self::Wrapper(wrapper.tolerating(quirks.tolerated)));
+                let wrapper = Wrapper::new(client, config.server, room(receive), room(transmit), timeout);
+                let wrapper = wrapper.tolerating(quirks.tolerated);
+                return Ok(match config.gateway {
+                    Some(route) => Self::BehindWrapper(Behind::new(wrapper, route, vec![0; transmit])),
+                    None => Self::Wrapper(wrapper),
+                });
             }
             LinkConfig::HdlcTcp { hdlc, .. } => (hdlc, None),
             LinkConfig::HdlcSerial { hdlc, baud, mode_e, .. } => (hdlc, Some(slowest(*baud, mode_e.is_some()))),
@@ -51,7 +61,11 @@ impl MeterLink {
         station.information_push = quirks.tolerated.contains(Deviation::InformationPush);
         let frame = usize::from(station.parameters.information_receive) + hdlc::OVERHEAD_MAX;
         let room = |octets| vec![0; hdlc::LLC_COMMAND.len() + octets];
-        Ok(Self::Hdlc(hdlc::client::Session::new(station, vec![0; frame], room(receive), room(REQUEST_OCTETS_MAX))))
+        let session = hdlc::client::Session::new(station, vec![0; frame], room(receive), room(transmit));
+        Ok(match config.gateway {
+            Some(route) => Self::BehindHdlc(Behind::new(session, route, vec![0; transmit])),
+            None => Self::Hdlc(session),
+        })
     }
 }
 
@@ -113,6 +127,8 @@ macro_rules! each {
         match $self {
             Self::Wrapper($link) => $call,
             Self::Hdlc($link) => $call,
+            Self::BehindWrapper($link) => $call,
+            Self::BehindHdlc($link) => $call,
         }
     };
 }

@@ -108,6 +108,12 @@ impl Routes {
             (None, LinkConfig::HdlcSerial { device, .. }) => (device.display().to_string().into(), 1),
             // A gateway with a line behind it.
             (None, LinkConfig::HdlcTcp { address, .. }) => (address.to_string().into(), 1),
+            // A gateway hands one exchange at a time to its line.
+            (None, LinkConfig::TcpWrapper { address } | LinkConfig::UdpWrapper { address })
+                if config.gateway.is_some() =>
+            {
+                (address.to_string().into(), 1)
+            }
             (None, LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. }) => return None,
         };
         let route = self.routes.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Route::new(name, places)));

@@ -1,13 +1,17 @@
 //! Jobs as callers make, allow and withdraw them.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Jobs;
 use crate::{
-    meter::{MeterId, Tenant},
+    group::{GroupId, GroupRecord, Members},
+    meter::{LifecycleStatus, MeterId, MeterRecord, Tenant},
     operation::{MeterAccess, Priority},
     registry::RegistryError,
     store::{Inserted, JobId, JobRow, JobState, MeterFilter, RequestKey, Store, StoreError, TaskEnd, TaskResult},
@@ -24,6 +28,8 @@ const EXPIRY_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
 pub enum Target {
     /// These.
     Meters(Vec<String>),
+    /// Those of this group when the job is made.
+    Group(GroupId),
     /// Those that have all these labels when the job is made; none at all means every meter.
     Labels(BTreeMap<String, String>),
 }
@@ -69,6 +75,9 @@ pub enum JobError {
     /// There is no such meter.
     #[error("meter {0} is not registered")]
     NoMeter(MeterId),
+    /// There is no such group.
+    #[error("group {0} is not registered")]
+    NoGroup(GroupId),
     /// It would cut off more customers than the installation allows in a day.
     #[error(
         "{asked} meters, with {before} that were asked for within a day, are more than the {most} that may be cut off; \
@@ -118,6 +127,11 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             if self.store().meter(&id).await?.is_none() {
                 return Err(JobError::NoMeter(id));
             }
+        }
+        if let Target::Group(group) = &target
+            && self.store().group(group.as_str()).await?.is_none()
+        {
+            return Err(JobError::NoGroup(group.clone()));
         }
         let not_before = new.not_before.unwrap_or(now).max(now);
         let expires = match new.expires {
@@ -180,28 +194,67 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             reason: format!("the target of {job} cannot be read: {error}"),
         };
         let target: Target = serde_json::from_slice(&row.target).map_err(corrupt)?;
-        let mut after = store.last_task(job).await?;
         match target {
-            Target::Meters(meters) => {
-                let left: Vec<MeterId> = meters
-                    .iter()
-                    .filter_map(|name| MeterId::try_new(name).ok())
-                    .filter(|meter| after.as_ref().is_none_or(|after| meter.as_str() > after.as_str()))
-                    .collect();
-                for batch in left.chunks(BATCH) {
-                    self.step().await;
-                    store.add_tasks(job, batch.to_vec()).await?;
-                }
+            Target::Meters(meters) => self.add_named(job, &meters).await?,
+            Target::Labels(labels) => {
+                self.add_labelled(job, MeterFilter { labels, tenant: row.tenant.clone() }).await?
             }
-            Target::Labels(labels) => loop {
-                let filter = MeterFilter { labels: labels.clone(), tenant: row.tenant.clone() };
-                let page = self.shared.head_end.registry().list(after.clone(), filter, BATCH).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.id.clone());
-                store.add_tasks(job, page.into_iter().map(|record| record.id).collect()).await?;
+            Target::Group(group) => match store.group(group.as_str()).await? {
+                Some(GroupRecord { members: Members::Meters(meters), tenant, .. }) => {
+                    let meters = self.owned(meters, row.tenant.as_ref().or(tenant.as_ref())).await?;
+                    self.add_named(job, &meters).await?;
+                }
+                Some(GroupRecord { members: Members::Labels(labels), tenant, .. }) => {
+                    self.add_labelled(job, MeterFilter { labels, tenant: row.tenant.clone().or(tenant) }).await?;
+                }
+                // Removed since the job was asked for: there is nobody left to do it with.
+                None => {}
             },
         }
         self.judge(row).await
+    }
+
+    /// Tasks for meters, each once and in the order of their names, that have none yet.
+    async fn add_named(&self, job: JobId, meters: &[String]) -> Result<(), JobError> {
+        let after = self.store().last_task(job).await?;
+        let left: Vec<MeterId> = meters
+            .iter()
+            .filter_map(|name| MeterId::try_new(name).ok())
+            .filter(|meter| after.as_ref().is_none_or(|after| meter.as_str() > after.as_str()))
+            .collect();
+        for batch in left.chunks(BATCH) {
+            self.step().await;
+            self.store().add_tasks(job, batch.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tasks for the meters of a filter, those out of service left out.
+    async fn add_labelled(&self, job: JobId, filter: MeterFilter) -> Result<(), JobError> {
+        let mut after = self.store().last_task(job).await?;
+        loop {
+            let page = self.shared.head_end.registry().list(after.clone(), filter.clone(), BATCH).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id.clone());
+            let meters: Vec<_> = page.into_iter().filter(is_in_service).map(|record| record.id).collect();
+            if !meters.is_empty() {
+                self.store().add_tasks(job, meters).await?;
+            }
+        }
+    }
+
+    /// Those meters of a group that are there, in service, and the tenant's.
+    async fn owned(&self, meters: BTreeSet<String>, tenant: Option<&Tenant>) -> Result<Vec<String>, JobError> {
+        let mut owned = Vec::with_capacity(meters.len());
+        for meter in meters {
+            let Ok(id) = MeterId::try_new(&meter) else { continue };
+            let Some(stored) = self.store().meter(&id).await? else { continue };
+            let of_tenant = tenant.is_none_or(|tenant| stored.record.settings.tenant.as_ref() == Some(tenant));
+            if of_tenant && is_in_service(&stored.record) {
+                owned.push(meter);
+            }
+        }
+        Ok(owned)
     }
 
     /// Lets a job with all its tasks run, unless it needs approval or goes too far.
@@ -306,6 +359,10 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
     }
 }
 
+fn is_in_service(record: &MeterRecord) -> bool {
+    record.settings.lifecycle.status != LifecycleStatus::Decommissioned
+}
+
 fn plus(moment: Timestamp, by: std::time::Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     moment.saturating_add(by).unwrap_or(Timestamp::MAX)
@@ -325,6 +382,6 @@ fn checked(target: Target) -> Result<Target, JobError> {
             }
             Ok(Target::Meters(meters))
         }
-        labels @ Target::Labels(_) => Ok(labels),
+        other @ (Target::Labels(_) | Target::Group(_)) => Ok(other),
     }
 }

@@ -1,6 +1,7 @@
 //! What the head-end knows about one meter: its name, how to reach it, and how to talk to it.
 
 mod id;
+mod lifecycle;
 mod link;
 mod secret;
 mod security;
@@ -14,10 +15,14 @@ use dlms::id::{ClientSap, ServerSap, SystemTitle};
 
 pub use self::{
     id::{MeterId, MeterIdError},
+    lifecycle::{Lifecycle, LifecycleStatus},
     link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig, ModeE},
     secret::{CounterId, Secret},
     security::{Authentication, Ciphering, Envelope, MeterKeys, PolicyBits},
-    settings::{Mechanism, MeterRecord, MeterSettings, PushSettings, SecuritySettings, SettingsError, TimeoutSettings},
+    settings::{
+        GatewaySettings, Mechanism, MeterRecord, MeterSettings, PushSettings, SecuritySettings, SettingsError,
+        TimeoutSettings,
+    },
     tenant::{Tenant, TenantError},
     time_policy::{TimeBasis, TimePolicy},
 };
@@ -52,6 +57,8 @@ pub struct MeterConfig {
     pub timeouts: Timeouts,
     /// Largest APDU that we accept, in octets, as proposed in the InitiateRequest.
     pub max_pdu: u16,
+    /// Its place behind a gateway, which the link leads to.
+    pub gateway: Option<dlms::gateway::Route>,
 }
 
 /// How long each step of a conversation may take.

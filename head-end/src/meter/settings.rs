@@ -2,11 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, time::Duration};
 
-use dlms::id::{ClientSap, SystemTitle};
+use dlms::{
+    gateway::Route,
+    id::{ClientSap, SystemTitle},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Envelope, HdlcConfig, LinkConfig, MeterId, ModeE, PolicyBits, Tenant, TimePolicy};
+use super::{Envelope, HdlcConfig, Lifecycle, LinkConfig, MeterId, ModeE, PolicyBits, Tenant, TimePolicy};
 
 /// What an operator says about a meter. Secrets are kept beside it, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,37 @@ pub struct MeterSettings {
     /// What it may send of itself.
     #[serde(default, skip_serializing_if = "PushSettings::is_default")]
     pub push: PushSettings,
+    /// Its logical device name (0-0:42.0.0); empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub logical_device_name: String,
+    /// Where it is behind a gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySettings>,
+    /// Where it measures, by the utility's own name; empty for nowhere yet.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service_point: String,
+    /// Where it is in its life.
+    #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
+    pub lifecycle: Lifecycle,
+}
+
+/// The place of a meter behind a gateway: the prefix in front of every APDU.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// The network behind the gateway.
+    pub network: u8,
+    /// Physical address of the device in it: up to 32 octets.
+    #[serde(with = "octets")]
+    pub device: Vec<u8>,
+}
+
+impl GatewaySettings {
+    /// As the stack's link takes it; `None` for an address that is too long.
+    #[must_use]
+    pub fn route(&self) -> Option<Route> {
+        Route::new(self.network, &self.device)
+    }
 }
 
 /// What a meter may send of itself, and how it is known to be the sender.
@@ -181,6 +215,11 @@ impl MeterSettings {
                 format!("the head-end associates in suite 0 only, not in suite {}", security.suite)
             });
         }
+        // At most 16 octets by the Blue Book; longer ones have been seen.
+        rules.check(self.logical_device_name.len() <= 64, "logical_device_name", || "at most 64 octets".into());
+        rules.check(self.service_point.chars().count() <= 200, "service_point", || "at most 200 characters".into());
+        let placed = self.gateway.as_ref().is_none_or(|gateway| gateway.route().is_some());
+        rules.check(placed, "gateway.device", || "at most 32 octets".into());
         rules.check(self.push.device_name.len() <= 64, "push.device_name", || "at most 64 octets".into());
         rules.check(self.push.protection.is_none() || self.security.is_some(), "push.protection", || {
             "needs the keys of a security".into()
@@ -282,6 +321,10 @@ impl Default for MeterSettings {
             timeouts: TimeoutSettings::default(),
             max_pdu: super::DEFAULT_MAX_PDU,
             push: PushSettings::default(),
+            logical_device_name: String::new(),
+            gateway: None,
+            service_point: String::new(),
+            lifecycle: Lifecycle::default(),
         }
     }
 }
@@ -301,6 +344,19 @@ mod optional_title {
         hex::decode_to_slice(&text, &mut title)
             .map_err(|_| D::Error::custom("a system title is 16 hexadecimal digits"))?;
         Ok(Some(SystemTitle(title)))
+    }
+}
+
+/// Octets as hexadecimal digits.
+mod octets {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(octets: &[u8], out: S) -> Result<S::Ok, S::Error> {
+        hex::encode(octets).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(String::deserialize(from)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use crate::{
-    meter::{MeterId, MeterRecord, SettingsError},
+    group::GroupId,
+    meter::{MeterId, SettingsError},
     operation::Priority,
 };
 
@@ -66,17 +67,8 @@ pub enum PlanTarget {
     Labels(BTreeMap<String, String>),
     /// These meters.
     Meters(BTreeSet<String>),
-}
-
-impl PlanTarget {
-    /// Whether a meter belongs to it.
-    #[must_use]
-    pub fn holds(&self, meter: &MeterRecord) -> bool {
-        match self {
-            Self::Labels(labels) => labels.iter().all(|(key, value)| meter.settings.labels.get(key) == Some(value)),
-            Self::Meters(meters) => meters.contains(meter.id.as_str()),
-        }
-    }
+    /// The meters of this group, as it is at each moment.
+    Group(GroupId),
 }
 
 /// How often a plan runs.
@@ -167,6 +159,7 @@ impl PlanSettings {
                 let named = meters.iter().all(|meter| MeterId::try_new(meter).is_ok());
                 rule(named, "meters", "names of meters");
             }
+            PlanTarget::Group(_) => {}
         }
         rule(self.zone().is_some(), "time_zone", "an IANA name such as Europe/Zurich, or empty for UTC");
         if let Cadence::Seconds(seconds) = self.cadence {

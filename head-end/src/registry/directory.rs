@@ -10,8 +10,8 @@ use dlms::{
 use super::Registry;
 use crate::{
     meter::{
-        Authentication, Ciphering, CounterId, Mechanism, MeterConfig, MeterId, MeterKeys, Secret, SecuritySettings,
-        TimeoutSettings, Timeouts,
+        Authentication, Ciphering, CounterId, GatewaySettings, Mechanism, MeterConfig, MeterId, MeterKeys, Secret,
+        SecuritySettings, TimeoutSettings, Timeouts,
     },
     operation::{CounterBlock, Layer, MeterDirectory, ObjectModel, ProfileLayout, RequestError, RequestErrorKind},
     store::{Store, StoreError, StoredMeter},
@@ -23,7 +23,9 @@ impl<S: Store> Registry<S> {
         let StoredMeter { record, secrets } = stored;
         let id = record.id;
         let mut opened = BTreeMap::new();
-        for (role, sealed) in &secrets {
+        // No session needs the others.
+        let used = |role: SecretRole| !matches!(role, SecretRole::MasterKey | SecretRole::BroadcastKey);
+        for (role, sealed) in secrets.iter().filter(|(role, _)| used(**role)) {
             let secret = self.vault.open(&id, *role, sealed).map_err(|error| {
                 RequestError::new(
                     RequestErrorKind::Store,
@@ -61,6 +63,7 @@ impl<S: Store> Registry<S> {
             route: (!settings.route.is_empty()).then(|| settings.route.into()),
             timeouts: settings.timeouts.over(self.timeouts),
             max_pdu: settings.max_pdu,
+            gateway: settings.gateway.as_ref().and_then(GatewaySettings::route),
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod directory;
 mod error;
+mod import;
 pub(crate) mod push;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
@@ -10,7 +11,10 @@ use dlms::id::SystemTitle;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-pub use self::error::RegistryError;
+pub use self::{
+    error::RegistryError,
+    import::{ImportError, ImportOptions, Imported, LINE_MAX, Line, Lines, Naming, ShipmentError, ShipmentReader},
+};
 use crate::{
     meter::{Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},
     store::{MeterFilter, NewMeter, RequestKey, SecretChange, Store, StoreError, Written},
@@ -109,18 +113,7 @@ impl<S: Store> Registry<S> {
         change: Change,
         request: Option<RequestKey>,
     ) -> Result<MeterRecord, RegistryError> {
-        let now = now();
-        let record = MeterRecord {
-            id,
-            revision: 1,
-            created: now,
-            updated: now,
-            settings: change.settings,
-            encryption_key_set: false,
-            authentication_key_set: false,
-            password_set: false,
-        };
-        let new = self.prepare(record, &change.secrets)?;
+        let new = self.checked(id, change)?;
         let record = record_of(self.store.create_meter(new, request).await?);
         self.changed(&record.id);
         Ok(record)
@@ -205,16 +198,33 @@ impl<S: Store> Registry<S> {
         Ok(())
     }
 
+    /// A new meter, checked and sealed.
+    fn checked(&self, id: MeterId, change: Change) -> Result<NewMeter, RegistryError> {
+        let now = now();
+        let record = MeterRecord {
+            id,
+            revision: 1,
+            created: now,
+            updated: now,
+            settings: change.settings,
+            encryption_key_set: false,
+            authentication_key_set: false,
+            password_set: false,
+        };
+        self.prepare(record, &change.secrets)
+    }
+
     /// Checks a record with its secrets as they will be, and seals what is new.
     fn prepare(&self, mut record: MeterRecord, secrets: &Secrets) -> Result<NewMeter, RegistryError> {
         let mut changes: Vec<SecretChange> = Vec::new();
         for (&role, secret) in secrets {
-            let held = match role {
-                SecretRole::EncryptionKey => &mut record.encryption_key_set,
-                SecretRole::AuthenticationKey => &mut record.authentication_key_set,
-                SecretRole::Password => &mut record.password_set,
-            };
-            *held = secret.is_some();
+            match role {
+                SecretRole::EncryptionKey => record.encryption_key_set = secret.is_some(),
+                SecretRole::AuthenticationKey => record.authentication_key_set = secret.is_some(),
+                SecretRole::Password => record.password_set = secret.is_some(),
+                // Not needed to talk to the meter.
+                SecretRole::MasterKey | SecretRole::BroadcastKey => {}
+            }
             let sealed = secret.as_ref().map(|secret| self.vault.seal(&record.id, role, secret)).transpose()?;
             changes.push((role, sealed));
         }
@@ -239,6 +249,13 @@ fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError
     }
     if octets(SecretRole::AuthenticationKey).is_some_and(|octets| octets != 16) {
         add("security.authentication_key", "16 octets with suite 0");
+    }
+    for (role, field) in
+        [(SecretRole::MasterKey, "security.master_key"), (SecretRole::BroadcastKey, "security.broadcast_key")]
+    {
+        if octets(role).is_some_and(|octets| octets != 16) {
+            add(field, "16 octets with suite 0");
+        }
     }
     if octets(SecretRole::Password).is_some_and(|octets| !(1..=64).contains(&octets)) {
         add("authentication.password", "from 1 to 64 octets");

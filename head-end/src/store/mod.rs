@@ -14,8 +14,10 @@ mod events;
 mod firmware;
 mod flags;
 mod grid;
+mod groups;
 mod jobs;
 mod json;
+mod keys;
 mod meters;
 mod models;
 mod month;
@@ -44,10 +46,12 @@ pub use self::{
     firmware::{FirmwareStore, IMAGE_CHUNK, ImageId, ImageRow},
     flags::CaptureFlags,
     grid::Grid,
+    groups::GroupStore,
     jobs::{
         ClaimedTask, Inserted, JobFilter, JobId, JobRow, JobState, JobStore, Permit, RateLimit, Retry, TaskCounts,
         TaskEnd, TaskFilter, TaskRef, TaskResult, TaskRow, TaskState,
     },
+    keys::{KeyStore, NewKeys},
     meters::{MeterFilter, MeterStore, NewMeter, SecretChange, StoredMeter, Written},
     models::ModelStore,
     plans::{PlanRun, PlanState, PlanStore, RunRequest},
@@ -79,6 +83,8 @@ pub trait Store:
     + JobStore
     + WaveStore
     + FirmwareStore
+    + GroupStore
+    + KeyStore
 {
     /// Writes what waits and closes. Later calls fail with [`StoreError::Closed`].
     fn close(&self) -> impl Future<Output = ()> + Send;

@@ -26,11 +26,19 @@ pub enum SecretRole {
     AuthenticationKey,
     /// Password of low level security.
     Password,
+    /// Master key, under which other keys travel to the meter (key encrypting key).
+    MasterKey,
+    /// Global broadcast encryption key.
+    BroadcastKey,
 }
 
 impl SecretRole {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::EncryptionKey, Self::AuthenticationKey, Self::Password];
+    pub const ALL: [Self; 5] =
+        [Self::EncryptionKey, Self::AuthenticationKey, Self::Password, Self::MasterKey, Self::BroadcastKey];
+
+    /// Those of a security setup.
+    pub const KEYS: [Self; 4] = [Self::EncryptionKey, Self::AuthenticationKey, Self::MasterKey, Self::BroadcastKey];
 
     /// The name in the store.
     #[must_use]
@@ -39,6 +47,8 @@ impl SecretRole {
             Self::EncryptionKey => "encryption-key",
             Self::AuthenticationKey => "authentication-key",
             Self::Password => "password",
+            Self::MasterKey => "master-key",
+            Self::BroadcastKey => "broadcast-key",
         }
     }
 

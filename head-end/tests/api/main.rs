@@ -5,6 +5,7 @@ mod cli;
 mod data;
 mod firmware;
 mod guards;
+mod import;
 mod jobs;
 mod operations;
 mod pushes;

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use dlms_meter_server::Moment;
 use dlms_meter_server::simulator::{
     Addressing, Defect, DialConfig, Fault, Fleet, FleetConfig, Group, KeySource, Keys, Limits, MODELS, MasterSeed,
-    descriptor_limit, read_fleet_file,
+    TransportKey, descriptor_limit, read_fleet_file,
 };
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -82,6 +82,9 @@ pub(crate) struct FleetCommand {
     /// docs/shipment.md.
     #[arg(long, value_name = "FILE", help_heading = "Security")]
     shipment: Option<PathBuf>,
+    /// File with a key in hexadecimal digits, 16 or 32 octets, under which the shipment's keys are wrapped (RFC 3394).
+    #[arg(long, requires = "shipment", value_name = "FILE", help_heading = "Security")]
+    transport_key: Option<PathBuf>,
     /// Ends when the shipment is written.
     #[arg(long, requires = "shipment", help_heading = "Security")]
     shipment_only: bool,
@@ -153,7 +156,7 @@ impl FleetCommand {
             let summary = summary(&groups);
             let fleet = Fleet::start_groups(config, groups).await?;
             if let Some(file) = &self.shipment {
-                write_shipment(&fleet, file)?;
+                write_shipment(&fleet, file, self.transport_key.as_deref())?;
             }
             if !self.shipment_only {
                 print(&fleet, &summary, begun.elapsed())?;
@@ -275,7 +278,15 @@ fn summary(groups: &[Group]) -> Vec<String> {
     groups.iter().map(|group| format!("{} meters: {} ({})", group.meters, group.name, group.model.name())).collect()
 }
 
-fn write_shipment(fleet: &Fleet, path: &Path) -> anyhow::Result<()> {
+fn transport_key(path: &Path) -> anyhow::Result<TransportKey> {
+    let text =
+        fs::read_to_string(path).map(Zeroizing::new).with_context(|| format!("cannot read {}", path.display()))?;
+    let octets = hex::decode(text.trim()).ok().map(Zeroizing::new);
+    octets.and_then(TransportKey::new).with_context(|| format!("{} holds no key of 16 or 32 octets", path.display()))
+}
+
+fn write_shipment(fleet: &Fleet, path: &Path, transport: Option<&Path>) -> anyhow::Result<()> {
+    let transport = transport.map(transport_key).transpose()?;
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -285,7 +296,7 @@ fn write_shipment(fleet: &Fleet, path: &Path) -> anyhow::Result<()> {
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         // Line by line: no buffer that nobody wipes.
-        fleet.write_shipment(&mut &file)?;
+        fleet.write_wrapped_shipment(&mut &file, transport.as_ref())?;
         file.sync_all()
     });
     written.with_context(|| format!("cannot write {}", path.display()))

@@ -49,4 +49,5 @@ pub use model::{BuiltInModel, DEFAULT_MODEL, MODELS, Model, ModelError, ModelPla
 pub use net::counts::Counts;
 pub use net::descriptors::descriptor_limit;
 pub use p1::{P1_BAUD, P1Config, P1Dialect, P1Keys, UnknownDialect};
+pub use shipment::TransportKey;
 pub use timeline::Timeline;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use dlms::acse::Mechanism;
 use dlms::association::Referencing;
-use dlms::security::Suite;
+use dlms::security::{Crypto, RustCrypto, Suite};
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -19,12 +19,16 @@ use super::population::Members;
 
 /// Octets of a line: it must not grow, as its old place would keep keys.
 const LINE_OCTETS: usize = 8_192;
+/// Octets that wrapping adds.
+const WRAP_OVERHEAD: usize = 8;
 
 #[derive(Serialize)]
 struct Head {
     format: &'static str,
     version: u8,
     meters: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_wrap: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +42,7 @@ struct Line<'a> {
     links: Vec<Link>,
     security_suite: u8,
     clients: Vec<Client<'a>>,
-    keys: LineKeys<'a>,
+    keys: LineKeys,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mbus_devices: Vec<MbusDevice>,
 }
@@ -87,24 +91,40 @@ struct Client<'a> {
 }
 
 #[derive(Serialize)]
-struct LineKeys<'a> {
-    guek: Secret<'a>,
-    gak: Secret<'a>,
+struct LineKeys {
+    guek: KeyText,
+    gak: KeyText,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kek: Option<Secret<'a>>,
+    kek: Option<KeyText>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    gbek: Option<Secret<'a>>,
-    password: Secret<'a>,
+    gbek: Option<KeyText>,
+    password: KeyText,
 }
 
-/// Octets that are written as hexadecimal digits.
-struct Secret<'a>(&'a [u8]);
+/// The key under which the keys of a shipment travel: 16 or 32 octets.
+pub struct TransportKey(Zeroizing<Vec<u8>>);
 
-impl Serialize for Secret<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let digits = Zeroizing::new(hex::encode(self.0));
-        serializer.serialize_str(&digits)
+impl TransportKey {
+    /// Takes the octets; `None` where there are neither 16 nor 32.
+    #[must_use]
+    pub fn new(octets: Zeroizing<Vec<u8>>) -> Option<Self> {
+        matches!(octets.len(), 16 | 32).then_some(Self(octets))
     }
+}
+
+impl core::fmt::Debug for TransportKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("TransportKey(redacted)")
+    }
+}
+
+/// A key as the file has it: wrapped after RFC 3394 where there is a transport key.
+fn key_text(key: &[u8], transport: Option<&TransportKey>) -> io::Result<KeyText> {
+    let Some(transport) = transport else { return Ok(KeyText(Zeroizing::new(hex::encode(key)))) };
+    let mut wrapped = vec![0; key.len().saturating_add(WRAP_OVERHEAD)];
+    RustCrypto::wrap(&transport.0, key, &mut wrapped)
+        .map_err(|_| io::Error::other("a key whose length no key wrap takes"))?;
+    Ok(KeyText(Zeroizing::new(hex::encode(wrapped))))
 }
 
 impl Fleet {
@@ -113,8 +133,17 @@ impl Fleet {
     /// # Errors
     /// What `out` says.
     pub fn write_shipment(&self, out: &mut impl Write) -> io::Result<()> {
+        self.write_wrapped_shipment(out, None)
+    }
+
+    /// The same, with its keys wrapped under `transport`, if there is one.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn write_wrapped_shipment(&self, out: &mut impl Write, transport: Option<&TransportKey>) -> io::Result<()> {
         let meters = self.population().len();
-        serde_json::to_writer(&mut *out, &Head { format: "dlms-shipment", version: 1, meters })?;
+        let key_wrap = transport.map(|_| "rfc3394");
+        serde_json::to_writer(&mut *out, &Head { format: "dlms-shipment", version: 1, meters, key_wrap })?;
         out.write_all(b"\n")?;
         for device in self.devices() {
             // Not by `DeviceHandle::meters`, which remembers them.
@@ -122,7 +151,7 @@ impl Fleet {
                 let population = self.population();
                 let identity = population.identity(number, super::device::sap(index));
                 let (Some(identity), Some(group)) = (identity, population.group(number)) else { continue };
-                write_meter(out, device, &identity, group)?;
+                write_meter(out, device, &identity, group, transport)?;
             }
         }
         out.flush()
@@ -134,6 +163,7 @@ fn write_meter(
     device: &DeviceHandle,
     identity: &MeterIdentity,
     group: &Members,
+    transport: Option<&TransportKey>,
 ) -> io::Result<()> {
     let keys = group.keys(identity.system_title);
     let line = Line {
@@ -153,8 +183,8 @@ fn write_meter(
             Suite::Suite2 => 2,
         },
         clients: group.model.associations.iter().map(client).collect(),
-        keys: line_keys(&keys),
-        mbus_devices: mbus_devices(&keys, identity, group),
+        keys: line_keys(&keys, transport)?,
+        mbus_devices: mbus_devices(&keys, identity, group, transport)?,
     };
     let mut room = Zeroizing::new(Vec::with_capacity(LINE_OCTETS));
     serde_json::to_writer(&mut *room, &line)?;
@@ -162,15 +192,22 @@ fn write_meter(
     out.write_all(&room)
 }
 
-fn mbus_devices(keys: &Keys, identity: &MeterIdentity, group: &Members) -> Vec<MbusDevice> {
+fn mbus_devices(
+    keys: &Keys,
+    identity: &MeterIdentity,
+    group: &Members,
+    transport: Option<&TransportKey>,
+) -> io::Result<Vec<MbusDevice>> {
     let devices = group.model.mbus.identities(&identity.serial);
     devices
-        .map(|(device, identity)| MbusDevice {
-            channel: device.channel,
-            identification_number: format!("{:08}", identity.number),
-            manufacturer: dlms::cosem::mbus_client::manufacturer(identity.manufacturer).iter().collect(),
-            device_type: identity.device_type,
-            default_key: KeyText(Zeroizing::new(hex::encode(&default_key(keys, identity.number)[..]))),
+        .map(|(device, identity)| {
+            Ok(MbusDevice {
+                channel: device.channel,
+                identification_number: format!("{:08}", identity.number),
+                manufacturer: dlms::cosem::mbus_client::manufacturer(identity.manufacturer).iter().collect(),
+                device_type: identity.device_type,
+                default_key: key_text(&default_key(keys, identity.number)[..], transport)?,
+            })
         })
         .collect()
 }
@@ -216,12 +253,13 @@ fn client(association: &ModelAssociation) -> Client<'_> {
     }
 }
 
-fn line_keys(keys: &Keys) -> LineKeys<'_> {
-    LineKeys {
-        guek: Secret(keys.encryption.as_bytes()),
-        gak: Secret(keys.authentication.as_bytes()),
-        kek: keys.master.as_ref().map(|key| Secret(key.as_bytes())),
-        gbek: keys.broadcast.as_ref().map(|key| Secret(key.as_bytes())),
-        password: Secret(keys.password.as_bytes()),
-    }
+fn line_keys(keys: &Keys, transport: Option<&TransportKey>) -> io::Result<LineKeys> {
+    let text = |key: &[u8]| key_text(key, transport);
+    Ok(LineKeys {
+        guek: text(keys.encryption.as_bytes())?,
+        gak: text(keys.authentication.as_bytes())?,
+        kek: keys.master.as_ref().map(|key| text(key.as_bytes())).transpose()?,
+        gbek: keys.broadcast.as_ref().map(|key| text(key.as_bytes())).transpose()?,
+        password: text(keys.password.as_bytes())?,
+    })
 }

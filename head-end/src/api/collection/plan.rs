@@ -7,6 +7,7 @@ use tonic_types::FieldViolation;
 
 use crate::{
     api::parse::{self, Violations, to_timestamp},
+    group::GroupId,
     meter::SettingsError,
     operation::Priority,
     plan::{Cadence, PlanRecord, PlanRegister, PlanSettings, PlanTarget},
@@ -68,6 +69,9 @@ fn target(violations: &mut Violations, target: Option<&plan::Target>) -> Option<
         None => {
             violations.add("plan.target", "is required: a selector or meters");
             None
+        }
+        Some(plan::Target::Group(name)) => {
+            violations.check("plan.group", GroupId::from_resource_name(name)).map(PlanTarget::Group)
         }
         Some(plan::Target::Selector(selector)) => Some(PlanTarget::Labels(selector.labels.clone())),
         Some(plan::Target::Meters(list)) => {
@@ -137,7 +141,7 @@ pub(super) fn merge(
             "display_name" => merged.display_name = from.display_name,
             "profiles" => merged.profiles = from.profiles,
             "registers" => merged.registers = from.registers,
-            "target" | "selector" | "meters" => merged.target = from.target,
+            "target" | "selector" | "meters" | "group" => merged.target = from.target,
             "time_zone" => merged.time_zone = from.time_zone,
             "cadence" | "every" | "daily" | "monthly" => merged.cadence = from.cadence,
             "window_start_s" => merged.window_start_s = from.window_start_s,
@@ -183,6 +187,7 @@ fn of_settings(settings: &PlanSettings) -> Plan {
         registers: settings.registers.iter().map(register).collect(),
         target: Some(match &settings.target {
             PlanTarget::Labels(labels) => plan::Target::Selector(v1::LabelSelector { labels: BTreeMap::clone(labels) }),
+            PlanTarget::Group(group) => plan::Target::Group(group.resource_name()),
             PlanTarget::Meters(meters) => plan::Target::Meters(v1::MeterList {
                 meters: meters.iter().map(|meter| format!("meters/{meter}")).collect(),
             }),

@@ -7,6 +7,7 @@ use tonic::Status;
 use crate::{
     access::Caller,
     api::parse::{self, Violations, to_timestamp},
+    group::GroupId,
     jobs::{NewJob, Target},
     operation::Priority,
     store::{JobRow, JobState, RequestKey, TaskCounts, TaskResult, TaskRow, TaskState},
@@ -79,6 +80,9 @@ fn of_target(violations: &mut Violations, target: Option<&v1::Target>) -> Option
             let meters: Vec<_> =
                 meters.map(|(n, meter)| name(violations, format!("target.meters[{n}]"), meter)).collect();
             meters.into_iter().collect::<Option<_>>().map(Target::Meters)
+        }
+        Some(target::Kind::Group(group)) => {
+            violations.check("target.group", GroupId::from_resource_name(group)).map(Target::Group)
         }
         Some(target::Kind::Selector(selector)) => Some(Target::Labels(selector.labels.clone())),
     }

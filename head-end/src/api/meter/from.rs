@@ -9,8 +9,8 @@ use super::link;
 use crate::{
     api::parse::Violations,
     meter::{
-        DEFAULT_MAX_PDU, Envelope, Mechanism, MeterSettings, PolicyBits, PushSettings, Secret, SecuritySettings,
-        TimePolicy, TimeoutSettings,
+        DEFAULT_MAX_PDU, Envelope, GatewaySettings, Lifecycle, Mechanism, MeterSettings, PolicyBits, PushSettings,
+        Secret, SecuritySettings, TimePolicy, TimeoutSettings,
     },
     registry::{Change, Secrets},
     vault::SecretRole,
@@ -39,6 +39,10 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
             .unwrap_or(DEFAULT_MAX_PDU),
     };
     let push = push(&mut violations, meter.push.as_ref());
+    let gateway = meter.gateway.as_ref().and_then(|of| {
+        let network = violations.check("gateway.network", u8::try_from(of.network).map_err(|_| "at most 255"))?;
+        Some(GatewaySettings { network, device: of.device.clone() })
+    });
     violations.into_result()?;
     let settings = MeterSettings {
         display_name: meter.display_name.clone(),
@@ -56,6 +60,11 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
         timeouts,
         max_pdu,
         push,
+        logical_device_name: meter.logical_device_name.clone(),
+        gateway,
+        service_point: meter.service_point.clone(),
+        // Changed by operations of its own.
+        lifecycle: Lifecycle::default(),
     };
     Ok(Change { settings, secrets: secrets(meter) })
 }
@@ -63,7 +72,12 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
 fn secrets(meter: &v1::Meter) -> Secrets {
     let password = meter.authentication.iter().map(|of| (SecretRole::Password, &of.password));
     let keys = meter.security.iter().flat_map(|of| {
-        [(SecretRole::EncryptionKey, &of.encryption_key), (SecretRole::AuthenticationKey, &of.authentication_key)]
+        [
+            (SecretRole::EncryptionKey, &of.encryption_key),
+            (SecretRole::AuthenticationKey, &of.authentication_key),
+            (SecretRole::MasterKey, &of.master_key),
+            (SecretRole::BroadcastKey, &of.broadcast_key),
+        ]
     });
     password
         .chain(keys)

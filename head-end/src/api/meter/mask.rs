@@ -7,7 +7,7 @@ use super::{from, to};
 use crate::{api::parse::Violations, meter::MeterSettings, registry::Change, vault::SecretRole};
 
 /// All fields that an operator sets, as a whole.
-const ALL: [&str; 14] = [
+const ALL: [&str; 17] = [
     "display_name",
     "tenant",
     "labels",
@@ -22,12 +22,23 @@ const ALL: [&str; 14] = [
     "timeouts",
     "max_pdu_octets",
     "push",
+    "logical_device_name",
+    "service_point",
+    "gateway",
 ];
 
 /// Fields that only we set: named in a mask, they are passed over, so that a meter that was read can
 /// be written back.
-const OUTPUT_ONLY: [&str; 5] =
-    ["etag", "create_time", "update_time", "authentication.password_set", "security.keys_set"];
+const OUTPUT_ONLY: [&str; 8] = [
+    "etag",
+    "create_time",
+    "update_time",
+    "authentication.password_set",
+    "security.keys_set",
+    "lifecycle_status",
+    "replaces",
+    "replaced_by",
+];
 
 /// What becomes of `current` when the fields of `mask` are taken from `update`.
 pub(in crate::api) fn merge(
@@ -46,6 +57,7 @@ pub(in crate::api) fn merge(
     }
     violations.into_result()?;
     let mut change = from::change(&merged)?;
+    change.settings.lifecycle = current.lifecycle.clone();
     for role in removed {
         change.secrets.entry(role).or_insert(None);
     }
@@ -76,6 +88,9 @@ fn is_set(meter: &Meter, path: &str) -> bool {
         "timeouts" => meter.timeouts.is_some(),
         "max_pdu_octets" => meter.max_pdu_octets != 0,
         "push" => meter.push.is_some(),
+        "logical_device_name" => !meter.logical_device_name.is_empty(),
+        "gateway" => meter.gateway.is_some(),
+        "service_point" => !meter.service_point.is_empty(),
         _ => false,
     }
 }
@@ -97,6 +112,9 @@ fn take(merged: &mut Meter, update: &Meter, path: &str) -> bool {
         "timeouts" => merged.timeouts = update.timeouts,
         "max_pdu_octets" => merged.max_pdu_octets = update.max_pdu_octets,
         "push" => merged.push.clone_from(&update.push),
+        "logical_device_name" => merged.logical_device_name.clone_from(&update.logical_device_name),
+        "gateway" => merged.gateway.clone_from(&update.gateway),
+        "service_point" => merged.service_point.clone_from(&update.service_point),
         _ => return take_inner(merged, update, path),
     }
     true
@@ -165,6 +183,8 @@ fn security(to: &mut v1::Security, from: v1::Security, field: &str) -> bool {
         "client_system_title" => to.client_system_title = from.client_system_title,
         "encryption_key" => to.encryption_key = from.encryption_key,
         "authentication_key" => to.authentication_key = from.authentication_key,
+        "master_key" => to.master_key = from.master_key,
+        "broadcast_key" => to.broadcast_key = from.broadcast_key,
         _ => return false,
     }
     true
@@ -174,11 +194,13 @@ fn security(to: &mut v1::Security, from: v1::Security, field: &str) -> bool {
 fn removed_secrets(update: &Meter, path: &str) -> Vec<SecretRole> {
     match path {
         "authentication" if update.authentication.is_none() => vec![SecretRole::Password],
-        "security" if update.security.is_none() => vec![SecretRole::EncryptionKey, SecretRole::AuthenticationKey],
+        "security" if update.security.is_none() => SecretRole::KEYS.to_vec(),
         // A new value is among the secrets of the change already and wins over the removal.
         "authentication.password" => vec![SecretRole::Password],
         "security.encryption_key" => vec![SecretRole::EncryptionKey],
         "security.authentication_key" => vec![SecretRole::AuthenticationKey],
+        "security.master_key" => vec![SecretRole::MasterKey],
+        "security.broadcast_key" => vec![SecretRole::BroadcastKey],
         _ => Vec::new(),
     }
 }

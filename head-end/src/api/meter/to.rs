@@ -6,7 +6,8 @@ use super::link;
 use crate::{
     api::parse::to_timestamp,
     meter::{
-        Envelope, Mechanism, MeterRecord, MeterSettings, PolicyBits, PushSettings, SecuritySettings, TimeoutSettings,
+        Envelope, LifecycleStatus, Mechanism, MeterId, MeterRecord, MeterSettings, PolicyBits, PushSettings,
+        SecuritySettings, TimeoutSettings,
     },
 };
 
@@ -59,6 +60,21 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
         create_time: None,
         update_time: None,
         push: (of.push != PushSettings::default()).then(|| push(&of.push)),
+        logical_device_name: of.logical_device_name.clone(),
+        service_point: of.service_point.clone(),
+        gateway: of.gateway.as_ref().map(|of| v1::Gateway { network: of.network.into(), device: of.device.clone() }),
+        lifecycle_status: lifecycle(of.lifecycle.status).into(),
+        replaces: of.lifecycle.replaces.as_ref().map(MeterId::resource_name).unwrap_or_default(),
+        replaced_by: of.lifecycle.replaced_by.as_ref().map(MeterId::resource_name).unwrap_or_default(),
+    }
+}
+
+pub(in crate::api) const fn lifecycle(status: LifecycleStatus) -> v1::LifecycleStatus {
+    match status {
+        LifecycleStatus::Registered => v1::LifecycleStatus::Registered,
+        LifecycleStatus::Commissioned => v1::LifecycleStatus::Commissioned,
+        LifecycleStatus::Suspended => v1::LifecycleStatus::Suspended,
+        LifecycleStatus::Decommissioned => v1::LifecycleStatus::Decommissioned,
     }
 }
 
@@ -92,6 +108,8 @@ fn security(of: &SecuritySettings) -> v1::Security {
         client_system_title: of.client_title.map(|title| title.0.to_vec()).unwrap_or_default(),
         encryption_key: Vec::new(),
         authentication_key: Vec::new(),
+        master_key: Vec::new(),
+        broadcast_key: Vec::new(),
         keys_set: false,
     }
 }

@@ -1,5 +1,6 @@
 //! `head-end meters`.
 
+mod import;
 mod settings;
 
 use clap::{Args, Subcommand};
@@ -17,6 +18,8 @@ use super::{ClientOptions, Exit, Failure, Format, client, json, output};
 pub(super) enum Meters {
     /// Register a meter
     Add(Add),
+    /// Register the meters of a shipment file
+    Import(import::Import),
     /// List meters
     List(List),
     /// Show a meter
@@ -94,6 +97,7 @@ impl Meters {
     pub(super) const fn client(&self) -> &ClientOptions {
         match self {
             Self::Add(command) => &command.client,
+            Self::Import(command) => &command.client,
             Self::List(command) => &command.client,
             Self::Show(command) => &command.client,
             Self::Update(command) => &command.client,
@@ -102,6 +106,9 @@ impl Meters {
     }
 
     pub(super) async fn run(self) -> Result<Exit, Failure> {
+        if let Self::Import(command) = self {
+            return command.run().await;
+        }
         let format = self.client().format;
         let mut registry = self.client().registry().await?;
         match self {
@@ -112,6 +119,8 @@ impl Meters {
                 let meter = registry.create_meter(command.client.request(request)).await?.into_inner();
                 show(&meter, format);
             }
+            // Done above.
+            Self::Import(_) => {}
             Self::List(command) => {
                 let mut request = ListMetersRequest {
                     labels: command.labels.into_iter().collect(),

@@ -58,6 +58,12 @@ pub(in crate::cli) struct Settings {
     /// Authentication key: hexadecimal digits, or @FILE
     #[arg(long, env = "HEADEND_METER_GAK", hide_env_values = true, value_name = "HEX")]
     gak: Option<String>,
+    /// Master key (key encrypting key), for the renewal of the others: hexadecimal digits, or @FILE
+    #[arg(long, env = "HEADEND_METER_KEK", hide_env_values = true, value_name = "HEX")]
+    kek: Option<String>,
+    /// Global broadcast encryption key: hexadecimal digits, or @FILE
+    #[arg(long, env = "HEADEND_METER_GBEK", hide_env_values = true, value_name = "HEX")]
+    gbek: Option<String>,
     /// Protection of every APDU
     #[arg(long, value_name = "POLICY")]
     policy: Option<PolicyText>,
@@ -82,6 +88,12 @@ pub(in crate::cli) struct Settings {
     /// Shared medium whose limits count
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
+    /// Its logical device name (0-0:42.0.0)
+    #[arg(long, value_name = "TEXT")]
+    logical_device_name: Option<String>,
+    /// Where it measures, by the utility's own name
+    #[arg(long, value_name = "TEXT")]
+    service_point: Option<String>,
     /// Name for people
     #[arg(long, value_name = "TEXT")]
     display_name: Option<String>,
@@ -166,6 +178,8 @@ impl Settings {
             timeouts: Some(self.timeouts(current.timeouts.unwrap_or_default())),
             max_pdu_octets: self.max_pdu.unwrap_or(current.max_pdu_octets),
             push: self.push(current.push),
+            logical_device_name: self.logical_device_name.clone().unwrap_or(current.logical_device_name),
+            service_point: self.service_point.clone().unwrap_or(current.service_point),
             ..Default::default()
         })
     }
@@ -186,6 +200,8 @@ impl Settings {
             ("timeouts", self.timeouts(v1::Timeouts::default()) != v1::Timeouts::default()),
             ("max_pdu_octets", self.max_pdu.is_some()),
             ("push", self.push(None).is_some()),
+            ("logical_device_name", self.logical_device_name.is_some()),
+            ("service_point", self.service_point.is_some()),
         ];
         given.into_iter().filter(|(_, given)| *given).map(|(path, _)| path.to_owned()).collect()
     }
@@ -227,6 +243,8 @@ impl Settings {
     const fn changes_security(&self) -> bool {
         self.guek.is_some()
             || self.gak.is_some()
+            || self.kek.is_some()
+            || self.gbek.is_some()
             || self.policy.is_some()
             || self.general_ciphering
             || self.dedicated_key
@@ -243,6 +261,12 @@ impl Settings {
         }
         if let Some(key) = &self.gak {
             security.authentication_key = secret_hex("--gak", key)?;
+        }
+        if let Some(key) = &self.kek {
+            security.master_key = secret_hex("--kek", key)?;
+        }
+        if let Some(key) = &self.gbek {
+            security.broadcast_key = secret_hex("--gbek", key)?;
         }
         if let Some(policy) = self.policy {
             security.policy = policy.proto().into();
@@ -302,7 +326,7 @@ fn secret_text(text: &str) -> Result<String, Failure> {
     Ok(contents.lines().next().unwrap_or_default().to_owned())
 }
 
-fn secret_hex(flag: &str, text: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn secret_hex(flag: &str, text: &str) -> Result<Vec<u8>, Failure> {
     // The digits themselves are not repeated: they are a key.
     hex::decode(secret_text(text)?.trim()).map_err(|_| Failure::usage(format!("{flag} needs hexadecimal digits")))
 }

@@ -56,6 +56,9 @@ pub(super) struct Add {
     /// Only this meter; may be given more than once
     #[arg(long = "meter", value_parser = client::meter_name, conflicts_with = "labels")]
     meters: Vec<String>,
+    /// The meters of this group, as it is at each moment
+    #[arg(long, value_parser = client::group_name, conflicts_with_all = ["labels", "meters"])]
+    group: Option<String>,
     /// How often: a divisor of the day such as 15m, `daily` or `monthly`
     #[arg(long, default_value = "daily", value_parser = cadence)]
     every: plan::Cadence,
@@ -226,9 +229,10 @@ impl Plans {
 impl Add {
     fn plan(self) -> Plan {
         let register = |obis| PlanRegister { obis, class_id: 0 };
-        let target = match self.meters.is_empty() {
-            true => plan::Target::Selector(LabelSelector { labels: self.labels.into_iter().collect() }),
-            false => plan::Target::Meters(MeterList { meters: self.meters }),
+        let target = match (self.group, self.meters.is_empty()) {
+            (Some(group), _) => plan::Target::Group(group),
+            (None, true) => plan::Target::Selector(LabelSelector { labels: self.labels.into_iter().collect() }),
+            (None, false) => plan::Target::Meters(MeterList { meters: self.meters }),
         };
         Plan {
             name: self.plan,

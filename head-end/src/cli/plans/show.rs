@@ -40,6 +40,7 @@ fn target(plan: &Plan) -> String {
         Some(plan::Target::Selector(selector)) => {
             selector.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
         }
+        Some(plan::Target::Group(group)) => group.clone(),
         Some(plan::Target::Meters(list)) => format!("{} meters", list.meters.len()),
         None => String::new(),
     }
@@ -48,6 +49,7 @@ fn target(plan: &Plan) -> String {
 fn plan_json(plan: &Plan) -> Value {
     let target = match &plan.target {
         Some(plan::Target::Selector(selector)) => json!({ "labels": selector.labels }),
+        Some(plan::Target::Group(group)) => json!({ "group": group }),
         Some(plan::Target::Meters(list)) => json!({ "meters": list.meters }),
         None => Value::Null,
     };

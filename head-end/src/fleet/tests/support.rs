@@ -138,6 +138,7 @@ pub(in crate::fleet) fn config(id: &str, address: &str) -> MeterConfig {
             ..Timeouts::default()
         },
         max_pdu: 1_024,
+        gateway: None,
     }
 }
 

@@ -115,22 +115,23 @@ fn check_revision(db: &Connection, id: &MeterId, expected: Option<u64>) -> Resul
     }
 }
 
-fn put(db: &Connection, meter: &NewMeter) -> Result<(), StoreError> {
+pub(super) fn put(db: &Connection, meter: &NewMeter) -> Result<(), StoreError> {
     let name = meter.record.id.as_str();
     db.execute(
         "INSERT INTO meters (name, record) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = excluded.record",
         [name, &to_json(&meter.record)?],
     )
     .context(FILE, "writing a meter")?;
-    meter.secrets.iter().try_for_each(|change| put_secret(db, name, change))
+    let since = meter.record.updated.as_millisecond();
+    meter.secrets.iter().try_for_each(|change| put_secret(db, name, since, change))
 }
 
-fn put_secret(db: &Connection, meter: &str, (role, sealed): &SecretChange) -> Result<(), StoreError> {
+fn put_secret(db: &Connection, meter: &str, since_ms: i64, (role, sealed): &SecretChange) -> Result<(), StoreError> {
     match sealed {
         Some(sealed) => db.execute(
-            "INSERT INTO meter_secrets (meter, role, sealed) VALUES (?1, ?2, ?3)
-             ON CONFLICT (meter, role) DO UPDATE SET sealed = excluded.sealed",
-            params![meter, role.name(), sealed.as_bytes()],
+            "INSERT INTO meter_secrets (meter, role, sealed, since_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (meter, role) DO UPDATE SET sealed = excluded.sealed, since_ms = excluded.since_ms",
+            params![meter, role.name(), sealed.as_bytes(), since_ms],
         ),
         None => db.execute("DELETE FROM meter_secrets WHERE meter = ?1 AND role = ?2", [meter, role.name()]),
     }
@@ -149,13 +150,16 @@ pub(super) fn get(db: &Connection, id: &MeterId) -> Result<Option<StoredMeter>, 
     let mut secrets = BTreeMap::new();
     for row in rows {
         let (role, sealed) = row.context(FILE, "reading secrets")?;
-        let role = SecretRole::from_name(&role).ok_or_else(|| StoreError::Corrupt {
-            file: FILE.to_owned(),
-            reason: format!("{role:?} is not the role of a secret"),
-        })?;
-        secrets.insert(role, Sealed::from_bytes(sealed));
+        secrets.insert(self::role(&role)?, Sealed::from_bytes(sealed));
     }
     Ok(Some(StoredMeter { record, secrets }))
+}
+
+pub(super) fn role(name: &str) -> Result<SecretRole, StoreError> {
+    SecretRole::from_name(name).ok_or_else(|| StoreError::Corrupt {
+        file: FILE.to_owned(),
+        reason: format!("{name:?} is not the role of a secret"),
+    })
 }
 
 pub(super) fn list(

@@ -1,12 +1,19 @@
 //! The service MeterRegistry.
 
+mod groups;
+mod import;
+
+use std::{pin::Pin, sync::Arc};
+
 use dlms_proto::v1::{
-    self, ClaimUnclaimedDeviceRequest, CreateMeterRequest, DeleteMeterRequest, GetMeterRequest, ListMetersRequest,
-    ListMetersResponse, ListUnclaimedDevicesRequest, ListUnclaimedDevicesResponse, Meter, UpdateMeterRequest,
-    meter_registry_server::MeterRegistry,
+    self, ClaimUnclaimedDeviceRequest, CreateGroupRequest, CreateMeterRequest, DeleteGroupRequest, DeleteMeterRequest,
+    GetGroupRequest, GetMeterRequest, Group, ImportMetersRequest, ImportMetersResponse, ListGroupsRequest,
+    ListGroupsResponse, ListMetersRequest, ListMetersResponse, ListUnclaimedDevicesRequest,
+    ListUnclaimedDevicesResponse, Meter, UpdateMeterRequest, meter_registry_server::MeterRegistry,
 };
+use futures_util::Stream;
 use prost::Message;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Service, caller, meter,
@@ -18,7 +25,7 @@ use crate::{
     meter::{MeterId, MeterSettings, SettingsError, Tenant},
     operation::MeterAccess,
     registry::{Change, Registry, RegistryError},
-    store::{DeviceIdentity, MeterFilter, RequestKey, Store, UnclaimedDevice},
+    store::{DeviceIdentity, MeterFilter, RequestKey, Store, StoreError, UnclaimedDevice},
 };
 
 /// Meters on a page where the request does not say, and at most.
@@ -44,8 +51,65 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
     }
 }
 
+/// What an import answers.
+type Imports = Pin<Box<dyn Stream<Item = Result<ImportMetersResponse, Status>> + Send>>;
+
 #[tonic::async_trait]
 impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
+    type ImportMetersStream = Imports;
+
+    async fn import_meters(
+        &self,
+        request: Request<Streaming<ImportMetersRequest>>,
+    ) -> Result<Response<Imports>, Status> {
+        let registry = Arc::clone(self.0.head_end.registry());
+        Ok(Response::new(Box::pin(import::Import::new(registry, request.into_inner()).run())))
+    }
+
+    async fn create_group(&self, request: Request<CreateGroupRequest>) -> Result<Response<Group>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
+        let group = request.into_inner().group.unwrap_or_default();
+        let record = groups::record(&group, tenant.as_ref())?;
+        let created = self.registry().store().create_group(record.clone()).await;
+        created.map_err(|error| status::store(&error, None))?;
+        self.0.collection.groups_changed();
+        Ok(Response::new(groups::to_proto(&record)))
+    }
+
+    async fn get_group(&self, request: Request<GetGroupRequest>) -> Result<Response<Group>, Status> {
+        let id = groups::named(&request.get_ref().name)?;
+        let found = self.registry().store().group(id.as_str()).await.map_err(|error| status::store(&error, None))?;
+        let record = found.ok_or_else(|| status::store(&StoreError::NotFound(id.resource_name()), None))?;
+        Ok(Response::new(groups::to_proto(&record)))
+    }
+
+    async fn list_groups(&self, request: Request<ListGroupsRequest>) -> Result<Response<ListGroupsResponse>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let after = violations.check("page_token", from_token(&request.page_token));
+        let after = violations.finish(after)?.map(|after| after.as_str().to_owned());
+        let size = page(request.page_size);
+        let store = self.registry().store();
+        let mut groups =
+            store.list_groups(after, tenant, size + 1).await.map_err(|error| status::store(&error, None))?;
+        let more = groups.len() > size;
+        groups.truncate(size);
+        let next_page_token = groups.last().filter(|_| more).map(|last| hex::encode(last.id.as_str()));
+        Ok(Response::new(ListGroupsResponse {
+            groups: groups.iter().map(groups::to_proto).collect(),
+            next_page_token: next_page_token.unwrap_or_default(),
+        }))
+    }
+
+    async fn delete_group(&self, request: Request<DeleteGroupRequest>) -> Result<Response<()>, Status> {
+        let id = groups::named(&request.get_ref().name)?;
+        let deleted = self.registry().store().delete_group(id.as_str()).await;
+        deleted.map_err(|error| status::store(&error, None))?;
+        self.0.collection.groups_changed();
+        Ok(Response::new(()))
+    }
+
     async fn create_meter(&self, request: Request<CreateMeterRequest>) -> Result<Response<Meter>, Status> {
         let caller = caller::of(&request)?.clone();
         let request = request.into_inner();
@@ -94,10 +158,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
             }
         };
         let after = violations.finish(after)?;
-        let size = match request.page_size as usize {
-            0 => PAGE.0,
-            size => size.min(PAGE.1),
-        };
+        let size = page(request.page_size);
         let store = self.registry().store();
         let mut devices =
             store.list_unclaimed(after, size.saturating_add(1)).await.map_err(|error| status::store(&error, None))?;
@@ -163,10 +224,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         let mut violations = Violations::default();
         let after = violations.check("page_token", from_token(&request.page_token));
         let after = violations.finish(after)?;
-        let size = match request.page_size as usize {
-            0 => PAGE.0,
-            size => size.min(PAGE.1),
-        };
+        let size = page(request.page_size);
         let filter = MeterFilter { labels: request.labels, tenant };
         // One more than the page tells whether there is a next one.
         let mut records = self
@@ -222,6 +280,14 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         deleted.map_err(|error| status::registry(&error, Some(&id)))?;
         self.0.head_end.access().invalidate(&id);
         Ok(Response::new(()))
+    }
+}
+
+/// Items of a page that a request asks for.
+fn page(asked: u32) -> usize {
+    match asked as usize {
+        0 => PAGE.0,
+        size => size.min(PAGE.1),
     }
 }
 
