@@ -77,12 +77,16 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
     /// Keeps readings, and the events of those that are rows of an event log.
     ///
     /// # Errors
-    /// As [`ReadingStore::append`](crate::store::ReadingStore::append).
+    /// As [`ReadingStore::append`](crate::store::ReadingStore::append); also where the events were not taken.
     pub async fn keep(&self, batch: CaptureBatch) -> Kept {
         let log = EventLog::holds_events(&batch).then(|| batch.clone());
         let kept = ingest::keep(&**self.registry.store(), batch).await;
-        if let (Ok(_), Some(log)) = (&kept, log) {
-            self.events.record_batch(&self.registry, &log).await;
+        if let (Ok(_), Some(log)) = (&kept, log)
+            && let Err(error) = self.events.record_batch(&self.registry, &log).await
+        {
+            // Whoever collects them asks for the rows again, and does not take them for done.
+            tracing::error!(meter = %log.meter, %error, "events were not taken by the store");
+            return Err(error);
         }
         kept
     }

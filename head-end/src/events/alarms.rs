@@ -165,11 +165,9 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
         };
         let record = self.registry().get(meter).await.map_err(RequestError::from)?;
         let Some(table) = self.events().table_of(&record) else { return Ok(Vec::new()) };
-        let store = &**self.registry().store();
-        let before = store.swap_alarms(meter, register, value).await?;
-        let news = derive::of_alarms(meter, register, value & !before, table, occasion);
-        self.events().record(store, news).await?;
         let standing = derive::of_alarms(meter, register, value, table, occasion);
+        let store = &**self.registry().store();
+        self.events().record_alarms(store, meter, register, value, standing.clone()).await?;
         let alarm = |bit: u32, name| u8::try_from(bit).ok().map(|bit| Alarm { bit, name });
         Ok(standing.into_iter().filter_map(|event| alarm(event.code?, event.name)).collect())
     }

@@ -238,8 +238,9 @@ impl<S: Store, A: MeterAccess> Reader<S, A> {
             let events = if derive::alarm_register(column.obis).is_some() {
                 let Some(bits) = number() else { continue };
                 // Of a descriptor that is pushed again with what stood before, only what is new is news.
-                let before = store.swap_alarms(&push.meter, column.obis, bits).await?;
-                derive::of_alarms(&push.meter, column.obis, bits & !before, table, occasion)
+                let standing = derive::of_alarms(&push.meter, column.obis, bits, table, occasion);
+                log.record_alarms(store, &push.meter, column.obis, bits, standing).await?;
+                continue;
             } else if derive::is_event_code(column.obis)
                 && let Some(code) = number()
             {

@@ -105,6 +105,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A write that panicked.
+    pub(super) fn broken(file: String) -> Self {
+        let source = std::io::Error::other("it was broken off inside the head-end");
+        Self::Database { file, action: "writing", source: Arc::new(source) }
+    }
+
     /// Whether it may pass without anybody changing the request.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

@@ -41,6 +41,20 @@ pub trait EventStore: Send + Sync + 'static {
         by: Acknowledgement,
     ) -> impl Future<Output = Result<Event, StoreError>> + Send;
 
+    /// Keeps the value of an alarm register or descriptor, and adds of `events`, one for each bit that stands in it by its
+    /// code, those of bits that did not stand before; both in one transaction, so that no alarm is taken for told before
+    /// it is. Returns the highest sequence number that was given out.
+    ///
+    /// # Errors
+    /// The store's own; nothing is kept then.
+    fn append_alarms(
+        &self,
+        meter: &MeterId,
+        register: ObisCode,
+        value: u32,
+        events: Vec<NewEvent>,
+    ) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
+
     /// Keeps the value of an alarm register or descriptor; returns the one that was kept before, 0 at first.
     ///
     /// # Errors

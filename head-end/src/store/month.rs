@@ -11,11 +11,15 @@ pub(super) struct Month {
     month: i8,
 }
 
+const FIRST: Month = Month { year: 1970, month: 1 };
+const LAST: Month = Month { year: 2099, month: 12 };
+
 impl Month {
-    /// The month of `time`.
+    /// The month among which captures of `time` are kept. A meter whose clock says anything at all would make a part for
+    /// each month of twenty thousand years: what lies before and behind all that is likely goes into the first and the last.
     pub(super) fn of(time: Timestamp) -> Self {
         let date = TimeZone::UTC.to_datetime(time).date();
-        Self { year: date.year(), month: date.month() }
+        (Self { year: date.year(), month: date.month() }).clamp(FIRST, LAST)
     }
 
     /// The month before.
@@ -47,5 +51,15 @@ mod tests {
         let month = |text: &str| Month::of(text.parse().unwrap()).to_string();
         assert_eq!(month("2026-10-31T23:59:59.999Z"), "readings-2026-10");
         assert_eq!(month("2026-11-01T00:00:00Z"), "readings-2026-11");
+    }
+
+    #[test]
+    fn the_number_of_months_is_bounded_whatever_clocks_say() {
+        let month = |text: &str| Month::of(text.parse().unwrap()).to_string();
+        assert_eq!(month("0001-05-01T00:00:00Z"), "readings-1970-01");
+        assert_eq!(month("1970-02-01T00:00:00Z"), "readings-1970-02");
+        assert_eq!(month("2099-12-31T23:59:59Z"), "readings-2099-12");
+        assert_eq!(month("9999-01-01T00:00:00Z"), "readings-2099-12");
+        assert_eq!((Month::of(Timestamp::MIN), Month::of(Timestamp::MAX)), (FIRST, LAST));
     }
 }

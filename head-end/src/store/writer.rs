@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -242,7 +243,10 @@ impl<S: Sink> Writer<S> {
     /// Writes the first `group` pieces in one transaction, and takes them off once it is durable.
     fn write_group(&mut self, month: Month, pieces: &mut VecDeque<Waiting>, group: usize) -> Result<(), StoreError> {
         let group_pieces: Vec<_> = pieces.iter().take(group).map(|waiting| &waiting.piece).collect();
-        let (counts, newest) = self.sink.write(month, &group_pieces)?;
+        // A panic must not take the thread with it: nothing could be written until the next start.
+        let written = AssertUnwindSafe(|| self.sink.write(month, &group_pieces));
+        let (counts, newest) =
+            panic::catch_unwind(written).unwrap_or_else(|_| Err(StoreError::broken(month.to_string())))?;
         self.announce.send_replace(newest);
         for (waiting, count) in pieces.drain(..group).zip(counts) {
             if let Some(reply) = waiting.reply {

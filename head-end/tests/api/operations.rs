@@ -1,3 +1,4 @@
+use dlms_meter_server::simulator::FleetConfig;
 use dlms_proto::v1::{
     self, AttributeRef, AttributeSelector, DiscoverObjectsRequest, GetAttributesRequest, InvokeMethodRequest,
     QueryReadingsRequest, ReadProfileRequest, ReadRegistersRequest, RegisterSelector, Result as MeterResult,
@@ -401,4 +402,27 @@ async fn a_subscriber_gets_what_is_stored_and_goes_on_behind_its_token_after_a_r
     // A subscription has no end of its own: the head-end ends it, and says why.
     running.stop().await;
     assert_eq!(all.message().await.unwrap_err().code(), Code::Unavailable);
+}
+
+/// Whoever does not want an answer any more must not keep a meter from others.
+#[tokio::test]
+async fn a_cancelled_call_frees_its_meter_after_the_exchange_that_is_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    // Each answer takes most of a second, and the whole buffer more answers than anybody waits for here.
+    let faults = vec!["delay=700:1".parse().unwrap()].into();
+    let meters = FleetConfig { tcp: Some(any), faults, ..FleetConfig::default() };
+    let meters = dlms_meter_server::simulator::Fleet::start(meters).await.unwrap();
+    let running = Running::with(quick(folder.path())).await;
+    running.create(managed("m1", &tcp(&meters, 0))).await.unwrap();
+    let mut client = running.reading();
+    let profile = ReadProfileRequest { meter: "meters/m1".into(), profile: "1-0:99.1.0".into(), selection: None };
+    let long = client.read_profile(profile.clone());
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(8), long).await.is_err(), "it takes longer than that");
+    let energy = RegisterSelector { obis: "1-0:1.8.0".into(), class_id: 3 };
+    let mut request = tonic::Request::new(ReadRegistersRequest { meter: "meters/m1".into(), registers: vec![energy] });
+    request.set_timeout(std::time::Duration::from_secs(10));
+    let read = running.reading().read_registers(request).await.unwrap().into_inner();
+    assert_eq!(read.results[0].result(), MeterResult::Succeeded);
+    running.stop().await;
 }

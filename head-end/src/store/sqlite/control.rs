@@ -3,7 +3,7 @@
 //! Writes that wait together are committed together, each in a savepoint of its own: a refused one
 //! leaves nothing behind, and one synchronisation of the disk serves them all.
 
-use std::{path::Path, sync::Mutex, thread};
+use std::{panic::AssertUnwindSafe, path::Path, sync::Mutex, thread};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -76,8 +76,10 @@ impl Control {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded { what: "control writes" },
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
-        drop(sender);
-        answer.await.map_err(|_| StoreError::Closed)?
+        // Without an answer the work panicked, or the writer has ended.
+        answer.await.unwrap_or_else(|_| {
+            Err(if sender.is_closed() { StoreError::Closed } else { StoreError::broken(FILE.to_owned()) })
+        })
     }
 
     /// Finishes what was accepted, and closes the file.
@@ -124,17 +126,29 @@ fn carry_out(db: &Connection, mut group: impl ExactSizeIterator<Item = Job>) {
             return;
         }
         let mut done: Vec<Completion> = Vec::with_capacity(group.len());
-        let mut rolled_back = false;
+        let mut failed = None;
         for job in group.by_ref() {
-            done.push(job(Ok(db)));
+            // A panic must not take the thread with it: nothing could be written until the next start.
+            match std::panic::catch_unwind(AssertUnwindSafe(|| job(Ok(db)))) {
+                Ok(complete) => done.push(complete),
+                Err(_) => failed = Some(panicked(db)),
+            }
             if db.is_autocommit() {
-                rolled_back = true;
+                failed = failed.or_else(|| Some(StoreError::Full { file: FILE.to_owned() }));
                 break;
             }
         }
-        let committed = if rolled_back { Err(StoreError::Full { file: FILE.to_owned() }) } else { commit(db) };
+        let committed = failed.map_or_else(|| commit(db), Err);
         done.into_iter().for_each(|complete| complete(&committed));
     }
+}
+
+/// Takes back what a job that panicked left half done, with all that waited for the same commit; they may be tried again.
+fn panicked(db: &Connection) -> StoreError {
+    tracing::error!("a write of the control database panicked");
+    // What cannot be rolled back is rolled back by the next start of the process.
+    let _ = db.execute_batch("ROLLBACK");
+    StoreError::broken(FILE.to_owned())
 }
 
 fn commit(db: &Connection) -> Result<(), StoreError> {
@@ -147,4 +161,36 @@ fn commit(db: &Connection) -> Result<(), StoreError> {
         }
     }
     committed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_panics_leaves_nothing_behind_and_the_writer_alive() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = Control::start(&folder.path().join(FILE), SqliteOptions::default()).unwrap();
+        let add = |db: &Connection, name: &str| {
+            db.execute("INSERT INTO instance (name, value) VALUES (?1, x'00')", [name])
+                .map(drop)
+                .context(FILE, "adding")
+        };
+        let broken = control
+            .write::<()>(move |db| {
+                add(db, "half")?;
+                panic!("as the test wants it")
+            })
+            .await;
+        assert!(matches!(broken, Err(StoreError::Database { .. })), "{broken:?}");
+        control.write(move |db| add(db, "whole")).await.unwrap();
+        let names = control
+            .write(|db| {
+                let query = db.query_row("SELECT group_concat(name) FROM instance", [], |row| row.get::<_, String>(0));
+                query.context(FILE, "reading")
+            })
+            .await;
+        assert_eq!(names.unwrap(), "whole");
+        control.close().await;
+    }
 }

@@ -33,27 +33,42 @@ impl EventStore for SqliteStore {
         self.0.control.write(move |db| acknowledge(db, sequence, &by)).await
     }
 
-    async fn swap_alarms(&self, meter: &MeterId, register: ObisCode, value: u32) -> Result<u32, StoreError> {
+    async fn append_alarms(
+        &self,
+        meter: &MeterId,
+        register: ObisCode,
+        value: u32,
+        mut events: Vec<NewEvent>,
+    ) -> Result<Option<i64>, StoreError> {
         let meter = meter.clone();
         self.0
             .control
             .write(move |db| {
-                let before = db
-                    .prepare_cached("SELECT value FROM alarm_registers WHERE meter = ?1 AND register = ?2")
-                    .and_then(|mut query| {
-                        query.query_row(params![meter.as_str(), register.0], |row| row.get(0)).optional()
-                    })
-                    .context(FILE, "reading an alarm register")?;
-                db.prepare_cached(
-                    "INSERT INTO alarm_registers (meter, register, value) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (meter, register) DO UPDATE SET value = excluded.value",
-                )
-                .and_then(|mut insert| insert.execute(params![meter.as_str(), register.0, value]))
-                .context(FILE, "keeping an alarm register")?;
-                Ok(before.unwrap_or(0))
+                let before = swap(db, &meter, register, value)?;
+                events.retain(|event| event.code.is_none_or(|bit| before.checked_shr(bit).unwrap_or(0) & 1 == 0));
+                append(db, &events)
             })
             .await
     }
+
+    async fn swap_alarms(&self, meter: &MeterId, register: ObisCode, value: u32) -> Result<u32, StoreError> {
+        let meter = meter.clone();
+        self.0.control.write(move |db| swap(db, &meter, register, value)).await
+    }
+}
+
+fn swap(db: &Connection, meter: &MeterId, register: ObisCode, value: u32) -> Result<u32, StoreError> {
+    let before = db
+        .prepare_cached("SELECT value FROM alarm_registers WHERE meter = ?1 AND register = ?2")
+        .and_then(|mut query| query.query_row(params![meter.as_str(), register.0], |row| row.get(0)).optional())
+        .context(FILE, "reading an alarm register")?;
+    db.prepare_cached(
+        "INSERT INTO alarm_registers (meter, register, value) VALUES (?1, ?2, ?3)
+         ON CONFLICT (meter, register) DO UPDATE SET value = excluded.value",
+    )
+    .and_then(|mut insert| insert.execute(params![meter.as_str(), register.0, value]))
+    .context(FILE, "keeping an alarm register")?;
+    Ok(before.unwrap_or(0))
 }
 
 const COLUMNS: &str = "sequence, meter, time_ms, time_basis, clock, origin, source, code, name, category, iec_code, \

@@ -23,7 +23,7 @@ struct Pool {
     control_path: PathBuf,
     readings: PathBuf,
     options: SqliteOptions,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Reader>>,
 }
 
@@ -54,7 +54,7 @@ impl Months<'_> {
 
 impl Readers {
     pub(super) fn new(control_path: PathBuf, readings: PathBuf, options: SqliteOptions) -> Self {
-        let permits = Semaphore::new(options.readers.max(1));
+        let permits = Arc::new(Semaphore::new(options.readers.max(1)));
         Self(Arc::new(Pool { control_path, readings, options, permits, idle: Mutex::new(Vec::new()) }))
     }
 
@@ -87,9 +87,11 @@ impl Readers {
         &self,
         work: impl FnOnce(&Pool, &mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = self.0.permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let pool = Arc::clone(&self.0);
         let task = tokio::task::spawn_blocking(move || {
+            // Held until the reading has ended, also where nobody waits for it any more: it cannot be broken off.
+            let _permit = permit;
             let mut reader = pool.idle.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
             let result = work(&pool, &mut reader);
             // Connections of a failed read may be part of the failure.
@@ -98,8 +100,43 @@ impl Readers {
             }
             result
         });
-        let result = task.await.map_err(|_| StoreError::Closed)?;
-        drop(permit);
-        result
+        task.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_who_go_away_make_no_more_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sqlite3");
+        drop(file::open_writer(&path, &file::CONTROL, SqliteOptions::default()).unwrap());
+        let options = SqliteOptions { readers: 2, ..SqliteOptions::default() };
+        let readers = Readers::new(path, folder.path().to_owned(), options);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let mut held = Vec::new();
+        for _ in 0..6 {
+            let (release, released) = mpsc::channel::<()>();
+            held.push(release);
+            let begun = Arc::clone(&begun);
+            let read = readers.control(move |_| {
+                begun.fetch_add(1, Ordering::AcqRel);
+                // The end of the test lets it go.
+                let _ = released.recv();
+                Ok(())
+            });
+            let patience = std::time::Duration::from_millis(200);
+            assert!(tokio::time::timeout(patience, read).await.is_err());
+        }
+        assert_eq!(begun.load(Ordering::Acquire), 2);
+        drop(held);
+        readers.control(|_| Ok(())).await.unwrap();
     }
 }

@@ -80,8 +80,24 @@ async fn alarm_registers_remember_what_was_seen(place: &impl Place) {
     assert_eq!(place.open().await.swap_alarms(&id("m1"), register, 0).await.unwrap(), 5);
 }
 
+async fn alarms_count_as_told_only_once_their_events_are_kept(place: &impl Place) {
+    let register = ObisCode([0, 0, 97, 98, 0, 255]);
+    let store = place.open().await;
+    let standing = |bits: &[u32]| bits.iter().map(|bit| event("m1", *bit, 100)).collect();
+    place.execute("ALTER TABLE events RENAME TO events_elsewhere").await.unwrap();
+    store.append_alarms(&id("m1"), register, 5, standing(&[0, 2])).await.unwrap_err();
+    place.execute("ALTER TABLE events_elsewhere RENAME TO events").await.unwrap();
+    assert_eq!(store.append_alarms(&id("m1"), register, 5, standing(&[0, 2])).await.unwrap(), Some(2));
+    let third = store.append_alarms(&id("m1"), register, 1 << 31 | 5, standing(&[0, 2, 31])).await.unwrap().unwrap();
+    assert_eq!(store.append_alarms(&id("m1"), register, 5, standing(&[0, 2])).await.unwrap(), None);
+    let events = store.query_events(query(EventFilter::default(), None, false)).await.unwrap();
+    let codes: Vec<_> = events.iter().map(|stored| stored.event.code.unwrap()).collect();
+    assert_eq!((codes, events[2].sequence), (vec![0, 2, 31], third));
+}
+
 on_every_store! {
     an_event_that_is_read_twice_is_there_once_and_a_reader_goes_on_behind_a_number
     filters_hold_together_and_an_acknowledgement_stays_the_first
     alarm_registers_remember_what_was_seen
+    alarms_count_as_told_only_once_their_events_are_kept
 }

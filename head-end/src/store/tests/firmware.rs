@@ -83,13 +83,14 @@ async fn tasks_are_released_by_name_and_in_order_and_held_again(place: &impl Pla
         not_before: now,
         expires: now,
         reason: String::new(),
-        state: JobState::Running,
+        state: JobState::Expanding,
         approver: None,
         created: now,
         updated: now,
     };
     store.insert_job(row, None).await.unwrap();
     store.add_tasks(job, ["m1", "m2", "m3", "m4"].map(id).to_vec()).await.unwrap();
+    assert!(store.move_job(job, JobState::Expanding, JobState::Running, None).await.unwrap());
     assert_eq!(store.count_tasks(job).await.unwrap().held, 4);
     assert_eq!(store.release_named(job, vec![id("m3"), id("m9")]).await.unwrap(), 1);
     assert_eq!(store.release_tasks(job, 2).await.unwrap(), 2);
