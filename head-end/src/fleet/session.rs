@@ -225,7 +225,18 @@ impl Session {
         let before = self.driver.octets_sent();
         let mut refusal = None;
         let driven = self.driver.drive(Some(work.deadline), |event| match event {
-            Event::Response(response) => take(response),
+            Event::Response(response) => {
+                let more = matches!(response, Response::GetBlock { last: false, .. });
+                match take(response) {
+                    // What is read for nobody is not read to its end: others wait for the meter.
+                    ControlFlow::Continue(()) if more && (work.abandoned)() => {
+                        let message = "the caller went away between two blocks of the answer";
+                        let error = RequestError::new(Kind::Cancelled, Layer::HeadEnd, message);
+                        ControlFlow::Break(Err(error.with_sent(true)))
+                    }
+                    taken => taken,
+                }
+            }
             Event::Failed(error) => {
                 refusal = Some(error);
                 ControlFlow::Break(Err(from_stack(error)))

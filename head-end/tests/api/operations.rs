@@ -410,7 +410,7 @@ async fn a_cancelled_call_frees_its_meter_after_the_exchange_that_is_under_way()
     let folder = tempfile::tempdir().unwrap();
     let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
     // Each answer takes most of a second, and the whole buffer more answers than anybody waits for here.
-    let faults = vec!["delay=700:1".parse().unwrap()].into();
+    let faults = vec!["delay=700:1".parse().unwrap()];
     let meters = FleetConfig { tcp: Some(any), faults, ..FleetConfig::default() };
     let meters = dlms_meter_server::simulator::Fleet::start(meters).await.unwrap();
     let running = Running::with(quick(folder.path())).await;
