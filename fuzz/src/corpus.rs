@@ -11,7 +11,7 @@ fn path(target: &str) -> PathBuf {
 /// What `fuzz/run` does with the corpus:
 ///
 /// ```text
-/// list                    names of the targets, and the longest input worth trying
+/// list                    names of the targets, the longest input worth trying, and how many a fixed run makes
 /// unpack TARGET FOLDER    writes each input to a file, as the engine wants them
 /// pack TARGET FOLDER      replaces the target's inputs by the files of a folder
 /// ```
@@ -20,7 +20,7 @@ fn path(target: &str) -> PathBuf {
 /// For any other command, and where files cannot be read or written.
 pub fn command(words: &[&str]) {
     match *words {
-        ["list"] => TARGETS.iter().for_each(|target| println!("{} {}", target.name, target.longest)),
+        ["list"] => TARGETS.iter().for_each(|target| println!("{} {} {}", target.name, target.longest, target.runs)),
         ["unpack", name, folder] => {
             std::fs::create_dir_all(folder).expect("a folder");
             for (number, octets) in read(name).iter().enumerate() {

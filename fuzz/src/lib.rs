@@ -17,6 +17,8 @@ pub struct Target {
     pub name: &'static str,
     /// Longest input that is worth trying, in octets.
     pub longest: usize,
+    /// Inputs that `fuzz/run --fixed` makes of the corpus: what takes a few seconds.
+    pub runs: u32,
     /// Panics when something is wrong.
     pub run: fn(&[u8]),
 }
