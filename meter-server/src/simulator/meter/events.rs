@@ -4,7 +4,7 @@
 //! meter that nobody reads holds no entries.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 pub(crate) use crate::events::{LogKind, code};
 
@@ -15,6 +15,7 @@ use crate::moment::Moment;
 use crate::objects::{ClockSettings, RowRange};
 use crate::simulator::consumption::{DisturbanceKind, Noise, Quality};
 use crate::simulator::record::record;
+use crate::simulator::small_map::SmallMap;
 
 const DAY_MS: i64 = 86_400_000;
 /// Days that are looked into for the next event of the seed.
@@ -39,7 +40,7 @@ pub(crate) struct SeedEvents {
     /// What disturbs the supply, and what the meter makes of it.
     supply: Supply,
     /// When daylight saving begins and ends.
-    clock: Eras<ClockSettings>,
+    pub(super) clock: Eras<ClockSettings>,
 }
 
 impl SeedEvents {
@@ -148,9 +149,9 @@ record! {
 /// The logs of one meter.
 #[derive(Debug)]
 pub(crate) struct Logs {
-    seed: SeedEvents,
+    pub(super) seed: SeedEvents,
     /// In boxes: a map has room for eleven more than it holds.
-    pub(super) recorded: BTreeMap<LogKind, Box<Recorded>>,
+    pub(super) recorded: SmallMap<LogKind, Box<Recorded>>,
     /// The log that is being read.
     open: Option<Box<EventLog>>,
 }
@@ -201,7 +202,7 @@ impl Logs {
     /// Logs in which the seed's events are entered since `since`.
     pub(crate) const fn new(noise: Noise, since: Moment, supply: Supply, clock: ClockSettings) -> Self {
         let seed = SeedEvents { noise, since, supply, clock: Eras::new(clock) };
-        Self { seed, recorded: BTreeMap::new(), open: None }
+        Self { seed, recorded: SmallMap::new(), open: None }
     }
 
     /// What happens by itself.
@@ -283,11 +284,12 @@ impl Logs {
     /// Lets go of the log that was read.
     pub(crate) fn close(&mut self) {
         self.open = None;
+        self.recorded.values_mut().for_each(|recorded| recorded.entries.shrink_to_fit());
     }
 
     fn record(&mut self, kind: LogKind, at: Moment, code: u8, capacity: u32) {
         self.open = None;
-        let recorded = self.recorded.entry(kind).or_default();
+        let recorded = self.recorded.get_or_insert_with(kind, Box::default);
         let place = recorded.entries.partition_point(|event| event.at <= at);
         recorded.entries.insert(place, Event { at, code });
         while recorded.entries.len() > usize::try_from(capacity).unwrap_or(usize::MAX) {
@@ -402,7 +404,7 @@ mod tests {
             assert_eq!(log.entry(newest), (step < 10).then_some(kept), "a ring: ten new ones drop the old");
             assert_eq!(log.entry(log.range().first + 9).unwrap().code, code::REPLAY);
         }
-        assert!(logs.recorded[&STANDARD].entries.len() <= 10);
+        assert!(logs.recorded.get(&STANDARD).unwrap().entries.len() <= 10);
         logs.clear(STANDARD, NOW.plus_millis(30), 10);
         let log = logs.make(STANDARD, NOW.plus_millis(30), 10);
         assert_eq!(log.range(), RowRange { first: newest + 26, count: 1 });

@@ -15,7 +15,7 @@ use dlms::cosem::token_gateway::{TokenDeliveryMethod, TokenStatusCode};
 use dlms::cosem::{FromData, ToData};
 use dlms::id::{AttributeId, ClassId};
 use dlms::obis::ObisCode;
-use dlms::time::{DateTime, Time};
+use dlms::time::{Date, DateTime, Time};
 
 use super::{Record, record};
 use crate::alarms::Alarms;
@@ -57,7 +57,7 @@ macro_rules! as_axdr {
 
 as_axdr! {
     AccountStatus, ActionItem, ActionSet, CaptureObject, ChargeType, ControlState, CreditStatus, CreditType, CurrencyUnit, EmergencyProfile,
-    ImageTransferStatus, LimiterActions, MonitoredValue, ObjectId, PaymentMode, SpecialDay, TokenDeliveryMethod,
+    ImageTransferStatus, LimiterActions, MonitoredValue, ObjectId, PaymentMode, TokenDeliveryMethod,
     TokenStatusCode,
 }
 
@@ -81,6 +81,7 @@ macro_rules! as_octets {
 
 as_octets! {
     ObisCode: 6, |code| code.0, |octets| Self(*octets);
+    Date: 5, |date| date.to_bytes(), Self::from_bytes;
     DateTime: 12, |time| time.to_bytes(), Self::from_bytes;
     Time: 4, |time| time.to_bytes(), Self::from_bytes;
 }
@@ -144,6 +145,7 @@ record! {
     RegisterActivation { registers, masks }
     Season { name, start, week }
     Week { name, days }
+    SpecialDay { index, date, day_id }
     SpecialDays { entries }
     Currency { name, scale, unit }
     LastToken { token, at, status, delivery }
@@ -166,6 +168,26 @@ as_number! {
     crate::alarms::AlarmLayout { 0 = Idis, 1 = Dsmr }
 }
 
+/// The time of a switching, which is mostly a whole minute: twice the minute of the day, or 1 and what the time is.
+fn put_start(time: Time, out: &mut Vec<u8>) {
+    match time.to_bytes() {
+        [hour @ 0..24, minute @ 0..60, 0, 0] => ((u16::from(hour) * 60 + u16::from(minute)) * 2).put(out),
+        _ => {
+            1_u16.put(out);
+            time.put(out);
+        }
+    }
+}
+
+fn take_start(octets: &mut &[u8]) -> Option<Time> {
+    let minute = match u16::take(octets)? {
+        1 => return Time::take(octets),
+        twice if twice % 2 == 0 => twice / 2,
+        _ => return None,
+    };
+    Some(Time::from_bytes(&[u8::try_from(minute / 60).ok()?, u8::try_from(minute % 60).ok()?, 0, 0]))
+}
+
 /// The script tables that days name are mostly one: each is written once.
 impl Record for Calendar {
     fn put(&self, out: &mut Vec<u8>) {
@@ -184,7 +206,7 @@ impl Record for Calendar {
             day.id.put(out);
             day.actions.len().put(out);
             for action in &day.actions {
-                action.start_time.put(out);
+                put_start(action.start_time, out);
                 tables.iter().position(|table| *table == action.script_table).unwrap_or(0).put(out);
                 action.script_selector.put(out);
             }
@@ -198,7 +220,7 @@ impl Record for Calendar {
         for _ in 0..usize::take(octets)? {
             let mut day = Day { id: u8::take(octets)?, actions: heapless::Vec::new() };
             for _ in 0..usize::take(octets)? {
-                let start_time = Time::take(octets)?;
+                let start_time = take_start(octets)?;
                 let script_table = *tables.get(usize::take(octets)?)?;
                 let action = DayAction { start_time, script_table, script_selector: u16::take(octets)? };
                 day.actions.push(action).ok()?;
