@@ -88,7 +88,29 @@ impl<'c, S: PushState + ?Sized, V: Kept<S>> push_setup::Server<S, Context<'c, S>
         10 push_protection_parameters/set_push_protection_parameters PushProtectionParameters:
             Array<'_, ProtectionParameters<'_>>;
         11 push_operation_method/set_push_operation_method PushOperationMethod: OperationMethod;
-        12 confirmation_parameters/set_confirmation_parameters ConfirmationParameters: Confirmation;
+    }
+
+    fn confirmation_parameters(
+        &self,
+        state: &S,
+        _: &Context<'c, S>,
+        answer: Answer<'_, '_, push_setup::ConfirmationParameters>,
+    ) -> Answered {
+        answer.written(|out| out.bytes(self.attributes.kept(state, AttributeId(12))))
+    }
+
+    /// Takes what leaves every push of a confirmed method to be confirmed. What a start and an interval mean was not to be
+    /// verified against the standard: they are refused rather than kept without effect.
+    fn set_confirmation_parameters(
+        &self,
+        state: &mut S,
+        cx: &Context<'c, S>,
+        value: Confirmation,
+    ) -> Result<(), DataAccessResult> {
+        if value.start_date != Tagged(DateTime::UNSPECIFIED) || value.interval != 0 {
+            return Err(DataAccessResult::OtherReason);
+        }
+        self.attributes.keep(state, cx, AttributeId(12), &|out| value.to_data(out))
     }
 
     fn last_confirmation_date_time(

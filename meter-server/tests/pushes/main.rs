@@ -11,8 +11,10 @@ use std::time::Duration;
 use dlms::apdu::{Apdu, DataNotification, GeneralBlockTransfer};
 use dlms::association::server::{AuditEvent, Device};
 use dlms::axdr::{Data, Value};
+use dlms::cosem::{Tagged, ToData};
 use dlms::id::{ClientSap, ServerSap};
 use dlms::security::Protection;
+use dlms::time::DateTime;
 use dlms_meter_server::Moment;
 use dlms_meter_server::simulator::{DEFAULT_MODEL, FleetConfig, Model, SerialConfig};
 use listener::{HdlcListener, Incoming, PtyListener, TcpReceiver, UdpReceiver};
@@ -341,6 +343,27 @@ fn a_confirmed_push_is_repeated_until_it_is_confirmed() {
         assert!(confirmed.to_unix_seconds().unwrap() >= BEFORE_NOON);
         server.shutdown();
     }
+}
+
+/// What a start and an interval of confirmations mean is not known here: nothing is kept that has no effect.
+#[test]
+fn parameters_of_confirmation_that_would_have_no_effect_are_refused() {
+    let server = fleet(model(2, 0, &version_2(UNPROTECTED, 2)), "127.0.0.1:9".to_owned(), 0.0);
+    let client = Client::management(server.fleet());
+    let initial = client.read(40, "0.5.25.9.0", 12).unwrap();
+    let write = |start: DateTime, interval: u32| {
+        let octets = support::encoded(|out| {
+            out.structure(2)?;
+            Tagged(start).to_data(out)?;
+            out.double_long_unsigned(interval)
+        });
+        client.write(40, "0.5.25.9.0", 12, Data::from_slice(&octets).unwrap())
+    };
+    assert!(write(DateTime::UNSPECIFIED, 3_600).is_err());
+    assert!(write("2026-03-16T10:07:00+01:00".parse().unwrap(), 0).is_err());
+    assert_eq!(client.read(40, "0.5.25.9.0", 12).unwrap(), initial);
+    write(DateTime::UNSPECIFIED, 0).unwrap();
+    server.shutdown();
 }
 
 #[test]
