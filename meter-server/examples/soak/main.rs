@@ -29,6 +29,9 @@ use visits::Visitor;
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Seconds until a meter that does not answer is a failure: the computer may have other work.
+const PATIENCE_S: u64 = 120;
+
 /// Models of the fleet, each with as many meters.
 const KINDS: [&str; 4] = ["idis-three-phase", "prepayment", "smr5", "short-names"];
 
@@ -159,6 +162,7 @@ fn slope(points: &[(f64, f64)]) -> f64 {
 
 fn soak(options: &Soak) -> Result<ExitCode, Failure> {
     let mut server = Server::start(options)?;
+    support::client::wait_for(PATIENCE_S);
     let mut visitor = Visitor::default();
     let begun = Instant::now();
     let whole = Duration::from_secs(options.seconds);

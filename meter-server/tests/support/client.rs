@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dlms::acse::Mechanism;
@@ -22,8 +23,17 @@ use dlms_meter_server::simulator::Keys;
 
 use super::attribute_of;
 
-/// How long a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a test waits for anything, in seconds.
+static PATIENCE_S: AtomicU64 = AtomicU64::new(10);
+
+fn patience() -> Duration {
+    Duration::from_secs(PATIENCE_S.load(Ordering::Relaxed))
+}
+
+/// Everything waits for so long from now on.
+pub(crate) fn wait_for(seconds: u64) {
+    PATIENCE_S.store(seconds, Ordering::Relaxed);
+}
 
 pub(crate) struct OsRandom;
 
@@ -125,7 +135,7 @@ impl Octets for std::fs::File {
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(patience())).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -145,7 +155,7 @@ pub(crate) fn tcp(address: SocketAddr, config: Config, counter: u32) -> Dialogue
 pub(crate) fn udp(address: SocketAddr, config: Config, counter: u32) -> Dialogue<Wrapper<Vec<u8>>, UdpSocket> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(patience())).unwrap();
     wrapper(socket, config, counter)
 }
 
@@ -204,7 +214,7 @@ impl<L: Link, T: Octets> Dialogue<L, T> {
         let mut incoming = vec![0; 65_536];
         let mut outgoing = vec![0; 65_536];
         let mut rest = 0..0;
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + patience();
         loop {
             while let Some(event) = self.connection.poll_event() {
                 if let Some(taken) = take(&event) {
@@ -445,7 +455,7 @@ impl Pty {
 impl Octets for Pty {
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         use tokio::io::AsyncReadExt;
-        let reading = async { tokio::time::timeout(PATIENCE, AsyncReadExt::read(&mut self.stream, buffer)).await };
+        let reading = async { tokio::time::timeout(patience(), AsyncReadExt::read(&mut self.stream, buffer)).await };
         self.runtime.block_on(reading).map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
