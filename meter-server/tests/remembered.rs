@@ -205,6 +205,42 @@ fn tariffs_and_registers_go_on_while_nobody_was_there() {
 }
 
 #[test]
+fn what_judges_supply_and_clock_holds_after_a_restart_too() {
+    const YEARS_LATER: &str = "2028-12-15T13:00:00+01:00";
+    let folder = tempfile::tempdir().unwrap();
+    let (before, client) = fleet("idis-three-phase", folder.path(), START);
+    let told = |client: &Client| {
+        let shown = |class, name, attribute| number(&client.read(class, name, attribute).unwrap());
+        let logs = ["0.0.99.98.4.255", "0.0.99.98.0.255", "1.0.99.97.0.255"];
+        let alarms = shown(1, "0.0.97.98.0.255", 2);
+        let counts = ["1.0.32.32.0.255", "1.0.52.36.0.255", "0.0.96.7.21.255", "0.0.96.7.9.255"];
+        let status = shown(8, "0.0.1.0.0.255", 4);
+        (logs.map(|log| client.rows(log, None)), counts.map(|count| shown(1, count, 2)), status, alarms)
+    };
+    let another = told(&client);
+    // Hardly anything is too low or too high any more, five minutes without power are a long time, and the clock has no
+    // summer.
+    for (name, value) in [("1.0.12.31.0.255", 60), ("1.0.12.39.0.255", 50), ("1.0.12.35.0.255", 900)] {
+        client.write(3, name, 2, Data::LongUnsigned(value)).unwrap();
+    }
+    client.write(3, "0.0.96.7.20.255", 2, Data::LongUnsigned(300)).unwrap();
+    client.write(8, "0.0.1.0.0.255", 8, Data::Boolean(false)).unwrap();
+    for seconds in [200, 400, 8 * 86_400] {
+        before.devices()[0].cut_power(seconds);
+        before.jump(moment(LATER));
+    }
+    let now = told(&client);
+    assert_eq!(now.2, 1, "a clock that was without power for a week");
+    assert_ne!(now.1, another.1);
+    let (again, restarted) = fleet("idis-three-phase", folder.path(), LATER);
+    assert_eq!(told(&restarted), now);
+    // What happens from now on is judged alike too.
+    before.jump(moment(YEARS_LATER));
+    again.jump(moment(YEARS_LATER));
+    assert_eq!(told(&restarted), told(&client));
+}
+
+#[test]
 fn an_account_is_as_it_was_and_pays_for_the_time_between() {
     const CREDIT: &str = "0.0.19.10.0.255";
     let folder = tempfile::tempdir().unwrap();

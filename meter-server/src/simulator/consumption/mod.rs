@@ -25,7 +25,7 @@ pub(crate) use customer::{Customer, CustomerKind};
 use flow::{BANDS, Flow, band};
 pub(crate) use grid::{Grid, Phase};
 pub(crate) use noise::Noise;
-pub(crate) use quality::{Disturbance, DisturbanceKind, Figure, Limits, Quality};
+pub(crate) use quality::{Disturbance, DisturbanceKind, Figure, Limit, Limits, Quality};
 use quantity::Active;
 pub(crate) use quantity::{Quantity, Tangents};
 pub(crate) use shape::{Irregularity, Shape};

@@ -25,7 +25,7 @@ pub(crate) struct MeterClock {
     drift_ppm: f64,
     pub(super) adjusted: VecDeque<Moment>,
     /// Whether it shows a time that is to be believed.
-    valid: Eras<bool>,
+    pub(super) valid: Eras<bool>,
 }
 
 impl MeterClock {

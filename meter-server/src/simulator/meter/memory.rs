@@ -23,7 +23,7 @@ use crate::simulator::state::State;
 use crate::table::ObjectTable;
 
 /// Version of the record's layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Octets of the longest record: what a journal holds.
 const RECORD_OCTETS: usize = u16::MAX as usize;
 
@@ -155,11 +155,15 @@ impl Meter {
         self.clock.set_at.put(&mut out);
         self.clock.set_to.put(&mut out);
         self.clock.adjusted.put(&mut out);
+        self.clock.valid.put(&mut out);
         self.switch.put(&mut out);
         self.unpaid.put(&mut out);
         self.consumption.past().put(&mut out);
         self.alarms.put(&mut out);
         self.logs.recorded.put(&mut out);
+        self.logs.supply().limits.put(&mut out);
+        self.logs.supply().cuts.put(&mut out);
+        self.logs.seed().clock.put(&mut out);
         self.stored.put(&mut out);
         self.constants.0.put(&mut out);
         self.profiles.put(&mut out);
@@ -207,10 +211,16 @@ impl Meter {
         self.clock.settings = next(octets)?;
         (self.clock.set_at, self.clock.set_to) = (next(octets)?, next(octets)?);
         self.clock.adjusted = next(octets)?;
+        self.clock.valid = next(octets)?;
         (self.switch, self.unpaid) = (next(octets)?, next(octets)?);
         self.consumption.set_past(next(octets)?);
         self.alarms = next(octets)?;
         self.logs.recorded = next(octets)?;
+        let supply = self.logs.supply_mut();
+        (supply.limits, supply.cuts) = (next(octets)?, next(octets)?);
+        self.logs.seed.clock = next(octets)?;
+        // What the seed lets happen is judged by them: what is an alarm next may be another event.
+        self.look_for_alarms(self.done_until());
         self.stored = next(octets)?;
         self.constants.0 = next(octets)?;
         self.profiles = next(octets)?;

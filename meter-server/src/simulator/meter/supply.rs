@@ -5,7 +5,8 @@ use dlms::obis::ObisCode;
 
 use super::Meter;
 use crate::moment::Moment;
-use crate::simulator::consumption::{Disturbance, Limits};
+use crate::simulator::consumption::{Disturbance, Limit, Limits};
+use crate::simulator::record::{Record, record};
 
 /// Values that held before are remembered so often.
 const ERAS_MAX: usize = 8;
@@ -51,6 +52,18 @@ impl<T: PartialEq> Eras<T> {
         if self.later.len() > ERAS_MAX {
             self.first = self.later.remove(0).1;
         }
+    }
+}
+
+impl<T: Record> Record for Eras<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.first.put(out);
+        self.later.put(out);
+    }
+
+    fn take(octets: &mut &[u8]) -> Option<Self> {
+        let (first, later) = (T::take(octets)?, Vec::take(octets)?);
+        (later.len() <= ERAS_MAX).then_some(Self { first, later })
     }
 }
 
@@ -113,9 +126,9 @@ impl SupplyLimits {
 #[derive(Clone, Debug)]
 pub(crate) struct Supply {
     nominal: f64,
-    limits: Eras<SupplyLimits>,
+    pub(super) limits: Eras<SupplyLimits>,
     /// Cuts that were not the seed's: when the power came back, and after how many seconds.
-    cuts: Vec<Failure>,
+    pub(super) cuts: Vec<Failure>,
 }
 
 /// A loss of power.
@@ -123,6 +136,13 @@ pub(crate) struct Supply {
 pub(crate) struct Failure {
     pub(crate) end: Moment,
     pub(crate) seconds: u32,
+}
+
+record! {
+    Limit { volts, seconds }
+    Limits { sag, swell, cut }
+    SupplyLimits { voltage, long_failure_s }
+    Failure { end, seconds }
 }
 
 impl Supply {

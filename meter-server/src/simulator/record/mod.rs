@@ -115,6 +115,18 @@ impl Record for u8 {
     }
 }
 
+impl Record for f64 {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_be_bytes());
+    }
+
+    fn take(octets: &mut &[u8]) -> Option<Self> {
+        let (head, rest) = octets.split_first_chunk()?;
+        *octets = rest;
+        Some(Self::from_be_bytes(*head))
+    }
+}
+
 impl Record for bool {
     fn put(&self, out: &mut Vec<u8>) {
         out.push((*self).into());
