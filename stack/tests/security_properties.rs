@@ -377,11 +377,16 @@ thread_local! {
 
 impl Crypto for Counting {
     type Key = RustCryptoKey;
+    type MessageKey = RustCryptoKey;
     type Curves = dlms::security::NoCurves;
 
     fn expand(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
         EXPANDED.set(EXPANDED.get() + 1);
         RustCrypto::expand(key)
+    }
+
+    fn expand_message(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
+        Self::expand(key)
     }
 
     fn seal(key: &RustCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError> {

@@ -11,13 +11,13 @@ pub use public_keys::{CERTIFICATE_OCTETS, CERTIFICATES, ClientKey, PUBLIC_KEYS_R
 use dlms::apdu::{ActionResult, DataAccessResult};
 use dlms::association::server::Progress;
 use dlms::cosem::security_setup::{KeyId, KeyTransferData};
-use dlms::cosem::{Answer, Array, Enumerated, security_setup};
+use dlms::cosem::{Answer, Array, Enumerated, Method, security_setup};
 #[cfg(feature = "public-key")]
 use dlms::cosem::{
     Reply,
     security_setup::{CertificateIdentification, CertificateType, KeyAgreementData},
 };
-use dlms::id::SystemTitle;
+use dlms::id::{AttributeId, MethodId, SystemTitle};
 use dlms::obis::ObisCode;
 #[cfg(feature = "public-key")]
 use dlms::security::Random;
@@ -210,6 +210,17 @@ fn unwrap_all<C: Crypto>(
 impl<'c, S: SecurityState + ?Sized> security_setup::Server<S, Context<'c, S>> for SecuritySetup {
     fn class_version(&self) -> u8 {
         self.version
+    }
+
+    /// Nothing is written. Without public keys there are the first two methods alone.
+    #[inline(always)]
+    fn takes(&self, _: AttributeId) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn obeys(&self, method: MethodId) -> bool {
+        cfg!(feature = "public-key") || method <= security_setup::KeyTransfer::ID
     }
 
     fn security_policy_v0(

@@ -6,8 +6,11 @@
 /// What the register holds after any octets followed by their own check sequence.
 const RESIDUE: u16 = 0xF0B8;
 
+/// Four kilobytes, which a small build does without.
+#[cfg(not(feature = "small"))]
 const TABLES: [[u16; 256]; 8] = tables();
 
+#[cfg(not(feature = "small"))]
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of bounds")]
 const fn tables() -> [[u16; 256]; 8] {
     let mut tables = [[0; 256]; 8];
@@ -37,6 +40,7 @@ const fn tables() -> [[u16; 256]; 8] {
 }
 
 /// A table has an entry for every octet, so the other arm is never reached and costs nothing.
+#[cfg(not(feature = "small"))]
 #[inline]
 fn entry(table: &[u16; 256], octet: u8) -> u16 {
     match table.get(usize::from(octet)) {
@@ -64,6 +68,7 @@ impl Fcs {
     }
 
     /// Runs over `bytes`, eight at a time.
+    #[cfg(not(feature = "small"))]
     #[must_use]
     #[inline]
     pub fn update(self, bytes: &[u8]) -> Self {
@@ -86,6 +91,18 @@ impl Fcs {
             register = u16::from(high) ^ entry(t0, octet ^ low);
         }
         Self(register)
+    }
+
+    /// Runs over `bytes`, bit by bit: some hundred cycles an octet, of the tens of thousands that it takes to arrive.
+    #[cfg(feature = "small")]
+    #[must_use]
+    #[inline(never)]
+    pub fn update(self, bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(self.0, |register, octet| {
+            (0..8).fold(register ^ u16::from(*octet), |register, _| {
+                (register >> 1) ^ if register & 1 == 1 { 0x8408 } else { 0 }
+            })
+        }))
     }
 
     /// The check sequence as it is sent, low octet first.

@@ -439,6 +439,7 @@ impl<B: Storage> Session<B> {
 
     /// The next frame for the line, with its flags, written into `out`; returns how many octets that are. A frame that
     /// does not fit is not sent and stays.
+    #[cfg_attr(feature = "small", inline(never))]
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<usize> {
         let (client, server) = self.pair?;
         let mut parameters = [0; Parameters::ENCODED_MAX];

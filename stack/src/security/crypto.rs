@@ -1,5 +1,9 @@
 //! The seam to the cryptographic engine.
 
+use core::borrow::Borrow;
+use core::convert::Infallible;
+use core::marker::PhantomData;
+
 use thiserror::Error;
 
 use super::Curves;
@@ -62,6 +66,19 @@ impl Digest {
     }
 }
 
+/// No key ever comes with a message: takes no room, and keys of general-ciphering are refused.
+#[derive(Clone, Copy, Debug)]
+pub struct NoMessageKey<K> {
+    never: Infallible,
+    key: PhantomData<fn() -> K>,
+}
+
+impl<K> Borrow<K> for NoMessageKey<K> {
+    fn borrow(&self) -> &K {
+        match self.never {}
+    }
+}
+
 /// AES-GCM with 96-bit initialization vectors and tags, as the suites use it.
 ///
 /// A meter brings its AES peripheral, a server a faster library; [`RustCrypto`](super::RustCrypto) is the default.
@@ -71,6 +88,10 @@ pub trait Crypto {
     /// An expanded key, kept for the life of an association. It wipes itself on drop.
     type Key;
 
+    /// An expanded key that came with a message of general-ciphering. Every ciphered association has room for three of
+    /// them: [`NoMessageKey`] for an engine of a meter that offers no general protection.
+    type MessageKey: Borrow<Self::Key>;
+
     /// Signatures and key agreement of suites 1 and 2; [`NoCurves`](super::NoCurves) for an engine of suite 0.
     type Curves: Curves;
 
@@ -79,6 +100,12 @@ pub trait Crypto {
     /// # Errors
     /// [`CryptoError::KeyLength`], [`CryptoError::Engine`].
     fn expand(key: &[u8]) -> Result<Self::Key, CryptoError>;
+
+    /// Expands a key that came with a message.
+    ///
+    /// # Errors
+    /// [`CryptoError::Unsupported`] for an engine that keeps none, and as [`expand`](Self::expand).
+    fn expand_message(key: &[u8]) -> Result<Self::MessageKey, CryptoError>;
 
     /// Enciphers `text` and returns the tag over `aad`, piece after piece, and the ciphertext.
     ///

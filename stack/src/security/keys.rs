@@ -124,6 +124,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`SecurityError::KeyLength`] when one does not have the suite's length.
+    #[cfg_attr(feature = "small", inline(never))]
     pub fn new(suite: Suite, encryption: &[u8], authentication: &[u8]) -> Result<Self, SecurityError> {
         let mut set = Self::encryption_only(suite, encryption)?;
         set.authentication = Some(AuthenticationKey::from_slice(suite, authentication)?);

@@ -42,7 +42,7 @@ mod wrap;
 
 pub use control::SecurityControl;
 pub use counter::{CounterExhausted, InvocationCounter, ReceiveFloor, VerifiedCounter};
-pub use crypto::{Crypto, CryptoError, Digest, Random, TAG_LENGTH, Tag};
+pub use crypto::{Crypto, CryptoError, Digest, NoMessageKey, Random, TAG_LENGTH, Tag};
 pub use error::{ErrorClass, SecurityError};
 pub use header::{Envelope, ProtectedHeader};
 pub use keys::{AgreedKey, AuthenticationKey, EncryptionKey, KeyEncryptionKey, KeyId, KeySet, TransferredKey};

@@ -177,6 +177,7 @@ impl<'a> Joined<'a> {
 
 impl Crypto for RustCrypto {
     type Key = RustCryptoKey;
+    type MessageKey = RustCryptoKey;
     #[cfg(feature = "public-key")]
     type Curves = Self;
     #[cfg(not(feature = "public-key"))]
@@ -188,6 +189,10 @@ impl Crypto for RustCrypto {
             32 => RustCryptoKey::new::<Aes256>(key, |cipher| Gcm::Aes256(cipher.into())),
             found => Err(CryptoError::KeyLength { found }),
         }
+    }
+
+    fn expand_message(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
+        Self::expand(key)
     }
 
     fn seal(key: &RustCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError> {

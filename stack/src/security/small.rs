@@ -8,10 +8,10 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::rustcrypto::hash_pieces;
-use super::{Crypto, CryptoError, NoCurves, TAG_LENGTH, Tag};
+use super::{Crypto, CryptoError, NoCurves, NoMessageKey, TAG_LENGTH, Tag};
 
-/// RustCrypto's AES and GHASH for suite 0 without anything else: no AES-256, no digests, no curves, and no code that
-/// works on several blocks at once. Half the code and a third of the memory for a key of
+/// RustCrypto's AES and GHASH for suite 0 without anything else: no AES-256, no digests, no curves, no keys that come with
+/// messages of general-ciphering, and no code that works on several blocks at once. Half the code and a third of the memory for a key of
 /// [`RustCrypto`](super::RustCrypto), and slower than it; constant-time like it.
 #[derive(Clone, Copy, Debug)]
 pub struct SmallCrypto;
@@ -48,6 +48,7 @@ impl SmallCryptoKey {
 
 impl Crypto for SmallCrypto {
     type Key = SmallCryptoKey;
+    type MessageKey = NoMessageKey<SmallCryptoKey>;
     type Curves = NoCurves;
 
     fn expand(key: &[u8]) -> Result<SmallCryptoKey, CryptoError> {
@@ -58,6 +59,10 @@ impl Crypto for SmallCrypto {
         let ghash = GHash::new(&subkey);
         subkey.zeroize();
         Ok(SmallCryptoKey { cipher, ghash })
+    }
+
+    fn expand_message(_: &[u8]) -> Result<Self::MessageKey, CryptoError> {
+        Err(CryptoError::Unsupported)
     }
 
     fn seal(key: &SmallCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError> {
@@ -115,6 +120,14 @@ mod tests {
 
     use super::*;
     use crate::security::RustCrypto;
+    use crate::security::general::GeneralSession;
+
+    #[test]
+    fn an_association_has_no_room_for_keys_of_messages() {
+        assert!(size_of::<GeneralSession<SmallCrypto>>() <= 8);
+        assert!(size_of::<GeneralSession<RustCrypto>>() > 3 * 200);
+        assert_eq!(SmallCrypto::expand_message(&[0; 16]).map(drop), Err(CryptoError::Unsupported));
+    }
 
     /// The published test cases 2 and 4 of AES-GCM (McGrew and Viega), their tags cut to 96 bits.
     #[test]

@@ -34,6 +34,7 @@ pub(super) struct LongResult {
 
 impl<B: Storage> Transfers<B> {
     /// Answers an ACTION; `plain` is the request's own octets, kept when more blocks follow.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn action<D: Device>(
         &mut self,
         request: &ActionRequest<'_>,

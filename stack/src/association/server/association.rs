@@ -216,6 +216,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Takes keys that were replaced since the last request; an association whose keys are gone is over.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn renew_keys<D: Device>(&mut self, device: &mut D) {
         let (State::Pending(Pending { session, .. }) | State::Associated(session)) = &mut self.state else { return };
         let Some(secured) = &mut session.security else { return };
@@ -253,6 +254,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Everything that needs an association, in one APDU. It ends an exchange of blocks.
+    #[cfg_attr(feature = "small", inline(never))]
     fn request<D: Device>(
         &mut self,
         apdu: &mut [u8],
@@ -267,6 +269,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Answers a request. Where general block transfer was negotiated, the answer may have as many octets as `room` says.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn answer<D: Device>(
         &mut self,
         room: Room,
@@ -342,6 +345,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Protects the answer as the request was protected, and as is demanded beyond that.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn wrap<D: Device>(
         &mut self,
         mut answer: Answer<'_>,

@@ -302,6 +302,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
         any
     }
 
+    #[cfg_attr(feature = "small", inline(never))]
     fn answer<D: Device, R: Random>(
         &mut self,
         client: ClientSap,
@@ -384,6 +385,7 @@ impl<L: ServerLink, C: Crypto, B: Storage, const N: usize, Q: Queue> Connection<
 
     /// The place of this pair's association: its own, a free one, or, for a proposal, that of the one not used for
     /// longest.
+    #[cfg_attr(feature = "small", inline(never))]
     fn slot<D: Device>(
         &mut self,
         client: ClientSap,

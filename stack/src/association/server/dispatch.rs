@@ -14,6 +14,7 @@ use crate::security::Protection;
 
 impl<B: Storage> Transfers<B> {
     /// Answers a request in clear.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn dispatch<D: Device>(
         &mut self,
         plain: &[u8],

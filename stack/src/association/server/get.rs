@@ -78,6 +78,7 @@ impl<'a> Wanted<'a> {
 
 impl<B: Storage> Transfers<B> {
     /// Answers a GET; `plain` is the request's own octets, kept if the answer needs blocks.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn get<D: Device>(
         &mut self,
         request: &GetRequest<'_>,

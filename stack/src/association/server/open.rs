@@ -115,6 +115,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Answers an AARQ. An association that was open is gone, whatever the answer.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn open<D: Device, R: Random>(
         &mut self,
         apdu: &[u8],
@@ -154,6 +155,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// The client did not prove who it is.
+    #[cfg_attr(feature = "small", inline(never))]
     fn note_failure<D: Device>(&mut self, mechanism: Mechanism, device: &mut D) {
         let (client, server) = (self.client, self.server);
         self.guard.report(device, self.now, AuditEvent::AuthenticationFailed { client, server });
@@ -178,6 +180,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         device.audit(AuditEvent::Associated { client, server });
     }
 
+    #[cfg_attr(feature = "small", inline(never))]
     fn accept<D: Device, R: Random>(
         &mut self,
         aarq: &Aarq<'_>,
@@ -306,6 +309,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     }
 
     /// Checks a password; with HLS returns the client's challenge, to be answered later.
+    #[cfg_attr(feature = "small", inline(never))]
     fn check_password<D: Device>(&self, aarq: &Aarq<'_>, device: &D) -> Result<Option<Challenge>, Refusal> {
         let config = device.association(self.client, self.server);
         let config = config.ok_or(Refusal::because(ServiceUserDiagnostic::NoReasonGiven))?;
@@ -332,6 +336,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
         }
     }
 
+    #[cfg_attr(feature = "small", inline(never))]
     fn answer_accepted<D: Device>(
         &mut self,
         mut accepted: Accepted<C>,
@@ -382,6 +387,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
     ///
     /// `floor_before` is the receive floor as it was before the APDU that carries the reply: its own counter
     /// lies above the reply's, and has moved the floor already.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn authenticate<D: Device>(
         &mut self,
         plain: &[u8],
@@ -452,6 +458,7 @@ impl<C: Crypto, B: Storage> Association<C, B> {
 
 impl<C: Crypto> Pending<C> {
     /// Mechanism 5: verifies the client's answer, makes the server's.
+    #[cfg_attr(feature = "small", inline(never))]
     fn exchange_gmac<D: Device>(
         &mut self,
         server: ServerSap,
@@ -514,6 +521,7 @@ impl<C: Crypto> Pending<C> {
 }
 
 impl<C: Crypto> Secured<C> {
+    #[cfg_attr(feature = "small", inline(never))]
     fn new(security: &SecurityConfig<'_>, generation: u32, peer: SystemTitle) -> Result<Self, Refusal> {
         let prepare = || {
             let mut context = security::Context::new(security.system_title, &security.keys()?)?;
@@ -616,6 +624,7 @@ fn initiate_response<'r, C: Crypto, D: Device>(
 
 impl<C: Crypto, B: Storage> Association<C, B> {
     /// Answers an RLRQ. A ciphered InitiateRequest in it is verified when present: a forged one releases nothing.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn release<D: Device>(&mut self, apdu: &[u8], device: &mut D, out: &mut [u8]) -> Option<Range<usize>> {
         let (client, server) = (self.client, self.server);
         let rlrq = Rlrq::decode(apdu).ok()?;

@@ -14,6 +14,7 @@ const BLOCK_NUMBER: usize = 4;
 
 impl<B: Storage> Transfers<B> {
     /// Answers a SET; `plain` is the request's own octets, kept when more blocks follow.
+    #[cfg_attr(feature = "small", inline(never))]
     pub(super) fn set<D: Device>(
         &mut self,
         request: &SetRequest<'_>,

@@ -1,5 +1,6 @@
 //! general-ciphering in place, with every kind of key-info.
 
+use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Range;
 
@@ -36,11 +37,11 @@ mod octet {
 /// Keys that came with messages of an association, for later messages without key-info.
 pub struct GeneralSession<C: Crypto> {
     /// Ours, with the counter that it uses next.
-    sent: Option<(C::Key, u32)>,
+    sent: Option<(C::MessageKey, u32)>,
     /// The peer's, with its floor.
-    received: Option<(C::Key, ReceiveFloor)>,
+    received: Option<(C::MessageKey, ReceiveFloor)>,
     /// The peer's that came with a message which may yet turn out to be a replay.
-    candidate: Option<(TransactionId, C::Key, ReceiveFloor)>,
+    candidate: Option<(TransactionId, C::MessageKey, ReceiveFloor)>,
     first: u32,
 }
 
@@ -202,7 +203,7 @@ pub fn protect_general<C: Crypto>(
         return Err(SecurityError::TransactionId);
     }
     if let Some(key) = new_key {
-        session.sent = Some((C::expand(key.as_bytes())?, session.first));
+        session.sent = Some((C::expand_message(key.as_bytes())?, session.first));
     }
     let (key, counter) = match choice {
         KeyChoice::Unicast => (context.key(KeyId::Unicast)?, counter()?),
@@ -214,7 +215,7 @@ pub fn protect_general<C: Crypto>(
                 return Err(CounterExhausted.into());
             }
             *next = counter.checked_add(1).ok_or(CounterExhausted)?;
-            (&*key, counter)
+            ((*key).borrow(), counter)
         }
     };
     if counter == u32::MAX {
@@ -314,7 +315,7 @@ pub fn unprotect_general<C: Crypto>(
     let parties = Parties { originator: originator.as_bytes(), recipient: header.recipient };
     let fresh = info.key(context, keys, parties, header.transaction_id)?;
     let expanded = match &fresh {
-        Some(key) => Some(C::expand(key.as_bytes())?),
+        Some(key) => Some(C::expand_message(key.as_bytes())?),
         None => None,
     };
     let (key, key_id, lowest) = match (info.choice, &expanded, &session.received) {
@@ -325,8 +326,8 @@ pub fn unprotect_general<C: Crypto>(
             }
             (context.key(KeyId::Broadcast)?, KeyId::Broadcast, floor(KeyId::Broadcast))
         }
-        (_, Some(key), _) => (key, KeyId::Message, ReceiveFloor::new(0)),
-        (_, None, Some((key, floor))) => (key, KeyId::Message, *floor),
+        (_, Some(key), _) => (key.borrow(), KeyId::Message, ReceiveFloor::new(0)),
+        (_, None, Some((key, floor))) => (key.borrow(), KeyId::Message, *floor),
         (_, None, None) => return Err(SecurityError::NoKey(KeyId::Message)),
     };
     lowest.check(counter)?;

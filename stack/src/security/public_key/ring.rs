@@ -99,10 +99,15 @@ impl Curves for Ring {
 
 impl Crypto for Ring {
     type Key = RustCryptoKey;
+    type MessageKey = RustCryptoKey;
     type Curves = Self;
 
     fn expand(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
         RustCrypto::expand(key)
+    }
+
+    fn expand_message(key: &[u8]) -> Result<RustCryptoKey, CryptoError> {
+        Self::expand(key)
     }
 
     fn seal(key: &RustCryptoKey, iv: &[u8; 12], aad: &[&[u8]], text: &mut [u8]) -> Result<Tag, CryptoError> {
