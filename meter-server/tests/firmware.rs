@@ -177,7 +177,7 @@ fn management() -> Config {
 
 #[test]
 fn a_meter_without_std_and_allocator_serves_an_association() {
-    let program = build();
+    let program = build("firmware-meter");
 
     let mut public = Line::open(&program, Config { max_pdu: 1_024, ..Config::public(ServerSap::MANAGEMENT) });
     let name = public.get(1, [0, 0, 42, 0, 0, 255], 2);
@@ -233,7 +233,7 @@ fn image() -> Vec<u8> {
 /// lesson_16: what was transferred is not transferred again, and what is missing is asked for.
 #[test]
 fn a_firmware_image_is_written_resumed_verified_and_activated() {
-    let mut line = Line::open(&build(), management());
+    let mut line = Line::open(&build("firmware-meter"), management());
     let Value::DoubleLongUnsigned(block_size) = line.image(2) else { panic!("a block size") };
     let image = image();
     let blocks: Vec<&[u8]> = image.chunks(block_size as usize).collect();

@@ -1,204 +1,48 @@
 //! The firmware's meter behind a UART at 9600 baud: an interrupt for every octet, a main loop that comes round now and
 //! then, HDLC with several clients at once. Time is simulated, octet by octet.
 
-use std::collections::VecDeque;
+#[allow(dead_code, unused_imports)]
+mod board;
 
-use dlms::Instant;
-use dlms::acse::Mechanism;
-use dlms::apdu::{AttributeDescriptor, AttributeRequest, DataAccessResult};
-use dlms::association::client::{Config, Connection, Event, Response, Security};
-use dlms::association::server;
+use board::{
+    Answer, Board, CLOCK, Client, ENERGY, Entropy, IMAGE_OCTETS, PROFILE, SECURITY, counted, encoded, management,
+    managing, public, reading, transfer,
+};
+use dlms::apdu::{ActionResult, DataAccessResult};
+use dlms::association::client::{Config, Connection, Event};
 use dlms::axdr::{Data, Value};
-use dlms::hdlc::server::{Config as Serving, Session, Station};
-use dlms::hdlc::{Address, FRAME_MAX, client};
-use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
-use dlms::obis::ObisCode;
-use dlms::security::{InvocationCounter, KeySet, Protection, Random, SmallCrypto, Suite};
-use dlms_meter_server::uart::Uart;
+use dlms::hdlc::{Address, FRAME_MAX, Fcs, client};
+use dlms::id::ClientSap;
+use dlms::security::InvocationCounter;
+use dlms::time::{ClockStatus, DateTime};
 
-// The same files as the program without `std`, which is linked in another test.
-#[allow(dead_code, unreachable_pub, unused_qualifications)]
-#[path = "../firmware/src/image.rs"]
-mod image;
-#[allow(dead_code, unreachable_pub, unused_qualifications)]
-#[path = "../firmware/src/meter.rs"]
-mod meter;
-
-use meter::Meter;
-
-/// As the firmware has it.
-const PDU_OCTETS: u16 = 256;
-/// An octet at 9600 baud with start and stop bit, in microseconds.
-const OCTET_US: u64 = 1_042;
-const ENERGY: [u8; 6] = [1, 0, 1, 8, 0, 255];
-const PROFILE: [u8; 6] = [1, 0, 99, 1, 0, 255];
-
-struct Entropy(u64);
-
-impl Random for Entropy {
-    fn fill(&mut self, octets: &mut [u8]) {
-        for chunk in octets.chunks_mut(8) {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            chunk.copy_from_slice(&self.0.to_be_bytes()[..chunk.len()]);
-        }
-    }
-}
-
-type Everyone = fn(ClientSap, Address) -> bool;
-type Line = server::Connection<Station<Vec<u8>, [Session<Vec<u8>>; 2], Everyone>, SmallCrypto, Vec<u8>, 2>;
-type Client = Connection<client::Session<Vec<u8>>, SmallCrypto, Entropy, Vec<u8>>;
-
-/// A meter, its UART, and the clients on the line.
-struct Board<const RECEIVE: usize> {
-    now_us: u64,
-    uart: Uart<RECEIVE, 256>,
-    line: Line,
-    meter: Meter,
-    entropy: Entropy,
-    /// Octets on the wire to the meter, and those from it that each client has not taken yet.
-    up: VecDeque<u8>,
-    down: [VecDeque<u8>; 3],
-    clients: Vec<Client>,
-    /// Octet times between two turns of the main loop.
-    pause: u64,
-    /// Every so many octet times the main loop is busy for another 40 of them; 0: never.
-    busy_every: u64,
-    octets: u64,
-}
-
-impl<const RECEIVE: usize> Board<RECEIVE> {
-    fn new(pause: u64, busy_every: u64) -> Self {
-        let storage = || vec![0; 512];
-        let session = || Session::new(Serving::default(), storage(), storage());
-        let everyone: Everyone = |_, _| true;
-        let station = Station::new(vec![0; FRAME_MAX], 100, [session(), session()], everyone);
-        let line = server::Connection::new(station, || vec![0; 128], storage());
-        let (uart, meter) = (Uart::new(), Meter::new());
-        let (up, down, clients, entropy) = (VecDeque::new(), Default::default(), Vec::new(), Entropy(1));
-        Self { now_us: 0, uart, line, meter, entropy, up, down, clients, pause, busy_every, octets: 0 }
-    }
-
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.now_us / 1_000)
-    }
-
-    /// The next octet time: both wires carry one octet, and the main loop comes round when it is due.
-    fn step(&mut self) {
-        self.now_us += OCTET_US;
-        self.octets += 1;
-        let now = self.now();
-        if let Some(octet) = self.up.pop_front() {
-            self.uart.on_received(octet);
-        }
-        if let Some(octet) = self.uart.next_to_send() {
-            self.down.iter_mut().for_each(|down| down.push_back(octet));
-        }
-        // A client that has something to say first takes its octets later.
-        for (client, down) in self.clients.iter_mut().zip(&mut self.down) {
-            while let Some(octet) = down.front() {
-                if client.handle_input(&[*octet], now) == 0 {
-                    break;
-                }
-                down.pop_front();
-            }
-        }
-        let mut out = [0; 256];
-        for client in &mut self.clients {
-            client.handle_timeout(now);
-            while let Some(length) = client.poll_transmit(&mut out) {
-                self.up.extend(&out[..length]);
-            }
-        }
-        let busy = self.busy_every != 0 && self.octets % self.busy_every < 40;
-        if self.octets.is_multiple_of(self.pause) && !busy {
-            self.meter.set_time(1_790_000_000 + i64::try_from(self.now_us / 1_000_000).unwrap());
-            self.uart.turn(&mut self.line, now, &mut self.meter, &mut self.entropy, &mut [0; 160]).unwrap();
-        }
-    }
-
-    /// Goes on until client number `index` has its answer.
-    fn until_answered(&mut self, index: usize) -> Result<Value, DataAccessResult> {
-        let mut joined = Vec::new();
-        for _ in 0..200_000 {
-            while let Some(event) = self.clients[index].poll_event() {
-                match event {
-                    Event::Associated(_) => return Ok(Value::Null),
-                    Event::Response(Response::Get(result)) => return result.into_result().map(Value::from),
-                    Event::Response(Response::GetBlock { raw, last }) => {
-                        joined.extend_from_slice(raw);
-                        if last {
-                            return Ok(Data::from_slice(&joined).unwrap().into());
-                        }
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-            self.step();
-        }
-        panic!("no answer in {} s", self.now_us / 1_000_000);
-    }
-
-    fn associate(&mut self, config: Config) -> usize {
-        let own = Address::client(config.client.0).unwrap();
-        let station = client::Config {
-            response_timeout_ms: 2_000,
-            ..client::Config::new(own, Address::shortest(config.server.0, None).unwrap())
-        };
-        let link = client::Session::new(station, vec![0; FRAME_MAX], vec![0; 2_048], vec![0; 512]);
-        let counter = InvocationCounter::new(1, 10_000);
-        let client = Connection::new(link, config, Entropy(7), counter, vec![0; 512], vec![0; 512]);
-        self.clients.push(client);
-        let index = self.clients.len() - 1;
-        let now = self.now();
-        self.clients[index].associate(now).unwrap();
-        self.until_answered(index).unwrap();
-        index
-    }
-
-    fn get(&mut self, index: usize, class: u16, instance: [u8; 6]) -> Result<Value, DataAccessResult> {
-        let attribute = AttributeDescriptor::new(ClassId(class), ObisCode(instance), AttributeId(2));
-        let now = self.now();
-        self.clients[index].get(AttributeRequest::whole(attribute), now).unwrap();
-        self.until_answered(index)
-    }
-}
-
-fn public() -> Config {
-    Config { max_pdu: 256, ..Config::public(ServerSap::MANAGEMENT) }
-}
-
-fn management() -> Config {
-    let encryption: Vec<u8> = (0..16).collect();
-    let authentication: Vec<u8> = (0xD0..=0xDF).collect();
-    Config {
-        client: ClientSap::MANAGEMENT,
-        mechanism: Mechanism::Gmac,
-        security: Some(Security {
-            suite: Suite::Suite0,
-            keys: KeySet::new(Suite::Suite0, &encryption, &authentication).unwrap(),
-            dedicated_key: None,
-            system_title: SystemTitle(*b"DLM\0\0\0\0\x02"),
-            peer_title: Some(SystemTitle(*b"DLM\0\0\0\0\x01")),
-            protection: Protection::AUTHENTICATED_ENCRYPTED,
-            general: false,
-            receive_floor: 0,
-        }),
-        ..public()
-    }
-}
+const IMAGE: [u8; 6] = [0, 0, 44, 0, 0, 255];
+/// Ten days of quarter-hours, and some that gave way to them.
+const QUARTERS: i64 = 1_000;
 
 fn reads_everything<const RECEIVE: usize>(board: &mut Board<RECEIVE>) {
     let management = board.associate(management());
-    assert!(matches!(board.get(management, 3, ENERGY), Ok(Value::DoubleLongUnsigned(_))));
-    let Ok(Value::Array(rows)) = board.get(management, 7, PROFILE) else { panic!("rows") };
+    assert!(matches!(board.get(management, 3, ENERGY, 2), Ok(Value::DoubleLongUnsigned(_))));
+    let Ok(Value::Array(rows)) = board.get(management, 7, PROFILE, 2) else { panic!("rows") };
     assert_eq!(rows.len(), 960);
+    let energies: Vec<u32> = rows
+        .iter()
+        .map(|row| match row {
+            Value::Structure(columns) => match columns[..] {
+                [Value::OctetString(_), Value::DoubleLongUnsigned(energy)] => energy,
+                ref other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(energies.windows(2).all(|pair| pair[1] - pair[0] == 100), "a quarter-hour of 400 W is 100 Wh");
     assert!(board.now_us > 20_000_000, "ten days of rows take their time at 9600 baud");
 }
 
 #[test]
 fn a_main_loop_that_comes_round_for_every_octet_or_seldom_reads_the_same() {
     for pause in [1, 7, 50] {
-        let mut board = Board::<256>::new(pause, 0);
+        let mut board = Board::<256>::used(pause, 0, QUARTERS);
         reads_everything(&mut board);
         assert_eq!(board.uart.overruns(), 0);
     }
@@ -208,7 +52,7 @@ fn a_main_loop_that_comes_round_for_every_octet_or_seldom_reads_the_same() {
 /// them again.
 #[test]
 fn octets_that_are_lost_are_asked_for_again() {
-    let mut board = Board::<32>::new(3, 997);
+    let mut board = Board::<32>::used(3, 997, QUARTERS);
     reads_everything(&mut board);
     assert!(board.uart.overruns() > 0, "nothing was lost");
 }
@@ -220,9 +64,9 @@ fn several_associations_share_a_line_and_are_bounded() {
     let visitor = board.associate(public());
     let manager = board.associate(management());
     for _ in 0..3 {
-        assert!(matches!(board.get(manager, 3, ENERGY), Ok(Value::DoubleLongUnsigned(_))));
-        assert_eq!(board.get(visitor, 3, ENERGY), Err(DataAccessResult::ObjectUndefined));
-        assert!(matches!(board.get(visitor, 1, [0, 0, 42, 0, 0, 255]), Ok(Value::OctetString(_))));
+        assert!(matches!(board.get(manager, 3, ENERGY, 2), Ok(Value::DoubleLongUnsigned(_))));
+        assert_eq!(board.get(visitor, 3, ENERGY, 2), Err(DataAccessResult::ObjectUndefined));
+        assert!(matches!(board.get(visitor, 1, [0, 0, 42, 0, 0, 255], 2), Ok(Value::OctetString(_))));
     }
     // Both sessions are taken: a third client is not even heard.
     let third = Config { client: ClientSap(5), ..public() };
@@ -230,7 +74,8 @@ fn several_associations_share_a_line_and_are_bounded() {
     let station = client::Config { retries: 0, ..client::Config::new(own, Address::shortest(1, None).unwrap()) };
     let link = client::Session::new(station, vec![0; FRAME_MAX], vec![0; 512], vec![0; 512]);
     let counter = InvocationCounter::new(1, 2);
-    board.clients.push(Connection::new(link, third, Entropy(9), counter, vec![0; 512], vec![0; 512]));
+    let stranger: Client = Connection::new(link, third, Entropy(9), counter, vec![0; 512], vec![0; 512]);
+    board.clients.push(stranger);
     let now = board.now();
     board.clients[2].associate(now).unwrap();
     let refused = (0..20_000).any(|_| {
@@ -238,6 +83,105 @@ fn several_associations_share_a_line_and_are_bounded() {
         matches!(board.clients[2].poll_event(), Some(Event::Closed(_) | Event::Failed(_)))
     });
     assert!(refused);
-    assert!(matches!(board.get(manager, 3, ENERGY), Ok(Value::DoubleLongUnsigned(_))));
-    assert_eq!(board.get(visitor, 3, ENERGY), Err(DataAccessResult::ObjectUndefined));
+    assert!(matches!(board.get(manager, 3, ENERGY, 2), Ok(Value::DoubleLongUnsigned(_))));
+    assert_eq!(board.get(visitor, 3, ENERGY, 2), Err(DataAccessResult::ObjectUndefined));
+}
+
+fn clock<const RECEIVE: usize>(board: &mut Board<RECEIVE>, client: usize) -> i64 {
+    let Ok(Value::OctetString(octets)) = board.get(client, 8, CLOCK, 2) else { panic!("a time") };
+    DateTime::from_slice(&octets).unwrap().to_unix_seconds().unwrap()
+}
+
+/// A client with a password reads and changes nothing; the management client changes the clock, which stays changed when
+/// the meter is reset.
+#[test]
+fn the_clock_is_set_by_the_manager_alone_and_for_good() {
+    let mut board = Board::<256>::new(5, 0);
+    assert!(!board.lets_in(reading(b"12345679")));
+    let tomorrow = |board: &Board<256>| DateTime::from_unix_seconds(board.seconds() + 86_400, -60, ClockStatus::OK);
+    let reader = board.associate(reading(b"12345678"));
+    let time = tomorrow(&board);
+    assert_eq!(
+        board.set(reader, 8, CLOCK, 2, Data::OctetString(time.as_bytes())),
+        Answer::Set(DataAccessResult::ReadWriteDenied)
+    );
+    assert!(clock(&mut board, reader).abs_diff(board.seconds()) < 5);
+    board.leave(reader);
+    let manager = board.associate(management());
+    let time = tomorrow(&board);
+    let set = board.set(manager, 8, CLOCK, 2, Data::OctetString(time.as_bytes()));
+    assert_eq!(set, Answer::Set(DataAccessResult::Success));
+    for _ in 0..2 {
+        let reader = board.associate(reading(b"12345678"));
+        assert!(clock(&mut board, reader).abs_diff(board.seconds() + 86_400) < 5);
+        board.restart().unwrap();
+    }
+}
+
+/// New keys hold from the next request on, and the old ones open nothing any more, whether the meter is reset or not.
+#[test]
+fn keys_and_the_password_are_changed_for_good() {
+    let (encryption, authentication) = (counted(0x30), counted(0x50));
+    let mut board = Board::<256>::new(5, 0);
+    let manager = board.associate(management());
+    let wrong = transfer(&counted(0x71), &[(0, encryption)]);
+    assert_eq!(board.invoke(manager, 64, SECURITY, 2, &wrong), Answer::Invoked(ActionResult::OtherReason));
+    let password = [0, 0, 40, 0, 2, 255];
+    let set = board.set(manager, 15, password, 7, Data::OctetString(b"open sesame"));
+    assert_eq!(set, Answer::Set(DataAccessResult::Success));
+    assert_eq!(board.get(manager, 15, password, 7), Err(DataAccessResult::ReadWriteDenied));
+    let keys = transfer(&counted(0x70), &[(0, encryption), (2, authentication)]);
+    assert_eq!(board.invoke(manager, 64, SECURITY, 2, &keys), Answer::Invoked(ActionResult::Success));
+    for _ in 0..2 {
+        board.clients.clear();
+        assert!(!board.lets_in(management()));
+        assert!(board.lets_in(managing(&encryption, &authentication)));
+        assert!(!board.lets_in(reading(b"12345678")));
+        assert!(board.lets_in(reading(b"open sesame")));
+        board.restart().unwrap();
+    }
+}
+
+/// An image that goes on after a reset in the middle of it, at the speed of the line.
+#[test]
+fn an_image_is_transferred_over_a_reset() {
+    let mut image: Vec<u8> = (0..3_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    image.extend(Fcs::new().update(&image).to_bytes());
+    let mut board = Board::<256>::new(5, 0);
+    let mut manager = board.associate(management());
+    let initiate = |size: usize| {
+        encoded(|out| {
+            out.structure(2)?;
+            out.octets(b"firmware 2")?;
+            out.double_long_unsigned(u32::try_from(size).unwrap())
+        })
+    };
+    let success = Answer::Invoked(ActionResult::Success);
+    assert_ne!(board.invoke(manager, 18, IMAGE, 1, &initiate(IMAGE_OCTETS + 1)), success);
+    assert_eq!(board.invoke(manager, 18, IMAGE, 1, &initiate(image.len())), success);
+    let Ok(Value::DoubleLongUnsigned(size)) = board.get(manager, 18, IMAGE, 2) else { panic!("a block size") };
+    let blocks: Vec<&[u8]> = image.chunks(size as usize).collect();
+    for (number, block) in blocks.iter().enumerate() {
+        if number == blocks.len() / 2 {
+            board.restart().unwrap();
+            manager = board.associate(management());
+            let missing = board.get(manager, 18, IMAGE, 4);
+            assert_eq!(missing, Ok(Value::DoubleLongUnsigned(u32::try_from(number).unwrap())));
+        }
+        let block = encoded(|out| {
+            out.structure(2)?;
+            out.double_long_unsigned(u32::try_from(number).unwrap())?;
+            out.octets(block)
+        });
+        assert_eq!(board.invoke(manager, 18, IMAGE, 2, &block), success);
+    }
+    let zero = encoded(|out| out.integer(0));
+    assert_eq!(board.invoke(manager, 18, IMAGE, 3, &zero), success);
+    assert_eq!(board.invoke(manager, 18, IMAGE, 4, &zero), success);
+    for _ in 0..2 {
+        let name = board.get(manager, 1, [1, 0, 0, 2, 0, 255], 2);
+        assert_eq!(name, Ok(Value::OctetString(b"firmware 2".to_vec())));
+        board.restart().unwrap();
+        manager = board.associate(management());
+    }
 }

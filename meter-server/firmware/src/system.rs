@@ -1,7 +1,7 @@
 //! What the board gives: here a few functions of the C library.
 
 use core::cell::UnsafeCell;
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_int, c_short, c_ulong, c_void};
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,33 @@ unsafe extern "C" {
     fn c_read(fd: c_int, buffer: *mut c_void, count: usize) -> isize;
     #[link_name = "write"]
     fn c_write(fd: c_int, buffer: *const c_void, count: usize) -> isize;
+    fn poll(wanted: *mut Wanted, count: c_ulong, ms: c_int) -> c_int;
+    fn clock_gettime(clock: c_int, now: *mut Timespec) -> c_int;
     fn getrandom(buffer: *mut c_void, count: usize, flags: u32) -> isize;
     fn time(now: *mut i64) -> i64;
     fn abort() -> !;
 }
+
+/// `struct pollfd`.
+#[repr(C)]
+struct Wanted {
+    fd: c_int,
+    events: c_short,
+    happened: c_short,
+}
+
+/// POLLIN (Linux).
+const READABLE: c_short = 1;
+
+/// `struct timespec` of 64-bit systems.
+#[repr(C)]
+struct Timespec {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// CLOCK_MONOTONIC (Linux).
+const MONOTONIC: c_int = 1;
 
 /// Memory that is filled once, when the program begins, and lasts as long as it.
 pub struct Place<T> {
@@ -24,8 +47,8 @@ pub struct Place<T> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: the value is reached through the one reference that `put` gives out, once.
-unsafe impl<T: Send> Sync for Place<T> {}
+// SAFETY: the value is reached through the one reference that `put` gives out, once, to whoever brought the value.
+unsafe impl<T> Sync for Place<T> {}
 
 impl<T> Place<T> {
     pub const fn new() -> Self {
@@ -40,6 +63,37 @@ impl<T> Place<T> {
         // SAFETY: nobody else gets here, before or after.
         Some(unsafe { (*self.value.get()).write(value) })
     }
+}
+
+/// Memory that has its value from the beginning, so that it never is on a stack, and is given out once.
+pub struct Held<T> {
+    taken: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached through the one reference that `take` gives out, once.
+unsafe impl<T: Send> Sync for Held<T> {}
+
+impl<T> Held<T> {
+    pub const fn new(value: T) -> Self {
+        Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// The value; `None` when somebody has it already.
+    pub fn take(&'static self) -> Option<&'static mut T> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // SAFETY: nobody else gets here, before or after.
+        Some(unsafe { &mut *self.value.get() })
+    }
+}
+
+/// Waits for octets from the line, `ms` milliseconds at most; whether there are any, or the line has ended.
+pub fn readable(ms: u64) -> bool {
+    let mut wanted = Wanted { fd: 0, events: READABLE, happened: 0 };
+    // SAFETY: the pointer is that of one exclusive value.
+    unsafe { poll(&mut wanted, 1, c_int::try_from(ms).unwrap_or(c_int::MAX)) > 0 }
 }
 
 /// Octets from the line; none when it has ended.
@@ -68,9 +122,13 @@ pub fn unix_seconds() -> i64 {
     unsafe { time(core::ptr::null_mut()) }
 }
 
-/// Milliseconds of a clock that does not go back in practice; a board has a tick counter instead.
+/// Milliseconds of a clock that does not go back; a board has a tick counter instead.
 pub fn monotonic_ms() -> u64 {
-    u64::try_from(unix_seconds()).unwrap_or(0).saturating_mul(1_000)
+    let mut now = Timespec { seconds: 0, nanoseconds: 0 };
+    // SAFETY: the pointer is that of one exclusive value.
+    unsafe { clock_gettime(MONOTONIC, &mut now) };
+    let ms = now.seconds.saturating_mul(1_000).saturating_add(now.nanoseconds / 1_000_000);
+    u64::try_from(ms).unwrap_or(0)
 }
 
 /// The operating system's generator; a board has a hardware one.

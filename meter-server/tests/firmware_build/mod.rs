@@ -1,14 +1,15 @@
-//! Builds the meter without `std`.
+//! Builds the meters without `std`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The program, optimised for size, in the configuration that stands beside it.
-pub(crate) fn build() -> PathBuf {
+/// A program, optimised for size, in the configuration that stands beside it.
+pub(crate) fn build(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware");
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/firmware");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--message-format=json-render-diagnostics", "--target-dir"])
+        .args(["build", "--release", "--locked", "--message-format=json-render-diagnostics"])
+        .args(["--bin", name, "--target-dir"])
         .arg(&target)
         // For `.cargo/config.toml`.
         .current_dir(&folder)

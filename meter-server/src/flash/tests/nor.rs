@@ -16,6 +16,10 @@ pub(super) struct Memory {
     pub(super) octets: Vec<u8>,
     /// Steps that power will last for, an octet programmed or eight erased; `None`: for ever.
     pub(super) power: Option<usize>,
+    /// Whether it has failed.
+    pub(super) dark: bool,
+    /// Octets that can no longer be written.
+    pub(super) broken: core::ops::Range<usize>,
     /// Steps that were made.
     pub(super) steps: usize,
     /// How often each block was erased.
@@ -27,10 +31,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    fn check_works(&self, offset: usize) -> Result<(), NorFlashErrorKind> {
+        if self.broken.contains(&offset) { Err(NorFlashErrorKind::Other) } else { Ok(()) }
+    }
+
     /// Whether there is power for another step.
     fn step(&mut self) -> bool {
         match &mut self.power {
-            Some(0) => return false,
+            Some(0) => {
+                self.dark = true;
+                return false;
+            }
             Some(power) => *power -= 1,
             None => {}
         }
@@ -42,7 +53,16 @@ impl Memory {
 impl<const WRITE: usize, const ERASE: usize> Nor<WRITE, ERASE> {
     pub(super) fn new(blocks: usize) -> Self {
         let octets = vec![0xFF; ERASE * blocks];
-        let memory = Memory { octets, power: None, steps: 0, erased: vec![0; blocks], again: false, torn: 0b0101_1010 };
+        let memory = Memory {
+            octets,
+            power: None,
+            dark: false,
+            broken: 0..0,
+            steps: 0,
+            erased: vec![0; blocks],
+            again: false,
+            torn: 0b0101_1010,
+        };
         Self(Rc::new(RefCell::new(memory)))
     }
 }
@@ -73,6 +93,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Nor<WRITE, ERASE> {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
         check_erase(self, from, to)?;
         let mut memory = self.0.borrow_mut();
+        memory.check_works(from as usize)?;
         for octets in (from as usize..to as usize).step_by(8) {
             if octets % ERASE == 0 {
                 memory.erased[octets / ERASE] += 1;
@@ -88,6 +109,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Nor<WRITE, ERASE> {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
         check_write(self, offset, bytes.len())?;
         let mut memory = self.0.borrow_mut();
+        memory.check_works(offset as usize)?;
         for (index, octet) in bytes.iter().enumerate() {
             let at = offset as usize + index;
             let torn = memory.torn;

@@ -1,4 +1,4 @@
-//! A whole meter without `std` and without an allocator.
+//! The least that a meter is, without `std` and without an allocator: its size is the size of the stack.
 //!
 //! It speaks the TCP/UDP wrapper over its standard input and output, as firmware would over a UART, and serves a
 //! register, a clock and a load profile to a public client and to a management client with HLS-GMAC. All memory is
@@ -7,15 +7,13 @@
 #![no_std]
 #![no_main]
 
-mod system;
-
 use dlms::Instant;
 use dlms::association::server::Connection;
 use dlms::security::{HEADROOM, SmallCrypto, TAG_LENGTH};
 use dlms::wrapper::server::Wrapper;
 
-use firmware_meter::{Meter, PDU_OCTETS};
-use system::{Entropy, Place, monotonic_ms, read, unix_seconds, write};
+use firmware_meter::minimal::{Meter, PDU_OCTETS};
+use firmware_meter::system::{Entropy, Place, monotonic_ms, read, unix_seconds, write};
 
 /// Associations at a time.
 const ASSOCIATIONS: usize = 2;

@@ -4,7 +4,7 @@ use dlms::apdu::ActionResult;
 use dlms::hdlc::Fcs;
 use dlms_meter_server::objects::{ImageReceiver, ImageState, ImageStorage, Work};
 
-use crate::Meter;
+use super::Meter;
 
 /// Octets of a block.
 const BLOCK: u32 = 64;

@@ -1,13 +1,12 @@
-//! What the meter is: its objects, who may read them, and its state.
+//! A meter in memory alone: as little as a meter can be, and what its code is measured by.
+
+mod image;
 
 use dlms::acse::Mechanism;
-use dlms::apdu::{ActionResult, AttributeDescriptor, Conformance, DataAccessResult, MethodDescriptor, Selection};
+use dlms::apdu::{ActionResult, AttributeDescriptor, DataAccessResult, MethodDescriptor, Selection};
 use dlms::association::server::{Access, AssociationConfig, Cursor, Device, Offer, Progress, SecurityConfig};
 use dlms::axdr::{Data, Writer};
-use dlms::id::{AttributeId, ClassId, ClientSap, ServerSap, SystemTitle};
-use dlms::obis::ObisCode;
-use dlms::time::DateTime;
-use dlms::unit::{ScalerUnit, Unit};
+use dlms::id::{ClientSap, ServerSap, SystemTitle};
 use dlms_meter_server::access::{AttributeAccess, MethodAccess, Rights};
 use dlms_meter_server::objects::{
     Association, AssociationDescription, AssociationState, CaptureObject, Clock, ClockSettings, ClockState, DataObject,
@@ -15,31 +14,24 @@ use dlms_meter_server::objects::{
 };
 use dlms_meter_server::{Context, Entry, LogicalDevice, Moment};
 
-use crate::image::{Bank, Receiver};
+use super::common::{
+    ALL, CLOCK, COLUMNS, DEVICE_NAME, ENERGY, FACTORY_CLOCK, FIRMWARE, IMAGE, LOWEST_COUNTER, PERIOD_SECONDS, PROFILE,
+    READERS, READING, ROWS, SERVICES, SYSTEM_TITLE, Source, WATT_HOURS, counted, energy,
+};
+use image::{Bank, Receiver};
 
-const ENCRYPTION_KEY: [u8; 16] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C\x0D\x0E\x0F";
-const AUTHENTICATION_KEY: [u8; 16] = *b"\xD0\xD1\xD2\xD3\xD4\xD5\xD6\xD7\xD8\xD9\xDA\xDB\xDC\xDD\xDE\xDF";
-/// The client that reads with a password.
-pub const READING: ClientSap = ClientSap(2);
+pub use super::common::PDU_OCTETS;
+
+const ENCRYPTION_KEY: [u8; 16] = counted(0);
+const AUTHENTICATION_KEY: [u8; 16] = counted(0xD0);
 const PASSWORD: &[u8] = b"12345678";
-const SYSTEM_TITLE: SystemTitle = SystemTitle(*b"DLM\0\0\0\0\x01");
-const ENERGY: ObisCode = ObisCode([1, 0, 1, 8, 0, 255]);
-const PROFILE: ObisCode = ObisCode([1, 0, 99, 1, 0, 255]);
-const CLOCK: ObisCode = ObisCode([0, 0, 1, 0, 0, 255]);
-const PERIOD_SECONDS: u32 = 900;
-const ROWS: u32 = 960;
-
-const SERVICES: Conformance = Conformance::GET
-    .union(Conformance::ACTION)
-    .union(Conformance::SELECTIVE_ACCESS)
-    .union(Conformance::BLOCK_TRANSFER_WITH_GET);
 
 /// All that changes in this meter. A product keeps counters and floors in flash.
 pub struct Meter {
     /// Seconds since 1970, UTC, as the board's clock shows them.
     now: i64,
     clock: ClockSettings,
-    pub(crate) image: Receiver,
+    image: Receiver,
     transmit_counter: u32,
     floor: Option<(SystemTitle, u32)>,
 }
@@ -53,54 +45,19 @@ impl Default for Meter {
 impl Meter {
     /// A meter as it leaves the factory.
     pub fn new() -> Self {
-        let clock = ClockSettings {
-            time_zone_min: -60,
-            daylight_begin: DateTime::UNSPECIFIED,
-            daylight_end: DateTime::UNSPECIFIED,
-            daylight_deviation_min: 60,
-            daylight_enabled: false,
-            clock_base: 1,
-            measuring_period_seconds: PERIOD_SECONDS,
-            preset: None,
-        };
-        Self { now: 0, clock, image: Bank::receiver(), transmit_counter: 0, floor: None }
+        Self { now: 0, clock: FACTORY_CLOCK, image: Bank::receiver(), transmit_counter: 0, floor: None }
     }
 
     /// Says what the time is, in seconds since 1970, UTC.
     pub fn set_time(&mut self, seconds: i64) {
         self.now = seconds;
     }
-
-    /// The octets of this meter's identity, as its logical device name.
-    const fn name() -> &'static [u8] {
-        b"DLM0000000000001"
-    }
-}
-
-/// Watt-hours up to a moment: a load of exactly 400 W.
-fn energy(at: Moment) -> u32 {
-    let hours_of_400_w = at.as_seconds().rem_euclid(1 << 30) / 9;
-    u32::try_from(hours_of_400_w).unwrap_or(u32::MAX)
-}
-
-/// Where the values of the simple objects come from.
-#[derive(Clone, Copy)]
-enum Source {
-    Name,
-    Energy,
-    LowestCounter,
-    Firmware,
 }
 
 impl Value<Meter> for Source {
     fn get(&self, meter: &Meter, cx: &Context<'_, Meter>, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
-        match self {
-            Self::Name => out.octets(Meter::name()),
-            Self::Energy => out.double_long_unsigned(energy(cx.at)),
-            Self::Firmware => out.octets(meter.image.storage().active()),
-            Self::LowestCounter => out.double_long_unsigned(meter.floor.map_or(0, |(_, floor)| floor)),
-        }
-        .map_err(|_| DataAccessResult::OtherReason)
+        let floor = meter.floor.map_or(0, |(_, floor)| floor);
+        self.write(cx.at, floor, meter.image.storage().active(), out).map_err(|_| DataAccessResult::OtherReason)
     }
 }
 
@@ -109,10 +66,6 @@ struct LoadProfile;
 
 impl Rows<Meter> for LoadProfile {
     fn columns<'a>(&'a self, _: &'a Meter) -> &'a [CaptureObject] {
-        const COLUMNS: [CaptureObject; 2] = [
-            CaptureObject::whole(ClassId(8), CLOCK, AttributeId(2)),
-            CaptureObject::whole(ClassId(3), ENERGY, AttributeId(2)),
-        ];
         &COLUMNS
     }
 
@@ -192,28 +145,20 @@ impl AssociationState for Meter {
     }
 }
 
-const READ: Rights<'static> = Rights::new(&[AttributeAccess::READ; 9], &[]);
-const ALL: &[(ClientSap, Rights<'static>)] =
-    &[(ClientSap::PUBLIC, READ), (READING, READ), (ClientSap::MANAGEMENT, READ)];
-const READERS: &[(ClientSap, Rights<'static>)] = &[(READING, READ), (ClientSap::MANAGEMENT, READ)];
 const INVOKE: Rights<'static> = Rights::new(&[AttributeAccess::READ; 7], &[MethodAccess::INVOKE; 4]);
 const UPDATE: &[(ClientSap, Rights<'static>)] = &[(ClientSap::MANAGEMENT, INVOKE)];
-const WATT_HOURS: ScalerUnit = ScalerUnit { scaler: 0, unit: Unit(30) };
 
 /// Everything in the meter, and who may read it: the public client its name, its clock and the counter that the
 /// management client needs to begin with. It stays in flash.
 static TABLE: [Entry<'static, Meter>; 8] = [
-    Entry { object: &DataObject { instance: ObisCode([0, 0, 42, 0, 0, 255]), value: Source::Name }, rights: ALL },
-    Entry {
-        object: &DataObject { instance: ObisCode([0, 0, 43, 1, 0, 255]), value: Source::LowestCounter },
-        rights: ALL,
-    },
+    Entry { object: &DataObject { instance: DEVICE_NAME, value: Source::Name }, rights: ALL },
+    Entry { object: &DataObject { instance: LOWEST_COUNTER, value: Source::LowestCounter }, rights: ALL },
     Entry { object: &Clock { instance: CLOCK }, rights: ALL },
     Entry { object: &Association::current(), rights: ALL },
     Entry { object: &Register { instance: ENERGY, value: Source::Energy, scaler_unit: WATT_HOURS }, rights: READERS },
     Entry { object: &ProfileGeneric { instance: PROFILE, rows: LoadProfile }, rights: READERS },
-    Entry { object: &DataObject { instance: ObisCode([1, 0, 0, 2, 0, 255]), value: Source::Firmware }, rights: ALL },
-    Entry { object: &ImageTransfer { instance: ObisCode([0, 0, 44, 0, 0, 255]) }, rights: UPDATE },
+    Entry { object: &DataObject { instance: FIRMWARE, value: Source::Firmware }, rights: ALL },
+    Entry { object: &ImageTransfer { instance: IMAGE }, rights: UPDATE },
 ];
 
 impl Meter {
@@ -234,12 +179,7 @@ impl Device for Meter {
             (ClientSap::MANAGEMENT, ServerSap::MANAGEMENT) => (Mechanism::Gmac, &[][..], Some(security)),
             _ => return None,
         };
-        Some(AssociationConfig {
-            mechanism,
-            secret,
-            security,
-            ..AssociationConfig::public(SERVICES, crate::PDU_OCTETS)
-        })
+        Some(AssociationConfig { mechanism, secret, security, ..AssociationConfig::public(SERVICES, PDU_OCTETS) })
     }
 
     fn read(
