@@ -12,6 +12,7 @@
 mod attributes;
 mod audit;
 mod client;
+mod control;
 mod coverage;
 #[cfg(feature = "demo")]
 mod demo;
@@ -20,7 +21,10 @@ mod events;
 mod export;
 mod failure;
 mod groups;
+mod firmware;
+mod instruct;
 mod intervals;
+mod jobs;
 mod json;
 mod meters;
 mod moment;
@@ -30,6 +34,7 @@ mod profile;
 mod read;
 mod readings;
 mod serve;
+mod tasks;
 mod token;
 mod unclaimed;
 mod value;
@@ -107,6 +112,20 @@ enum Command {
     Coverage(coverage::Coverage),
     /// Show consumption, or values by hour, day or month, from the store
     Intervals(intervals::Intervals),
+    /// Follow operations over many meters, and let them run
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Switch supplies and loads
+    #[command(subcommand)]
+    Supply(Box<control::Supply>),
+    /// Set load limits
+    #[command(subcommand)]
+    Limits(Box<control::Limits>),
+    /// End the billing period, and with it reset the demand registers
+    ResetDemand(Box<control::ResetDemand>),
+    /// Bring firmware to meters
+    #[command(subcommand)]
+    Firmware(Box<firmware::Firmware>),
     /// Write readings from the store into a file
     Export(export::Export),
 }
@@ -151,6 +170,11 @@ impl Command {
             Self::Coverage(command) => command.run().await,
             Self::Intervals(command) => command.run().await,
             Self::Export(command) => command.run().await,
+            Self::Jobs(command) => command.run().await,
+            Self::Supply(command) => command.run().await,
+            Self::Limits(command) => command.run().await,
+            Self::ResetDemand(command) => command.run().await,
+            Self::Firmware(command) => command.run().await,
         }
     }
 
@@ -178,6 +202,11 @@ impl Command {
             Self::Coverage(command) => command.client.format,
             Self::Intervals(command) => command.client.format,
             Self::Export(command) => command.client.format,
+            Self::Jobs(command) => command.client().format,
+            Self::Supply(command) => command.client().format,
+            Self::Limits(command) => command.client().format,
+            Self::ResetDemand(command) => command.client.format,
+            Self::Firmware(command) => command.client().format,
         }
     }
 }

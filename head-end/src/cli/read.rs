@@ -20,7 +20,7 @@ pub(super) struct Read {
     pub(super) client: ClientOptions,
 }
 
-fn selector(text: &str) -> Result<RegisterSelector, String> {
+pub(super) fn selector(text: &str) -> Result<RegisterSelector, String> {
     let (class, obis) = text.split_once('/').unwrap_or(("0", text));
     let class_id = class.parse::<u16>().map_err(|_| format!("{class:?} is not an interface class"))?;
     Ok(RegisterSelector { obis: client::obis(obis)?, class_id: class_id.into() })

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Running, quick, simulated, tcp};
+use crate::support::{Running, managed, quick, simulated, tcp};
 
 const KEYS: [&str; 4] = ["--guek", "000102030405060708090A0B0C0D0E0F", "--gak", "D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"];
 
@@ -154,4 +154,88 @@ async fn terminate(child: std::process::Child) -> Output {
     })
     .await
     .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn supplies_are_switched_and_jobs_are_followed_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let meters = simulated(2).await;
+    let running = Running::with(quick(folder.path())).await;
+    for number in 0..2 {
+        running.create(managed(&format!("m{number}"), &tcp(&meters, number))).await.unwrap();
+    }
+    let server = running.address.to_string();
+    let call = async |arguments: &[&str]| run(&server, arguments).await;
+    let off = call(&["supply", "disconnect", "m0", "--read", "3/1-0:1.8.0", "--reason", "moved out"]).await;
+    let table = stdout(&off);
+    assert!(table.contains("SUCCEEDED") && table.contains("CONNECTED -> DISCONNECTED"), "{table}");
+    let status = stdout(&call(&["supply", "status", "--all", "--format", "json"]).await);
+    let status: Vec<Value> = status.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |meter: &str| {
+        let line = status.iter().rfind(|line| line["meter"] == format!("meters/{meter}"));
+        line.map(|line| line["outcome"]["after"]["connected"].clone()).unwrap()
+    };
+    assert_eq!((of("m0"), of("m1")), (false.into(), true.into()), "{status:?}");
+    let limited = stdout(&call(&["limits", "set", "m1", "--threshold", "4000"]).await);
+    assert!(limited.contains("SUCCEEDED") && limited.contains("4000"), "{limited}");
+
+    let listed = stdout(&call(&["jobs", "list", "--state", "finished", "--format", "json"]).await);
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = listed.iter().map(|job| job["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["set_load_limit", "get_supply_status", "disconnect_supply"]);
+    assert_eq!(listed[2]["reason"], "moved out");
+    let name = listed[1]["name"].as_str().unwrap();
+    let watched = stdout(&call(&["jobs", "watch", name]).await);
+    assert!(watched.contains("FINISHED") && watched.contains("get_supply_status"), "{watched}");
+    let results = stdout(&call(&["jobs", "results", name, "--result", "succeeded"]).await);
+    assert_eq!(results.lines().count(), 3, "{results}");
+    let approve = call(&["jobs", "approve", name, "--format", "json"]).await;
+    assert_eq!((approve.status.code(), &error(&approve)["error"]), (Some(3), &"JOB_STATE".into()));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firmware_is_uploaded_and_brought_to_meters_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let meters = simulated(2).await;
+    let running = Running::with(quick(folder.path())).await;
+    for number in 0..2 {
+        running.create(managed(&format!("m{number}"), &tcp(&meters, number))).await.unwrap();
+    }
+    let server = running.address.to_string();
+    let call = async |arguments: &[&str]| run(&server, arguments).await;
+    let file = folder.path().join("image.bin");
+    let image = dlms_meter_server::simulator::make_image("SIM3PH", "SIM-A-3.1.0", &[7; 600_000], None);
+    std::fs::write(&file, &image.as_ref().unwrap()[..]).unwrap();
+    let too_large_for_the_meter = file.to_str().unwrap();
+    let upload = ["firmware", "upload", too_large_for_the_meter, "--identification", "A-3.1.0", "--format", "json"];
+    let large = json(&call(&upload).await);
+    assert_eq!(large["size"], image.unwrap().len());
+    let image = dlms_meter_server::simulator::make_image("SIM3PH", "SIM-A-3.1.0", &[7; 2_000], None).unwrap();
+    std::fs::write(&file, image).unwrap();
+    let uploaded = json(&call(&[&upload[..], &["--version", "SIM-A-3.1.0"]].concat()).await);
+    let listed = stdout(&call(&["firmware", "images"]).await);
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+
+    let campaign = async |image: &Value| {
+        let image = image["name"].as_str().unwrap();
+        let create = ["firmware", "campaign", "--all", "--image", image, "--identifier", "1-1:0.2.0"];
+        let how = ["--activate", "now", "--canary", "1", "--pause", "0s", "--format", "json"];
+        json(&call(&[&create[..], &how].concat()).await)["name"].as_str().unwrap().to_owned()
+    };
+    let refused = campaign(&large).await;
+    let stopped =
+        async { while json(&call(&["firmware", "show", &refused, "--format", "json"]).await)["state"] != "STOPPED" {} };
+    tokio::time::timeout(crate::support::PATIENCE, stopped).await.expect("the canary refuses it");
+    let aborted = json(&call(&["firmware", "abort", &refused, "--reason", "wrong image", "--format", "json"]).await);
+    assert!(["ABORTED", "ABORTING"].contains(&aborted["state"].as_str().unwrap()), "{aborted}");
+
+    let good = campaign(&uploaded).await;
+    let watched = stdout(&call(&["firmware", "watch", &good]).await);
+    assert!(watched.contains("FINISHED"), "{watched}");
+    let versions = stdout(&call(&["firmware", "versions", "m0", "m1", "--object", "1-1:0.2.0"]).await);
+    assert_eq!(versions.matches("SIM-A-3.1.0").count(), 2, "{versions}");
+    let gone = call(&["firmware", "delete-image", large["name"].as_str().unwrap()]).await;
+    assert_eq!(gone.status.code(), Some(0), "{gone:?}");
+    running.stop().await;
 }

@@ -1,0 +1,216 @@
+//! Jobs and their tasks as they are printed.
+
+use dlms_proto::v1::{self, Job, Task, TaskOutcome, TaskState, task_outcome::Kind};
+use serde_json::{Value, json};
+
+use super::{
+    Format,
+    json::{self, object, text, time},
+    output, value,
+};
+
+pub(super) fn print_jobs(format: Format, jobs: &[Job]) {
+    if format == Format::Json {
+        return jobs.iter().for_each(|job| output::print_json(&job_json(job)));
+    }
+    let mut table =
+        output::table(&["JOB", "KIND", "STATE", "METERS", "DONE", "FAILED", "MADE (UTC)", "BY", "EXPIRES", "REASON"]);
+    for job in jobs {
+        let counts = job.counts.unwrap_or_default();
+        table.add_row([
+            job.name.trim_start_matches("jobs/").to_owned(),
+            job.kind.clone(),
+            state(job),
+            counts.total.to_string(),
+            counts.succeeded.to_string(),
+            failed(&counts).to_string(),
+            output::time_text(job.create_time.as_ref()),
+            job.creator.clone(),
+            output::time_text(job.expires_at.as_ref()),
+            job.reason.clone(),
+        ]);
+    }
+    output::print_table(&table);
+}
+
+/// Tasks that ended otherwise than they should.
+pub(super) const fn failed(of: &v1::TaskCounts) -> u64 {
+    of.meter_refused + of.unreachable + of.security_failed + of.expired + of.cancelled + of.unknown_outcome
+}
+
+fn state(job: &Job) -> String {
+    job.state().as_str_name().trim_start_matches("JOB_STATE_").to_owned()
+}
+
+pub(super) fn job_json(of: &Job) -> Value {
+    let counts = of.counts.unwrap_or_default();
+    object([
+        ("name", json!(of.name)),
+        ("kind", json!(of.kind)),
+        ("state", json!(state(of))),
+        ("counts", counts_json(&counts)),
+        ("priority", json!(of.priority().as_str_name().trim_start_matches("PRIORITY_"))),
+        ("not_before", time(of.not_before.as_ref())),
+        ("expires_at", time(of.expires_at.as_ref())),
+        ("reason", text(&of.reason)),
+        ("creator", text(&of.creator)),
+        ("approver", text(&of.approver)),
+        ("create_time", time(of.create_time.as_ref())),
+        ("update_time", time(of.update_time.as_ref())),
+    ])
+}
+
+fn counts_json(of: &v1::TaskCounts) -> Value {
+    json!({
+        "total": of.total,
+        "waiting": of.waiting,
+        "running": of.running,
+        "succeeded": of.succeeded,
+        "meter_refused": of.meter_refused,
+        "unreachable": of.unreachable,
+        "security_failed": of.security_failed,
+        "expired": of.expired,
+        "cancelled": of.cancelled,
+        "unknown_outcome": of.unknown_outcome,
+    })
+}
+
+pub(super) fn print(format: Format, tasks: &[Task]) {
+    if format == Format::Json {
+        return tasks.iter().for_each(|task| output::print_json(&to_json(task)));
+    }
+    let mut table = output::table(&["METER", "RESULT", "OUTCOME", ""]);
+    for task in tasks {
+        let result = match task.state() {
+            TaskState::Ended => output::result_name(task.result),
+            other => other.as_str_name().trim_start_matches("TASK_STATE_").to_owned(),
+        };
+        let outcome = task.outcome.as_ref().and_then(|of| of.kind.as_ref());
+        table.add_row([
+            task.meter.trim_start_matches("meters/").to_owned(),
+            result,
+            outcome.map(summary).unwrap_or_default(),
+            output::failure_text(task.failure.as_ref()),
+        ]);
+    }
+    output::print_table(&table);
+}
+
+/// An outcome in a few words.
+fn summary(of: &Kind) -> String {
+    let attributes = |of: &[v1::AttributeResult]| {
+        let shown = of.iter().map(|of| of.value.as_ref().map(value::show).unwrap_or_default());
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    match of {
+        Kind::Registers(of) => {
+            let shown = of.results.iter().map(|of| of.reading.as_ref().map(value::show_channel).unwrap_or_default());
+            shown.collect::<Vec<_>>().join(", ")
+        }
+        Kind::Profile(of) => format!("{} rows", of.rows),
+        Kind::Attributes(of) => attributes(&of.results),
+        Kind::Method(of) => of.return_value.as_ref().map(value::show).unwrap_or_default(),
+        Kind::Bundle(of) => format!("{} items", of.items.len()),
+        Kind::Ping(of) => of.round_trip.map(|of| format!("{} ms", millis(&of))).unwrap_or_default(),
+        Kind::Supply(of) => {
+            let state = |of: &Option<v1::SupplyStatus>| of.as_ref().map(control_state).unwrap_or_default();
+            match of.before {
+                Some(_) if of.switched => format!("{} -> {}", state(&of.before), state(&of.after)),
+                _ => state(&of.after),
+            }
+        }
+        Kind::Firmware(of) => {
+            let step = of.step().as_str_name().trim_start_matches("FIRMWARE_STEP_");
+            match (of.version_before.as_str(), of.version_after.as_str()) {
+                (before, after) if before == after => format!("{step} {after}"),
+                (before, after) => format!("{step} {before} -> {after}"),
+            }
+        }
+        Kind::FirmwareVersions(of) => {
+            let shown = of.versions.iter().map(|of| format!("{} {}", of.object, of.version));
+            shown.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+fn control_state(of: &v1::SupplyStatus) -> String {
+    of.state().as_str_name().trim_start_matches("CONTROL_STATE_").to_owned()
+}
+
+fn millis(of: &prost_types::Duration) -> i64 {
+    of.seconds * 1_000 + i64::from(of.nanos / 1_000_000)
+}
+
+pub(super) fn to_json(of: &Task) -> Value {
+    object([
+        ("meter", json!(of.meter)),
+        ("state", json!(of.state().as_str_name().trim_start_matches("TASK_STATE_"))),
+        ("result", if of.result == 0 { Value::Null } else { json!(output::result_name(of.result)) }),
+        ("failure", json::failure(of.failure.as_ref())),
+        ("attempts", json!(of.attempts)),
+        ("due_time", time(of.due_time.as_ref())),
+        ("end_time", time(of.end_time.as_ref())),
+        ("outcome", of.outcome.as_ref().map_or(Value::Null, outcome)),
+    ])
+}
+
+fn outcome(of: &TaskOutcome) -> Value {
+    let registers = |of: &[v1::RegisterResult]| Value::Array(of.iter().map(json::register).collect());
+    match of.kind.as_ref() {
+        None => Value::Null,
+        Some(Kind::Registers(of)) => json!({ "registers": registers(&of.results) }),
+        Some(Kind::Profile(of)) => object([
+            ("layout", of.layout.as_ref().map_or(Value::Null, json::layout)),
+            ("rows", json!(of.rows)),
+            ("interrupted", json::failure(of.interrupted.as_ref())),
+        ]),
+        Some(Kind::Attributes(of)) => {
+            json!({ "attributes": of.results.iter().map(json::attribute).collect::<Vec<_>>() })
+        }
+        Some(Kind::Method(of)) => object([("return_value", of.return_value.as_ref().map_or(Value::Null, json::value))]),
+        Some(Kind::Bundle(of)) => {
+            let item = |of: &v1::BundleItemOutcome| {
+                object([
+                    ("result", json!(output::result_name(of.result))),
+                    ("failure", json::failure(of.failure.as_ref())),
+                    ("outcome", of.outcome.as_ref().map_or(Value::Null, outcome)),
+                ])
+            };
+            json!({ "items": of.items.iter().map(item).collect::<Vec<_>>() })
+        }
+        Some(Kind::Ping(of)) => object([
+            ("round_trip_ms", of.round_trip.as_ref().map_or(Value::Null, |of| json!(millis(of)))),
+            ("opening_ms", of.opening.as_ref().map_or(Value::Null, |of| json!(millis(of)))),
+            ("server_max_pdu", json!(of.server_max_pdu)),
+            ("conformance", json!(of.conformance)),
+        ]),
+        Some(Kind::Supply(of)) => object([
+            ("before", of.before.as_ref().map_or(Value::Null, supply)),
+            ("after", of.after.as_ref().map_or(Value::Null, supply)),
+            ("switched", json!(of.switched)),
+            ("registers", registers(&of.registers)),
+        ]),
+        Some(Kind::Firmware(of)) => object([
+            ("image", json!(of.image)),
+            ("step", json!(of.step().as_str_name().trim_start_matches("FIRMWARE_STEP_"))),
+            ("version_before", text(&of.version_before)),
+            ("version_after", text(&of.version_after)),
+            ("blocks", json!(of.blocks)),
+            ("blocks_sent", json!(of.blocks_sent)),
+            ("resumed", json!(of.resumed)),
+        ]),
+        Some(Kind::FirmwareVersions(of)) => {
+            let version = |of: &v1::FirmwareVersion| json!({ "object": of.object, "version": of.version });
+            json!({ "versions": of.versions.iter().map(version).collect::<Vec<_>>() })
+        }
+    }
+}
+
+fn supply(of: &v1::SupplyStatus) -> Value {
+    json!({
+        "connected": of.connected,
+        "state": control_state(of),
+        "mode": of.mode,
+        "read_time": time(of.read_time.as_ref()),
+    })
+}
