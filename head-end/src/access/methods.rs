@@ -70,6 +70,14 @@ pub const METHODS: &[Method] = &[
     changes("dlms.headend.v1.Collection/RunNow", Operate),
     changes("dlms.headend.v1.Collection/UpdatePlan", Operate),
     looks("dlms.headend.v1.Collection/WatchPlanRun", View),
+    // Configuration
+    manages("dlms.headend.v1.Configuration/ApplyTemplate", Operate),
+    manages("dlms.headend.v1.Configuration/ConfigureLoadProfile", Operate),
+    manages("dlms.headend.v1.Configuration/ConfigurePush", Operate),
+    manages("dlms.headend.v1.Configuration/SetActivityCalendar", Operate),
+    manages("dlms.headend.v1.Configuration/SetSpecialDays", Operate),
+    manages("dlms.headend.v1.Configuration/SynchronizeClock", Operate),
+    lists("dlms.headend.v1.Configuration/VerifyConfiguration", Operate),
     // Control
     manages("dlms.headend.v1.Control/ArmForReconnection", Operate),
     manages("dlms.headend.v1.Control/DisconnectSupply", Operate),

@@ -5,6 +5,7 @@ mod audit;
 mod caller;
 mod capture;
 mod collection;
+mod configuration;
 mod control;
 mod data;
 mod deadline;

@@ -6,6 +6,7 @@ use dlms_proto::v1::{
     FILE_DESCRIPTOR_SET,
     admin_server::{self as admin_name, AdminServer},
     collection_server::{self as collection_name, CollectionServer},
+    configuration_server::{self as configuration_name, ConfigurationServer},
     control_server::{self as control_name, ControlServer},
     data_server::{self as data_name, DataServer},
     events_server::{self as events_name, EventsServer},
@@ -156,6 +157,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
         .add_service(CollectionServer::new(service.clone()))
         .add_service(JobsServer::new(service.clone()))
         .add_service(ControlServer::new(service.clone()))
+        .add_service(ConfigurationServer::new(service.clone()))
         .add_service(EventsServer::new(service.clone()))
         .add_service(FirmwareServer::new(service.clone()))
         .serve_with_incoming_shutdown(incoming(listener, security.tls.clone()), stopping.clone().cancelled_owned());
@@ -203,6 +205,7 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
         collection_name::SERVICE_NAME,
         jobs_name::SERVICE_NAME,
         control_name::SERVICE_NAME,
+        configuration_name::SERVICE_NAME,
         events_name::SERVICE_NAME,
         firmware_name::SERVICE_NAME,
     ] {

@@ -63,7 +63,7 @@ pub(super) struct Invoke {
 }
 
 /// CLASS/OBIS/INDEX.
-fn attribute(text: &str) -> Result<AttributeRef, String> {
+pub(super) fn attribute(text: &str) -> Result<AttributeRef, String> {
     let wrong = || format!("{text:?} is not of the form CLASS/OBIS/INDEX such as 8/0-0:1.0.0/2");
     let mut parts = text.split('/');
     let (Some(class), Some(obis), Some(index), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {

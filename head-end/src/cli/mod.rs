@@ -12,6 +12,7 @@
 mod attributes;
 mod audit;
 mod client;
+mod config;
 mod control;
 mod coverage;
 #[cfg(feature = "demo")]
@@ -123,6 +124,12 @@ enum Command {
     Limits(Box<control::Limits>),
     /// End the billing period, and with it reset the demand registers
     ResetDemand(Box<control::ResetDemand>),
+    /// Set clocks
+    #[command(subcommand)]
+    Clock(Box<config::Clock>),
+    /// Set meters up
+    #[command(subcommand)]
+    Config(Box<config::Config>),
     /// Bring firmware to meters
     #[command(subcommand)]
     Firmware(Box<firmware::Firmware>),
@@ -174,6 +181,8 @@ impl Command {
             Self::Supply(command) => command.run().await,
             Self::Limits(command) => command.run().await,
             Self::ResetDemand(command) => command.run().await,
+            Self::Clock(command) => command.run().await,
+            Self::Config(command) => command.run().await,
             Self::Firmware(command) => command.run().await,
         }
     }
@@ -206,6 +215,8 @@ impl Command {
             Self::Supply(command) => command.client().format,
             Self::Limits(command) => command.client().format,
             Self::ResetDemand(command) => command.client.format,
+            Self::Clock(command) => command.client().format,
+            Self::Config(command) => command.client().format,
             Self::Firmware(command) => command.client().format,
         }
     }

@@ -126,6 +126,28 @@ fn summary(of: &Kind) -> String {
                 (before, after) => format!("{step} {before} -> {after}"),
             }
         }
+        Kind::Clock(of) => {
+            let seconds = |of: &Option<prost_types::Duration>| {
+                of.as_ref().map_or_else(|| "?".to_owned(), |of| format!("{:+.1} s", millis(of) as f64 / 1_000.0))
+            };
+            match of.method() {
+                v1::ClockMethod::Unspecified if of.deviation_before == of.deviation_after => {
+                    seconds(&of.deviation_after)
+                }
+                _ => format!("{} -> {}", seconds(&of.deviation_before), seconds(&of.deviation_after)),
+            }
+        }
+        Kind::Drift(of) => {
+            let shown = of.differences.iter().map(|of| {
+                let attribute = of.attribute.clone().unwrap_or_default();
+                let show = |of: &Option<v1::Value>| of.as_ref().map(value::show).unwrap_or_default();
+                let found = if of.refusal.is_empty() { show(&of.found) } else { of.refusal.clone() };
+                let (class, obis) = (attribute.class_id, attribute.obis);
+                format!("{class}/{obis}/{}: {found} instead of {}", attribute.attribute, show(&of.expected))
+            });
+            let shown = shown.collect::<Vec<_>>().join("; ");
+            if shown.is_empty() { format!("{} as they should be", of.checked) } else { shown }
+        }
         Kind::FirmwareVersions(of) => {
             let shown = of.versions.iter().map(|of| format!("{} {}", of.object, of.version));
             shown.collect::<Vec<_>>().join(", ")
@@ -199,6 +221,34 @@ fn outcome(of: &TaskOutcome) -> Value {
             ("blocks_sent", json!(of.blocks_sent)),
             ("resumed", json!(of.resumed)),
         ]),
+        Some(Kind::Clock(of)) => {
+            let ms = |of: &Option<prost_types::Duration>| of.as_ref().map_or(Value::Null, |of| json!(millis(of)));
+            object([
+                ("deviation_before_ms", ms(&of.deviation_before)),
+                ("deviation_after_ms", ms(&of.deviation_after)),
+                ("round_trip_ms", ms(&of.round_trip)),
+                ("method", json!(of.method().as_str_name().trim_start_matches("CLOCK_METHOD_"))),
+            ])
+        }
+        Some(Kind::Drift(of)) => {
+            let value = |of: &Option<v1::Value>| of.as_ref().map_or(Value::Null, json::value);
+            let difference = |of: &v1::AttributeDifference| {
+                let attribute = of.attribute.clone().unwrap_or_default();
+                object([
+                    ("class_id", json!(attribute.class_id)),
+                    ("obis", json!(attribute.obis)),
+                    ("attribute", json!(attribute.attribute)),
+                    ("expected", value(&of.expected)),
+                    ("found", value(&of.found)),
+                    ("refusal", text(&of.refusal)),
+                ])
+            };
+            json!({
+                "template": of.template,
+                "checked": of.checked,
+                "differences": of.differences.iter().map(difference).collect::<Vec<_>>(),
+            })
+        }
         Some(Kind::FirmwareVersions(of)) => {
             let version = |of: &v1::FirmwareVersion| json!({ "object": of.object, "version": of.version });
             json!({ "versions": of.versions.iter().map(version).collect::<Vec<_>>() })

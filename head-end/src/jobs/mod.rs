@@ -39,7 +39,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     options::JobOptions,
     procedure::{Plan, Procedure, Resolution, Visit},
-    report::{FirmwareReport, FirmwareStep, FirmwareVersion, Report, SupplyReport, SupplyState},
+    report::{
+        AttributeDrift, ClockMethod, ClockReport, FirmwareReport, FirmwareStep, FirmwareVersion, Report, SupplyReport,
+        SupplyState,
+    },
     submit::{JobError, NewJob, Target},
     task::PROTECTED_LABEL,
     watch::{Progress, Watch},

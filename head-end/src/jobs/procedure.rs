@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::{Report, WavePolicy};
 use crate::{
-    meter::MeterId,
+    meter::{MeterId, TimePolicy},
     operation::{Layer, Operation, Outcome, RequestError, RequestErrorKind as Kind},
     store::{ImageId, ImageRow},
 };
@@ -76,6 +76,8 @@ pub(super) trait Port: Send + Sync {
     fn begin(&self, checkpoint: Vec<u8>) -> BoxFuture<'_, Result<(), RequestError>>;
     fn settle(&self, acted: bool, checkpoint: Option<Vec<u8>>) -> BoxFuture<'_, Result<(), RequestError>>;
     fn now(&self) -> Timestamp;
+    /// How the meter's times become UTC.
+    fn time_policy(&self) -> BoxFuture<'_, Result<TimePolicy, RequestError>>;
     /// Whether somebody paused the job.
     fn is_paused(&self) -> BoxFuture<'_, Result<bool, RequestError>>;
     /// The next attempt, which follows one that ends with an error, comes after `wait` and counts as the first.
@@ -173,6 +175,14 @@ impl<'a> Visit<'a> {
     /// Where the store does not tell.
     pub async fn is_paused(&self) -> Result<bool, RequestError> {
         self.port.is_paused().await
+    }
+
+    /// How the meter's times become UTC.
+    ///
+    /// # Errors
+    /// Where the registry does not tell.
+    pub async fn time_policy(&self) -> Result<TimePolicy, RequestError> {
+        self.port.time_policy().await
     }
 
     /// What time it is.

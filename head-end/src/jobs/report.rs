@@ -1,11 +1,10 @@
 //! What a task gave.
 
-use dlms::cosem::disconnect_control::ControlState;
-use dlms::obis::ObisCode;
+use dlms::{axdr::Value, cosem::disconnect_control::ControlState, obis::ObisCode};
 use jiff::Timestamp;
 
 use crate::{
-    operation::{AttributeValue, ItemResult, Outcome, RegisterReading, RequestError, RequestErrorKind},
+    operation::{AttributeRef, AttributeValue, ItemResult, Outcome, RegisterReading, RequestError, RequestErrorKind},
     store::{ImageId, TaskResult},
 };
 
@@ -25,6 +24,15 @@ pub enum Report {
     Firmware(FirmwareReport),
     /// Firmware identifiers of a meter.
     Versions(Vec<FirmwareVersion>),
+    /// A clock before and after.
+    Clock(ClockReport),
+    /// How a meter differs from what it should be.
+    Drift {
+        /// Attributes compared.
+        checked: usize,
+        /// Those that differ.
+        differences: Vec<AttributeDrift>,
+    },
 }
 
 /// How far the firmware of a meter came.
@@ -55,6 +63,41 @@ pub enum FirmwareStep {
     Verified,
     /// The meter runs it.
     Activated,
+}
+
+/// A clock before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReport {
+    /// Milliseconds by which it was ahead; `None` where nobody remembers.
+    pub before_ms: Option<i64>,
+    /// Milliseconds by which it is ahead.
+    pub after_ms: i64,
+    /// Milliseconds that the last reading took: half of it is what a deviation may be wrong by.
+    pub round_trip_ms: u64,
+    /// How it was set, where it was and that is known.
+    pub method: Option<ClockMethod>,
+}
+
+/// How a clock is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockMethod {
+    /// Method shift_time.
+    Shift,
+    /// The attribute time.
+    Set,
+    /// A preset time.
+    Preset,
+}
+
+/// An attribute that is not as it should be.
+#[derive(Clone, Debug)]
+pub struct AttributeDrift {
+    /// Which one.
+    pub attribute: AttributeRef,
+    /// As it should be.
+    pub expected: Value,
+    /// As it is, or why the meter does not tell.
+    pub found: ItemResult<Value>,
 }
 
 /// A firmware identifier of a meter.
@@ -100,7 +143,7 @@ impl Report {
             Self::Operation(outcome) => errors(outcome),
             Self::Supply(report) => report.registers.iter().map(|item| item.as_ref().err()).collect(),
             Self::Changed { after } => after.iter().map(|item| item.as_ref().err()).collect(),
-            Self::Firmware(_) | Self::Versions(_) => vec![None],
+            Self::Firmware(_) | Self::Versions(_) | Self::Clock(_) | Self::Drift { .. } => vec![None],
         };
         let any = errors.iter().any(Option::is_none);
         errors.into_iter().flatten().next().map(|error| (error, any))

@@ -19,7 +19,7 @@ use super::{
     procedure::{Port, invalid},
 };
 use crate::{
-    meter::MeterId,
+    meter::{MeterId, MeterRecord, TimePolicy},
     operation::{Layer, MeterAccess, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms},
     registry::RegistryError,
     store::{
@@ -269,6 +269,17 @@ async fn resolve<S: Store, A: MeterAccess>(
 /// Label of meters that nobody may cut off from here.
 pub const PROTECTED_LABEL: &str = "protected-customer";
 
+/// The meter as it is registered now.
+async fn record<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, meter: &MeterId) -> Result<MeterRecord, RequestError> {
+    match jobs.shared.head_end.registry().get(meter).await {
+        Ok(record) => Ok(record),
+        Err(RegistryError::Store(error @ StoreError::NotFound(_))) => {
+            Err(RequestError::new(Kind::NotFound, Layer::HeadEnd, error.to_string()))
+        }
+        Err(error) => Err(RequestError::new(Kind::Store, Layer::Store, error.to_string())),
+    }
+}
+
 /// Whether the job may touch the meter as it is registered now.
 async fn allowed<S: Store, A: MeterAccess>(
     jobs: &Jobs<S, A>,
@@ -278,13 +289,7 @@ async fn allowed<S: Store, A: MeterAccess>(
     if !loaded.plan.interrupts && loaded.row.tenant.is_none() {
         return Ok(());
     }
-    let record = match jobs.shared.head_end.registry().get(meter).await {
-        Ok(record) => record,
-        Err(RegistryError::Store(error @ StoreError::NotFound(_))) => {
-            return Err(RequestError::new(Kind::NotFound, Layer::HeadEnd, error.to_string()));
-        }
-        Err(error) => return Err(RequestError::new(Kind::Store, Layer::Store, error.to_string())),
-    };
+    let record = record(jobs, meter).await?;
     if loaded.row.tenant.is_some() && loaded.row.tenant != record.settings.tenant {
         let error = StoreError::NotFound(meter.resource_name());
         return Err(RequestError::new(Kind::NotFound, Layer::HeadEnd, error.to_string()));
@@ -355,6 +360,10 @@ impl<S: Store, A: MeterAccess> Port for Access<'_, S, A> {
 
     fn now(&self) -> Timestamp {
         self.jobs.shared.clock.now()
+    }
+
+    fn time_policy(&self) -> BoxFuture<'_, Result<TimePolicy, RequestError>> {
+        Box::pin(async move { Ok(record(self.jobs, &self.task.meter).await?.settings.time_policy) })
     }
 
     fn is_paused(&self) -> BoxFuture<'_, Result<bool, RequestError>> {

@@ -220,7 +220,7 @@ async fn firmware_is_uploaded_and_brought_to_meters_from_the_command_line() {
     let campaign = async |image: &Value| {
         let image = image["name"].as_str().unwrap();
         let create = ["firmware", "campaign", "--all", "--image", image, "--identifier", "1-1:0.2.0"];
-        let how = ["--activate", "now", "--canary", "1", "--pause", "0s", "--format", "json"];
+        let how = ["--activate", "now", "--canary", "1", "--pause", "1s", "--format", "json"];
         json(&call(&[&create[..], &how].concat()).await)["name"].as_str().unwrap().to_owned()
     };
     let refused = campaign(&large).await;

@@ -2,6 +2,7 @@
 //! binary, and simulated meters over real sockets.
 
 mod cli;
+mod configuration;
 mod data;
 mod firmware;
 mod guards;

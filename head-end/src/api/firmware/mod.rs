@@ -16,7 +16,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Service, caller, deadline,
-    jobs::convert,
     parse::{self, Violations, to_timestamp},
     status,
 };
@@ -217,18 +216,5 @@ impl<S: Store, A: MeterAccess> Firmware for Service<S, A> {
             (request.target.clone(), Kind::ActivateFirmware(spec), request.instruction.clone())
         })
         .await
-    }
-}
-
-impl<S: Store, A: MeterAccess> Service<S, A> {
-    /// A call that makes a job, and waits for it where it is for one meter.
-    pub(super) async fn job_call<T: Message>(
-        &self,
-        method: &'static str,
-        request: Request<T>,
-        parts: impl FnOnce(&T) -> (Option<v1::Target>, Kind, Option<v1::Instruction>),
-    ) -> Result<Response<JobResponse>, Status> {
-        let (job, task) = self.job_of_call(method, request, parts).await?;
-        Ok(Response::new(JobResponse { job: Some(job), task: task.map(|task| convert::task(&task)) }))
     }
 }

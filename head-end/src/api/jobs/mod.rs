@@ -1,5 +1,6 @@
 //! The service Jobs, and the messages that jobs are stored as.
 
+mod configuration;
 pub(super) mod convert;
 mod firmware;
 mod outcome;
@@ -8,7 +9,7 @@ mod spec;
 use std::pin::Pin;
 
 use dlms_proto::v1::{
-    self, ApproveJobRequest, CancelJobRequest, GetJobRequest, Job, JobProgress, JobSpec, ListJobsRequest,
+    self, ApproveJobRequest, CancelJobRequest, GetJobRequest, Job, JobProgress, JobResponse, JobSpec, ListJobsRequest,
     ListJobsResponse, ListResultsRequest, ListResultsResponse, SubmitRequest, WatchJobRequest, job_spec, jobs_server,
     target,
 };
@@ -100,6 +101,17 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         let made = tokio::spawn(async move { jobs.submit(new).await }).await;
         let made = made.map_err(|_| Status::internal("the job was broken off inside the head-end"))?;
         made.map_err(|error| status::job(&error))
+    }
+
+    /// A call that makes a job, and waits for it where it is for one meter.
+    pub(super) async fn job_call<T: Message>(
+        &self,
+        method: &'static str,
+        request: Request<T>,
+        parts: impl FnOnce(&T) -> (Option<v1::Target>, job_spec::Kind, Option<v1::Instruction>),
+    ) -> Result<Response<JobResponse>, Status> {
+        let (job, task) = self.job_of_call(method, request, parts).await?;
+        Ok(Response::new(JobResponse { job: Some(job), task: task.map(|task| convert::task(&task)) }))
     }
 
     /// Makes the job of a call, and waits for it where it is for one meter: the job, and the task of that meter.

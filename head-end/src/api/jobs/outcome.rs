@@ -4,7 +4,14 @@ use dlms::{cosem::disconnect_control::ControlState, obis::ObisCode};
 use dlms_proto::v1::{self, JobSpec, TaskOutcome, bundle_item, job_spec, task_outcome::Kind};
 
 use crate::{
-    api::{capture, jobs::firmware, parse, parse::to_timestamp, reading::answer, result, value},
+    api::{
+        capture,
+        jobs::{configuration, firmware},
+        parse,
+        parse::to_timestamp,
+        reading::answer,
+        result, value,
+    },
     jobs::{Report, SupplyReport, SupplyState},
     operation::{AttributeRef, ItemResult, ObjectRef, Outcome, RegisterReading, RequestError},
 };
@@ -33,6 +40,14 @@ pub(super) fn of(spec: &JobSpec, report: &Report) -> TaskOutcome {
         Report::Operation(outcome) => operation(asked, outcome),
         Report::Supply(report) => Some(Kind::Supply(supply(asked, report))),
         Report::Firmware(report) => Some(Kind::Firmware(firmware::outcome(report))),
+        Report::Clock(report) => Some(Kind::Clock(configuration::clock_outcome(report))),
+        Report::Drift { checked, differences } => {
+            let name = match spec.kind.as_ref() {
+                Some(job_spec::Kind::VerifyConfiguration(of)) => of.template.as_ref().map(|of| of.name.clone()),
+                _ => None,
+            };
+            Some(Kind::Drift(configuration::drift(name.unwrap_or_default(), *checked, differences)))
+        }
         Report::Versions(versions) => Some(Kind::FirmwareVersions(firmware::read(versions))),
         Report::Changed { after } => {
             let results = after

@@ -10,7 +10,11 @@ use dlms_proto::v1::{
 use tonic::Status;
 
 use crate::{
-    api::{jobs::firmware, parse, reading::ask},
+    api::{
+        jobs::{configuration, firmware},
+        parse,
+        reading::ask,
+    },
     jobs::{
         Plan, Procedure,
         procedures::{EmergencyLoadLimit, LoadLimit, Perform, ResetDemand, Supply, SupplyAction},
@@ -91,6 +95,13 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
             };
             Ok(plan_of("reset_demand", true, false, procedure))
         }
+        Kind::SynchronizeClock(of) => configuration::clock(of),
+        Kind::SetActivityCalendar(of) => configuration::calendar(of),
+        Kind::SetSpecialDays(of) => configuration::special_days(of),
+        Kind::ConfigureLoadProfile(of) => configuration::load_profile(of),
+        Kind::ConfigurePush(of) => configuration::push(of),
+        Kind::ApplyTemplate(of) => configuration::apply(of),
+        Kind::VerifyConfiguration(of) => configuration::verify(of),
         Kind::UpdateFirmware(of) => firmware::update(of),
         Kind::ActivateFirmware(of) => firmware::activate(of),
         Kind::GetFirmwareVersions(of) => firmware::versions(of),
@@ -104,6 +115,7 @@ pub(super) fn changes_keys(spec: &JobSpec) -> bool {
         Some(Kind::SetAttributes(of)) => set_attributes(of),
         Some(Kind::InvokeMethod(of)) => invoke_method(of),
         Some(Kind::Bundle(of)) => bundle(of),
+        Some(Kind::ApplyTemplate(of)) => configuration::template(of.template.as_ref()).map(Operation::SetAttributes),
         _ => return false,
     };
     operation.is_ok_and(|operation| operation.has_guard(Guard::Keys))
@@ -157,7 +169,7 @@ fn get_attributes(of: &v1::GetAttributesSpec) -> Parsed<Operation> {
     Ok(Operation::GetAttributes(ask::attributes(&request).map_err(problem)?.1))
 }
 
-fn set_attributes(of: &v1::SetAttributesSpec) -> Parsed<Operation> {
+pub(super) fn set_attributes(of: &v1::SetAttributesSpec) -> Parsed<Operation> {
     let (meter, assignments) = (ANY_METER.to_owned(), of.assignments.clone());
     let request = SetAttributesRequest { meter, assignments, request_id: String::new() };
     Ok(Operation::SetAttributes(ask::assignments(&request).map_err(problem)?.1))

@@ -90,7 +90,7 @@ impl EmergencyLoadLimit {
 }
 
 /// Writes what is not there yet, and reads back.
-async fn write(visit: &Visit<'_>, assignments: Vec<SetAttribute>) -> Result<Report, RequestError> {
+pub(super) async fn write(visit: &Visit<'_>, assignments: Vec<SetAttribute>) -> Result<Report, RequestError> {
     let (present, same) = compare(visit, &assignments).await?;
     if same {
         return Ok(Report::Changed { after: present });
@@ -109,7 +109,7 @@ async fn write(visit: &Visit<'_>, assignments: Vec<SetAttribute>) -> Result<Repo
 }
 
 /// The present values, and whether they are those of `assignments`.
-async fn compare(
+pub(super) async fn compare(
     visit: &Visit<'_>,
     assignments: &[SetAttribute],
 ) -> Result<(Vec<ItemResult<AttributeValue>>, bool), RequestError> {
@@ -126,7 +126,7 @@ async fn compare(
     Ok((after, same))
 }
 
-async fn resolve(visit: &Visit<'_>, assignments: Vec<SetAttribute>) -> Result<Resolution, RequestError> {
+pub(super) async fn resolve(visit: &Visit<'_>, assignments: Vec<SetAttribute>) -> Result<Resolution, RequestError> {
     let (after, same) = compare(visit, &assignments).await?;
     Ok(if same { Resolution::Done(Report::Changed { after }) } else { Resolution::NotDone })
 }

@@ -1,5 +1,8 @@
 //! What jobs do with a meter.
 
+mod calendar;
+mod clock;
+mod configure;
 pub mod firmware;
 mod limit;
 mod perform;
@@ -13,6 +16,9 @@ use dlms::{
 };
 
 pub use self::{
+    calendar::SetCalendar,
+    clock::SynchronizeClock,
+    configure::{Configure, VerifyConfiguration},
     limit::{EmergencyLoadLimit, LoadLimit},
     perform::Perform,
     reset::ResetDemand,
