@@ -71,6 +71,8 @@ pub(super) struct Engine<S, A> {
     plans: BTreeMap<PlanId, Active>,
     shares: Shares,
     in_flight: HashSet<(PlanId, MeterId)>,
+    /// Those of them that a run out of turn was asked for since they began.
+    anew: HashSet<(PlanId, MeterId)>,
     visits: JoinSet<Left>,
     /// Whose visit a task is.
     whose: HashMap<task::Id, (PlanId, MeterId)>,
@@ -83,6 +85,7 @@ impl<S: Store, A: MeterAccess> Engine<S, A> {
             plans: BTreeMap::new(),
             shares: Shares::default(),
             in_flight: HashSet::new(),
+            anew: HashSet::new(),
             visits: JoinSet::new(),
             whose: HashMap::new(),
         }
@@ -152,6 +155,8 @@ impl<S: Store, A: MeterAccess> Engine<S, A> {
                 active.ready.clear();
                 active.next = Some(now);
             }
+            // Also of those that are visited: their visits know nothing of it.
+            self.anew.clone_from(&self.in_flight);
         }
         self.fill().await
     }
@@ -238,6 +243,7 @@ impl<S: Store, A: MeterAccess> Engine<S, A> {
             (error.id(), again.ok())
         });
         let Some(key) = self.whose.remove(&id) else { return };
+        let due = if self.anew.remove(&key) { Some(self.now()) } else { due };
         if let (Some(active), Some(due)) = (self.plans.get_mut(&key.0), due) {
             active.next = Some(active.next.map_or(due, |next| next.min(due)));
         }

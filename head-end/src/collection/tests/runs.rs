@@ -134,6 +134,21 @@ async fn a_run_out_of_turn_collects_up_to_now_and_tells_when_it_has_ended() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_asked_for_during_visits_begins_behind_them() {
+    let world = World::new(3, "2026-11-21T12:07:00Z").await;
+    world.plan(daily("UTC")).await;
+    let visited = timeout(PATIENCE, async {
+        while world.meters.at_once.0.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    visited.await.expect("a visit");
+    world.collection.run_now(&plan_id(), None, None, None).await.unwrap();
+    world.until("collected up to now", |state| state.request.is_none()).await;
+    assert_continuous(&world.captures(2).await, "2026-11-20T00:15:00Z", 96 + 48);
+}
+
+#[tokio::test]
 async fn a_plan_at_rest_runs_nothing_and_makes_up_for_it() {
     let world = World::new(2, "2026-11-21T12:00:00Z").await;
     world.plan(daily("UTC")).await;
