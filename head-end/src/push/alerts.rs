@@ -12,8 +12,10 @@ use crate::{
 
 /// How long nothing more is said about the same thing.
 const QUIET: Duration = Duration::from_secs(3_600);
-/// Things that are remembered for that; when there are more, all are news again.
-const REMEMBERED: usize = 4_096;
+/// Things about meters that are remembered for that; of more nothing is said.
+const METERS: usize = 4_096;
+/// Things about strangers likewise: there may be as many as somebody likes, and each is a row in the store.
+const STRANGERS: usize = 256;
 /// Events that wait to be written.
 const WAITING: usize = 64;
 
@@ -23,9 +25,13 @@ pub(super) struct Alerts(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    told: HashMap<(&'static str, String), Instant>,
+    meters: Told,
+    strangers: Told,
     waiting: Vec<NewEvent>,
 }
+
+/// What was told, about whom, and when.
+type Told = HashMap<(&'static str, String), Instant>;
 
 impl Alerts {
     /// Something was refused.
@@ -48,16 +54,21 @@ impl Alerts {
 
     fn tell(&self, what: &'static str, about: String, event: impl FnOnce() -> NewEvent) {
         let Ok(mut inner) = self.0.lock() else { return };
+        let Inner { meters, strangers, waiting } = &mut *inner;
+        let event = event();
+        let (told, most) = if event.meter.is_some() { (meters, METERS) } else { (strangers, STRANGERS) };
         let (key, now) = ((what, about), Instant::now());
-        let quiet = inner.told.get(&key).is_some_and(|at| now - *at < QUIET);
-        if quiet || inner.waiting.len() >= WAITING {
+        let quiet = told.get(&key).is_some_and(|at| now - *at < QUIET);
+        if quiet || waiting.len() >= WAITING {
             return;
         }
-        if inner.told.len() >= REMEMBERED {
-            inner.told.clear();
+        if told.len() >= most {
+            told.retain(|_, at| now - *at < QUIET);
         }
-        inner.told.insert(key, now);
-        inner.waiting.push(event());
+        if told.len() < most {
+            told.insert(key, now);
+            waiting.push(event);
+        }
     }
 
     /// What is to be written.
@@ -88,5 +99,22 @@ mod tests {
             alerts.refused(&Refused::Plaintext, (std::net::Ipv4Addr::from(n), 1).into());
         }
         assert_eq!(alerts.take().len(), WAITING);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_make_no_more_events_in_an_hour_than_there_is_room_for_and_hide_no_meter() {
+        let alerts = Alerts::default();
+        let mut events = 0;
+        for n in 0..100_000_u32 {
+            alerts.refused(&Refused::Plaintext, (std::net::Ipv4Addr::from(n), 1).into());
+            events += if n % 50 == 0 { alerts.take().len() } else { 0 };
+        }
+        assert_eq!(events + alerts.take().len(), STRANGERS);
+        let meter = MeterId::try_new("m1").unwrap();
+        alerts.refused(&Refused::Replay { meter, counter: 1, last: 2 }, "192.0.2.1:1".parse().unwrap());
+        assert_eq!(alerts.take().len(), 1);
+        tokio::time::advance(QUIET).await;
+        alerts.refused(&Refused::Plaintext, "192.0.2.1:1".parse().unwrap());
+        assert_eq!(alerts.take().len(), 1);
     }
 }

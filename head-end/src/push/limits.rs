@@ -12,12 +12,22 @@ use tokio::time::Instant;
 /// Sources that are remembered. A source that has been quiet makes room.
 const SOURCES: usize = 16_384;
 
+/// How often a full table is looked through, at most.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// A bucket of tokens for each source, and its open connections.
 #[derive(Debug)]
 pub(super) struct Limits {
     per_minute: u32,
     connections: usize,
-    sources: Mutex<HashMap<IpAddr, Source>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    sources: HashMap<IpAddr, Source>,
+    /// When it was full and looked through last.
+    swept: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -27,27 +37,37 @@ struct Source {
     connections: usize,
 }
 
+impl Source {
+    fn take(&mut self, per_minute: u32) -> bool {
+        let now = Instant::now();
+        let full = f64::from(per_minute);
+        let refill = now.saturating_duration_since(self.at).as_secs_f64() * full / 60.0;
+        self.tokens = (self.tokens + refill).min(full);
+        self.at = now;
+        let taken = self.tokens >= 1.0;
+        if taken {
+            self.tokens -= 1.0;
+        }
+        taken
+    }
+}
+
 impl Limits {
     /// Each source may send `per_minute` APDUs a minute, all of them at once if it likes, and hold `connections`
     /// connections.
     pub(super) fn new(per_minute: u32, connections: usize) -> Self {
-        Self { per_minute, connections, sources: Mutex::default() }
+        Self { per_minute, connections, table: Mutex::default() }
     }
 
     /// Whether `source` may send one more APDU.
     pub(super) fn take(&self, source: IpAddr) -> bool {
-        self.with(source, |limits, source| {
-            let now = Instant::now();
-            let full = f64::from(limits.per_minute);
-            let refill = now.saturating_duration_since(source.at).as_secs_f64() * full / 60.0;
-            source.tokens = (source.tokens + refill).min(full);
-            source.at = now;
-            let taken = source.tokens >= 1.0;
-            if taken {
-                source.tokens -= 1.0;
-            }
-            taken
-        })
+        self.with(source, |limits, source| source.take(limits.per_minute))
+    }
+
+    /// The same of a source that has an entry already.
+    pub(super) fn take_known(&self, source: IpAddr) -> Option<bool> {
+        let mut table = self.table.lock().ok()?;
+        Some(table.sources.get_mut(&network(source))?.take(self.per_minute))
     }
 
     /// Notes one more connection of `source`, unless it has too many.
@@ -68,11 +88,16 @@ impl Limits {
     }
 
     fn with(&self, source: IpAddr, act: impl FnOnce(&Self, &mut Source) -> bool) -> bool {
-        let Ok(mut sources) = self.sources.lock() else { return false };
+        let Ok(mut table) = self.table.lock() else { return false };
+        let Table { sources, swept } = &mut *table;
         let key = network(source);
         if sources.len() >= SOURCES && !sources.contains_key(&key) {
             let now = Instant::now();
-            sources.retain(|_, source| source.connections > 0 || now - source.at < Duration::from_secs(60));
+            // Not for each of many strangers: looking through all takes its time.
+            if swept.is_none_or(|swept| now - swept >= SWEEP) {
+                *swept = Some(now);
+                sources.retain(|_, source| source.connections > 0 || now - source.at < Duration::from_secs(60));
+            }
             if sources.len() >= SOURCES {
                 return false;
             }
@@ -130,7 +155,7 @@ mod tests {
         assert!(limits.connect(v4(3)) && !limits.connect(v4(3)));
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(limits.take(v4(most)));
-        assert_eq!(limits.sources.lock().unwrap().len(), 2, "the one with a connection, and the new one");
+        assert_eq!(limits.table.lock().unwrap().sources.len(), 2, "the one with a connection, and the new one");
         limits.disconnect(v4(3));
         assert!(limits.connect(v4(3)));
     }

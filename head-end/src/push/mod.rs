@@ -77,7 +77,10 @@ struct Shared<S> {
     registry: Arc<Registry<S>>,
     intake: Intake<S>,
     options: PushOptions,
+    /// Of those who connect, whose addresses are theirs.
     limits: Limits,
+    /// Of those who send datagrams alone, and may say any address: they fill no table but this one.
+    datagrams: Limits,
     connections: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -155,6 +158,7 @@ impl Listeners {
             registry: Arc::clone(&registry),
             intake: Intake::new(registry, Arc::clone(&counts), Arc::clone(&kept)),
             limits: Limits::new(options.rate_per_minute, options.connections_per_source),
+            datagrams: Limits::new(options.rate_per_minute, 0),
             connections: Arc::new(Semaphore::new(options.connections)),
             tasks: tasks.clone(),
             stop: stop.clone(),

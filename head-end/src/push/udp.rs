@@ -24,6 +24,8 @@ const APDUS: usize = 8;
 const TRANSFERS: usize = 8;
 /// How long the blocks of one APDU may be apart.
 const APART: Duration = Duration::from_secs(30);
+/// A pause after an error of the socket.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Largest datagram there is.
 const DATAGRAM: usize = 65_535;
 
@@ -40,10 +42,13 @@ pub(super) async fn listen<S: Store>(shared: Arc<Shared<S>>, socket: UdpSocket) 
         .collect();
     let mut room = vec![0; DATAGRAM];
     while let Some(received) = shared.stop.run_until_cancelled(socket.recv_from(&mut room)).await {
-        // An error here is about a confirmation that found nobody.
-        let Ok((count, peer)) = received else { continue };
+        let Ok((count, peer)) = received else {
+            // It is about a confirmation that found nobody; and if it is not, it comes again at once.
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let datagram = room.get(..count).unwrap_or_default();
-        if !shared.limits.take(peer.ip()) {
+        if !shared.limits.take_known(peer.ip()).unwrap_or_else(|| shared.datagrams.take(peer.ip())) {
             shared.intake.refuse(&Refused::RateLimited, peer);
             continue;
         }

@@ -98,13 +98,17 @@ async fn a_raw_disconnection_meets_the_guards_of_control() {
 #[tokio::test]
 async fn keys_are_not_changed_by_who_may_only_talk_to_meters_and_request_ids_are_each_callers_own() {
     let folder = tempfile::tempdir().unwrap();
-    let [anna, otto] = [NewToken::draw().unwrap(), NewToken::draw().unwrap()];
-    let entry = |token: &NewToken, subject: &str| {
+    let [anna, otto, root] = [(); 3].map(|()| NewToken::draw().unwrap());
+    let entry = |token: &NewToken, subject: &str, role: &str| {
         let (id, hash) = (&token.id, token.hash.text());
-        format!("[[token]]\nid = {id:?}\nhash = {hash:?}\nsubject = {subject:?}\nroles = [\"operator\"]\n")
+        format!("[[token]]\nid = {id:?}\nhash = {hash:?}\nsubject = {subject:?}\nroles = [{role:?}]\n")
     };
     let path = folder.path().join("callers.toml");
-    std::fs::write(&path, entry(&anna, "anna") + &entry(&otto, "otto")).unwrap();
+    std::fs::write(
+        &path,
+        entry(&anna, "anna", "operator") + &entry(&otto, "otto", "operator") + &entry(&root, "root", "administrator"),
+    )
+    .unwrap();
     let security = SecurityFiles { callers: Some(path), ..Default::default() };
     let running = Running::with(Config { data_dir: folder.path().join("data"), security, ..Config::default() }).await;
     fn by<T>(token: &NewToken, message: T) -> Request<T> {
@@ -132,7 +136,10 @@ async fn keys_are_not_changed_by_who_may_only_talk_to_meters_and_request_ids_are
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
     let spec = Some(v1::JobSpec { kind: Some(job_spec::Kind::InvokeMethod(transfer)) });
     let request = v1::SubmitRequest { target: target(&["m1"]), spec, instruction: within_an_hour() };
-    let refused = JobsClient::new(running.channel.clone()).submit(by(&anna, request)).await.unwrap_err();
+    let submit = async |token, request| JobsClient::new(running.channel.clone()).submit(by(token, request)).await;
+    let refused = submit(&anna, request.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
+    // Who may change keys does so at once: a job would keep them.
+    assert_eq!(fields(&submit(&root, request).await.unwrap_err()), ["spec"]);
     running.stop().await;
 }

@@ -72,3 +72,25 @@ async fn a_job_is_followed_to_its_end() {
     assert_eq!(tasks.iter().map(|task| task.meter.as_str()).collect::<Vec<_>>(), ["meters/m0", "meters/m1"]);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn who_follows_a_job_does_not_keep_the_head_end_from_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path()).await;
+    running.create(managed("m1", "127.0.0.1:1")).await.unwrap();
+    let mut jobs = JobsClient::new(running.channel.clone());
+    let later = prost_types::Timestamp { seconds: jiff::Timestamp::now().as_second() + 1_800, nanos: 0 };
+    let request = v1::SubmitRequest {
+        target: target("m1"),
+        spec: Some(JobSpec { kind: Some(job_spec::Kind::Ping(v1::PingSpec::default())) }),
+        instruction: Some(Instruction { not_before: Some(later), ..within_an_hour().unwrap() }),
+    };
+    let job = jobs.submit(request).await.unwrap().into_inner();
+    let watch = v1::WatchJobRequest { name: job.name, ..Default::default() };
+    let mut progress = jobs.watch(watch).await.unwrap().into_inner();
+    progress.message().await.unwrap().unwrap();
+    let told = tokio::spawn(async move { progress.message().await });
+    running.stop().await;
+    let status = tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap().unwrap_err();
+    assert_eq!((status.code(), status.message().contains("resume_token")), (tonic::Code::Unavailable, true));
+}

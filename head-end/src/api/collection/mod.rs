@@ -218,7 +218,7 @@ impl<S: Store, A: MeterAccess> Collection for Service<S, A> {
                     return None;
                 }
                 loop {
-                    progress.changed().await.ok()?;
+                    service.0.stopping.run_until_cancelled(progress.changed()).await?.ok()?;
                     let run = match service.collection().run(&plan, id).await {
                         Ok(run) => run,
                         Err(error) => return Some((Err(failed(&error)), (None, progress, true))),

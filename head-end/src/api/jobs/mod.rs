@@ -90,6 +90,8 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
     ) -> Result<JobId, Status> {
         if spec::changes_keys(spec) {
             guard::keys(caller)?;
+            let problem = "changes keys: a job would keep them in clear; on demand they are not kept".to_owned();
+            return Err(status::job(&JobError::Invalid { field: "spec", problem }));
         }
         let key = |id: &str| {
             let contents = request.encode_to_vec();
@@ -192,14 +194,18 @@ impl<S: Store, A: MeterAccess> jobs_server::Jobs for Service<S, A> {
         };
         let after = violations.finish(after)?;
         let watch = self.0.jobs.watch(row.id, after);
-        let progress = stream::try_unfold(watch, async |mut watch| {
-            let Some(progress) = watch.next().await.map_err(|error| status::job(&error))? else { return Ok(None) };
+        let stopping = self.0.stopping.clone();
+        let progress = stream::try_unfold((watch, stopping), async |(mut watch, stopping)| {
+            let Some(progress) = stopping.run_until_cancelled(watch.next()).await else {
+                return Err(Status::unavailable("the head-end is shutting down; go on with the last resume_token"));
+            };
+            let Some(progress) = progress.map_err(|error| status::job(&error))? else { return Ok(None) };
             let message = JobProgress {
                 job: Some(convert::job(&progress.job, &progress.counts)),
                 ended: progress.ended.iter().map(convert::task).collect(),
                 resume_token: progress.seq.to_string(),
             };
-            Ok(Some((message, watch)))
+            Ok(Some((message, (watch, stopping))))
         });
         Ok(Response::new(Box::pin(progress)))
     }

@@ -92,3 +92,26 @@ async fn noise_on_frames_is_passed_over_until_it_is_too_much() {
     assert!(seen.refused("malformed") >= 30, "{seen:?}");
     running.stop().await;
 }
+
+/// On Linux every host has all of 127.0.0.0/8.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn datagrams_from_any_number_of_addresses_keep_nobody_from_connecting() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), PushOptions::default()).await;
+    let heard = |seen: &crate::push::Seen| seen.refused.iter().map(|(_, count)| count).sum::<u64>();
+    for n in 1..=16_500_u32 {
+        let from = std::net::Ipv4Addr::from(0x7F01_0000 + n);
+        let socket = UdpSocket::bind((from, 0)).await.unwrap();
+        socket.send_to(&wrapped(&[0x0F]), running.udp()).await.unwrap();
+        if n % 100 == 0 {
+            // Or the system drops what is not read in time.
+            running.until(|seen| heard(seen) >= u64::from(n)).await;
+        }
+    }
+    assert!(running.seen().refused("rate_limited") > 0, "there is no room for more senders of datagrams");
+    send(running.tcp(), &wrapped(&[0x0F])).await;
+    running.until(|seen| seen.connections == 1).await;
+    assert_eq!(running.seen().connections_refused, 0);
+    running.stop().await;
+}
