@@ -6,6 +6,7 @@
 //! |---|---|
 //! | a whole head-end in one process | [`node`] |
 //! | its configuration | [`config`] |
+//! | what it does, as figures for Prometheus | [`metrics`] |
 //! | gRPC services | [`api`] |
 //! | who calls, and what they may do | [`access`] |
 //! | operations over many meters | [`jobs`] |
@@ -21,6 +22,7 @@
 //! | what is known about a meter | [`meter`] |
 //! | what must survive | [`store`] |
 //! | secrets at rest | [`vault`] |
+//! | counters and histograms | [`measure`] |
 //! | what time it is | [`clock`] |
 
 pub mod access;
@@ -36,7 +38,9 @@ pub mod group;
 pub mod head_end;
 pub mod ingest;
 pub mod jobs;
+pub mod measure;
 pub mod meter;
+pub mod metrics;
 pub mod node;
 pub mod operation;
 pub mod plan;

@@ -1,12 +1,12 @@
 //! A whole head-end in one process: store, vault, registry, fleet and server put together.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, ApiCodec, Parts, Security, SecurityError, ServeError},
+    api::{self, ApiCodec, ApiCounts, Parts, Security, SecurityError, ServeError},
     clock::SystemClock,
     collection::Collection,
     config::Config,
@@ -14,6 +14,7 @@ use crate::{
     fleet::{Fleet, FleetError, Network},
     head_end::HeadEnd,
     jobs::{JobOptions, Jobs},
+    metrics::{self, Metrics, Sources},
     push::{ListenError, Listeners},
     registry::{Registry, RegistryError},
     store::{Store, StoreError, sqlite::SqliteStore},
@@ -33,6 +34,9 @@ pub struct Node {
     jobs: Jobs<SqliteStore, Fleet>,
     engines: Engines,
     listeners: Listeners,
+    metrics: Metrics,
+    metrics_address: Option<SocketAddr>,
+    api: Arc<ApiCounts>,
 }
 
 /// What runs beside the calls of the API, as long as the head-end does.
@@ -103,18 +107,21 @@ pub enum NodeError {
     )]
     Unprotected {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What is missing.
         missing: &'static str,
     },
     /// Pushes cannot be listened for.
     #[error(transparent)]
     Push(#[from] ListenError),
+    /// Metrics cannot be offered.
+    #[error(transparent)]
+    Metrics(#[from] metrics::ListenError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why not.
         source: std::io::Error,
     },
@@ -165,6 +172,7 @@ impl Node {
         let listening =
             Listeners::start(Arc::clone(&registry), Arc::clone(&events), notifications, options, tasks, stop).await;
         let head_end = HeadEnd::with_events(registry, Arc::new(fleet), events);
+        let api = Arc::new(ApiCounts::default());
         match listening {
             Ok(listeners) => {
                 listeners.read(head_end.clone(), config.templates.clone(), keep, tasks, stop);
@@ -172,11 +180,40 @@ impl Node {
                 collection.start(&engines.tasks, engines.stop.clone());
                 let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
                 let jobs = Jobs::start(head_end.clone(), codec, clock, JobOptions::default(), &engines.tasks, stop);
-                Ok(Self { head_end, collection, jobs, config, security, engines, listeners })
+                let sources = Sources {
+                    fleet: Arc::clone(head_end.access()),
+                    push: Arc::clone(listeners.counts()),
+                    api: Arc::clone(&api),
+                    store: Arc::clone(head_end.registry().store()),
+                };
+                let stop = engines.stop.clone();
+                let metrics = Metrics::start(sources, collection.clone(), &engines.tasks, stop.clone());
+                let offered = match config.metrics {
+                    Some(address) => metrics::listen(metrics.clone(), address, &engines.tasks, stop).await.map(Some),
+                    None => Ok(None),
+                };
+                let metrics_address = match offered {
+                    Ok(address) => address,
+                    Err(error) => {
+                        abandon(&engines, &head_end).await;
+                        return Err(error.into());
+                    }
+                };
+                Ok(Self {
+                    head_end,
+                    collection,
+                    jobs,
+                    config,
+                    security,
+                    engines,
+                    listeners,
+                    metrics,
+                    metrics_address,
+                    api,
+                })
             }
             Err(error) => {
-                engines.stop(Instant::now() + PARK).await;
-                head_end.registry().store().close().await;
+                abandon(&engines, &head_end).await;
                 Err(error.into())
             }
         }
@@ -206,6 +243,18 @@ impl Node {
         &self.listeners
     }
 
+    /// What it does, as figures.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Where metrics are read over HTTP, if anywhere.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
     /// Listens on the configured address.
     ///
     /// # Errors
@@ -228,8 +277,12 @@ impl Node {
     /// # Errors
     /// [`NodeError::Serve`]; also then everything is closed.
     pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<(), NodeError> {
-        let parts =
-            Parts { head_end: self.head_end.clone(), collection: self.collection.clone(), jobs: self.jobs.clone() };
+        let parts = Parts {
+            head_end: self.head_end.clone(),
+            collection: self.collection.clone(),
+            jobs: self.jobs.clone(),
+            counts: Arc::clone(&self.api),
+        };
         let served = api::serve(parts, listener, self.config.server.clone(), self.security.clone(), stop).await;
         self.close().await;
         Ok(served?)
@@ -241,6 +294,12 @@ impl Node {
         self.head_end.access().shutdown(Instant::now() + RELEASE).await;
         self.head_end.registry().store().close().await;
     }
+}
+
+/// Ends what was started of a head-end that cannot be.
+async fn abandon(engines: &Engines, head_end: &HeadEnd<SqliteStore, Fleet>) {
+    engines.stop(Instant::now() + PARK).await;
+    head_end.registry().store().close().await;
 }
 
 /// How long engines may take to park what they have in flight.

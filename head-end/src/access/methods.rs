@@ -55,6 +55,8 @@ pub const METHODS: &[Method] = &[
     looks("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", View),
     // Admin
     lists("dlms.headend.v1.Admin/QueryAuditLog", Audit),
+    // It changes nothing; but that somebody listened is to be seen later.
+    changes("dlms.headend.v1.Admin/TraceMeter", Audit),
     // Collection
     changes("dlms.headend.v1.Collection/BackfillGaps", Operate),
     changes("dlms.headend.v1.Collection/CreatePlan", Operate),

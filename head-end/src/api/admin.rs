@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Service, caller,
     parse::{self, Violations},
-    status,
+    status, trace,
 };
 use crate::{
     operation::MeterAccess,
@@ -19,6 +19,16 @@ const PAGE: (usize, usize) = (100, 999);
 
 #[tonic::async_trait]
 impl<S: Store, A: MeterAccess> Admin for Service<S, A> {
+    type TraceMeterStream = trace::Answers;
+
+    async fn trace_meter(
+        &self,
+        request: Request<v1::TraceMeterRequest>,
+    ) -> Result<Response<Self::TraceMeterStream>, Status> {
+        let head_end = &self.0.head_end;
+        trace::follow(head_end, &request.into_inner(), self.0.stopping.clone()).await.map(Response::new)
+    }
+
     async fn query_audit_log(
         &self,
         request: Request<QueryAuditLogRequest>,

@@ -16,7 +16,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{
-    audit, frame,
+    ApiCounts, audit, frame,
     incoming::Peer,
     schema::{Mentioned, Schema},
     security::Security,
@@ -44,6 +44,7 @@ pub(super) struct Watch<S> {
     pub(super) calls: Limiter<Arc<str>>,
     /// Calls from each address that proved nothing.
     pub(super) refusals: Limiter<IpAddr>,
+    pub(super) counts: Arc<ApiCounts>,
 }
 
 /// Calls without proof from one address: enough for clients that have an old token, too few to make us work.
@@ -103,16 +104,27 @@ where
             let (mut head, body) = request.into_parts();
             let (method, caller) = match watch.admit(&head).await {
                 Ok(admitted) => admitted,
-                Err(status) => return Ok(status.into_http()),
+                Err(status) => {
+                    watch.refused(head.uri.path(), status.code());
+                    return Ok(status.into_http());
+                }
             };
             let (body, audited) = match watch.look(method, &caller, &head, body).await {
                 Ok(looked) => looked,
-                Err(status) => return Ok(status.into_http()),
+                Err(status) => {
+                    watch.counts.answered(method, status.code());
+                    return Ok(status.into_http());
+                }
             };
             head.extensions.insert(caller);
             let known = watch.schema.method(head.uri.path());
             let streams = known.is_some_and(|known| known.is_server_streaming());
             let answer = inner.call(Request::from_parts(head, body)).await;
+            if let (Ok(response), true) = (&answer, streams || audited.is_none()) {
+                // What fails has its status in the head.
+                let status = Status::from_header_map(response.headers());
+                watch.counts.answered(method, status.map_or(Code::Ok, |status| status.code()));
+            }
             match (answer, audited) {
                 (Ok(response), Some(audited)) if streams => {
                     // How a stream ends is not waited for: what was changed is settled when it begins.
@@ -122,6 +134,7 @@ where
                 }
                 (Ok(response), Some(audited)) => {
                     let (response, code) = settled(response).await;
+                    watch.counts.answered(method, code);
                     audited.end(code).await;
                     Ok(response)
                 }
@@ -132,6 +145,13 @@ where
 }
 
 impl<S: Store> Watch<S> {
+    /// Counts a call that was not admitted; one of a method that does not exist has no place.
+    fn refused(&self, path: &str, code: Code) {
+        if let Some(method) = Method::of(path) {
+            self.counts.answered(method, code);
+        }
+    }
+
     /// Who makes this call, if they may.
     async fn admit(&self, head: &Parts) -> Result<(&'static Method, Caller), Status> {
         let path = head.uri.path();

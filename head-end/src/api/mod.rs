@@ -7,6 +7,7 @@ mod capture;
 mod collection;
 mod configuration;
 mod control;
+mod counts;
 mod data;
 mod deadline;
 mod events;
@@ -26,6 +27,7 @@ mod schema;
 mod security;
 mod server;
 mod status;
+mod trace;
 mod value;
 mod web;
 
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{collection::Collection, head_end::HeadEnd, jobs::Jobs};
 
+pub use self::counts::ApiCounts;
 pub use self::jobs::ApiCodec;
 pub(crate) use self::parse::to_timestamp;
 pub use self::security::{Security, SecurityError, SecurityFiles};
@@ -47,6 +50,7 @@ struct Api<S, A> {
     head_end: HeadEnd<S, A>,
     collection: Collection<S, A>,
     jobs: Jobs<S, A>,
+    counts: Arc<ApiCounts>,
     /// Deadline of a call that states none.
     default_timeout: Duration,
     /// Streams without an end of their own end with it.

@@ -22,7 +22,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 
 use super::{
-    Api, Service,
+    Api, ApiCounts, Service,
     gate::{self, GateLayer, Watch},
     incoming::incoming,
     schema::Schema,
@@ -77,6 +77,8 @@ pub struct Parts<S, A> {
     pub collection: Collection<S, A>,
     /// Operations over many meters.
     pub jobs: Jobs<S, A>,
+    /// Where calls are counted.
+    pub counts: Arc<ApiCounts>,
 }
 
 /// Why the server ended.
@@ -115,7 +117,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
-    let Parts { head_end, collection, jobs } = parts;
+    let Parts { head_end, collection, jobs, counts } = parts;
     let schema = Schema::new()?;
     let watch = Arc::new(Watch {
         security: security.clone(),
@@ -123,12 +125,14 @@ pub async fn serve<S: Store, A: MeterAccess>(
         registry: Arc::clone(head_end.registry()),
         calls: Limiter::new(options.rate),
         refusals: Limiter::new(gate::REFUSALS),
+        counts: Arc::clone(&counts),
     });
     let stopping = CancellationToken::new();
     let service = Service(Arc::new(Api {
         head_end,
         collection,
         jobs,
+        counts,
         default_timeout: options.default_timeout,
         stopping: stopping.clone(),
     }));

@@ -37,6 +37,7 @@ mod readings;
 mod serve;
 mod tasks;
 mod token;
+mod trace;
 mod unclaimed;
 mod value;
 
@@ -104,6 +105,8 @@ enum Command {
     /// Show devices that push and that nobody registered, and register them
     #[command(subcommand)]
     Unclaimed(unclaimed::Unclaimed),
+    /// Follow what is said between the head-end and a meter
+    Trace(trace::Trace),
     /// Show readings from the store
     Readings(readings::Readings),
     /// Collect by plans
@@ -172,6 +175,7 @@ impl Command {
             Self::Discover(command) => command.run().await,
             Self::Events(command) => command.run().await,
             Self::Unclaimed(command) => command.run().await,
+            Self::Trace(command) => command.run().await,
             Self::Readings(command) => command.run().await,
             Self::Plans(command) => command.run().await,
             Self::Coverage(command) => command.run().await,
@@ -206,6 +210,7 @@ impl Command {
             Self::Discover(command) => command.client.format,
             Self::Events(command) => command.client().format,
             Self::Unclaimed(command) => command.client().format,
+            Self::Trace(command) => command.client.format,
             Self::Readings(command) => command.client.format,
             Self::Plans(command) => command.client().format,
             Self::Coverage(command) => command.client.format,

@@ -43,7 +43,7 @@ pub struct Timeliness {
 }
 
 impl Timeliness {
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.meters += other.meters;
         self.due += other.due;
         self.by_deadline += other.by_deadline;

@@ -75,6 +75,8 @@ pub struct Config {
     pub event_tables_file: Option<PathBuf>,
     /// What codes of events mean.
     pub event_tables: EventTables,
+    /// Where metrics are read.
+    pub metrics: Option<SocketAddr>,
     /// Which messages are logged, in the syntax of tracing's filters.
     pub log: String,
     /// How they are written.
@@ -192,6 +194,7 @@ impl Options {
             push_templates: self.push_templates.or(below.push_templates),
             event_tables: self.event_tables.or(below.event_tables),
             unclaimed: self.unclaimed.or(below.unclaimed),
+            metrics: self.metrics.or(below.metrics),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }
@@ -258,6 +261,7 @@ impl Options {
             templates: Templates::built_in(),
             event_tables_file: self.event_tables,
             event_tables: EventTables::built_in(),
+            metrics: self.metrics,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         }

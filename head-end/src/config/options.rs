@@ -141,6 +141,9 @@ pub struct Options {
     /// Unknown devices that are remembered [default: 10000]
     #[arg(long, env = "HEADEND_UNCLAIMED", value_name = "N")]
     pub unclaimed: Option<NonZeroUsize>,
+    /// Address of the HTTP endpoint `/metrics` for Prometheus, such as 127.0.0.1:9464 [default: none]
+    #[arg(long, env = "HEADEND_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// What is logged, such as `info` or `warn,dlms_head_end=debug` [default: info]
     #[arg(long, env = "HEADEND_LOG", value_name = "FILTER")]
     pub log: Option<String>,

@@ -26,6 +26,7 @@ use super::{
     work::Work,
 };
 use crate::{
+    measure::Inside,
     meter::{MeterConfig, MeterId},
     operation::{Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
 };
@@ -105,6 +106,8 @@ struct Live {
     until: Instant,
     /// Operations since it was opened or others last had a chance.
     turn: u32,
+    /// Counts it among the open ones.
+    _open: Inside,
 }
 
 /// What an actor woke up for.
@@ -146,6 +149,7 @@ impl Actor {
                 }
                 Wake::Lost(error) => {
                     tracing::debug!(meter = %self.meter, %error, "association lost while idle");
+                    self.environment.counts.failed(&error);
                     self.drop_session().await;
                 }
                 Wake::Wanted => self.release().await,
@@ -270,9 +274,11 @@ impl Actor {
         let began = Instant::now();
         let opened = Session::open(&self.environment, &config, &mut self.memory, work);
         let opened = timeout_at(work.deadline + GRACE, opened).await;
-        let session = opened.map_err(|_| expired("while the association was opened"))??;
-        let until = Instant::now() + config.timeouts.idle;
-        self.live = Some(Live { session, opening: began.elapsed(), place, until, turn: 0 });
+        let opened = opened.unwrap_or_else(|_| Err(expired("while the association was opened")));
+        let session = opened.inspect_err(|error| self.environment.counts.not_opened(error))?;
+        let (until, opening) = (Instant::now() + config.timeouts.idle, began.elapsed());
+        let open = self.environment.counts.opened(opening);
+        self.live = Some(Live { session, opening, place, until, turn: 0, _open: open });
         Ok(())
     }
 
@@ -319,7 +325,10 @@ impl Actor {
     }
 
     async fn end(&mut self, within: Duration) {
-        let Some(Live { session, place, .. }) = self.live.take() else { return };
+        let Some(Live { session, place, _open, .. }) = self.live.take() else { return };
+        if let Some(lost) = session.lost() {
+            self.environment.counts.failed(lost);
+        }
         self.memory.receive_floor = session.receive_floor().unwrap_or(self.memory.receive_floor);
         let notifications = session.notifications();
         let counter = session.close(Instant::now() + within).await;

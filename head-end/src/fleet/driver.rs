@@ -1,6 +1,6 @@
 //! Drives one client connection of the stack over a transport, with tokio's time.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use dlms::{
     association::client::{Config, Connection, ConnectionError, Event, Negotiated, UsageError},
@@ -10,11 +10,13 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
     counters::{COUNTERS_LOW, CounterSource},
-    link::{MeterLink, REQUEST_OCTETS_MAX},
+    counts::Counts,
+    link::REQUEST_OCTETS_MAX,
     notification::Inbox,
+    tapped::TappedLink,
     transport::{Received, Transport, TransportError},
 };
-use crate::operation::RequestError;
+use crate::operation::{Direction, RequestError};
 
 /// Longest value that is sent in blocks, in octets.
 const LONG_REQUEST_OCTETS_MAX: usize = 8 * 1024;
@@ -62,7 +64,14 @@ pub(super) enum DriveError {
 }
 
 /// The stack's client as it is used here.
-pub(super) type StackConnection = Connection<MeterLink, RustCrypto, OsRandom, Vec<u8>>;
+pub(super) type StackConnection = Connection<TappedLink, RustCrypto, OsRandom, Vec<u8>>;
+
+/// What a driver has of the fleet.
+pub(super) struct Surroundings {
+    pub(super) random: OsRandom,
+    pub(super) inbox: Inbox,
+    pub(super) counts: Arc<Counts>,
+}
 
 /// One client connection on one transport.
 ///
@@ -76,6 +85,7 @@ pub(super) struct Driver {
     output: Buffer,
     counters: Option<CounterSource>,
     inbox: Inbox,
+    counts: Arc<Counts>,
     octets_sent: u64,
     notifications: u64,
     /// When the connection was told the time last.
@@ -116,14 +126,14 @@ impl Buffer {
 
 impl Driver {
     pub(super) fn new(
-        link: MeterLink,
+        link: TappedLink,
         config: Config,
-        random: OsRandom,
         counter: InvocationCounter,
         transport: Transport,
         counters: Option<CounterSource>,
-        inbox: Inbox,
+        surroundings: Surroundings,
     ) -> Self {
+        let Surroundings { random, inbox, counts } = surroundings;
         let storage = |octets| vec![0; octets];
         let input = if transport.is_datagram() { DATAGRAM_OCTETS } else { READ_OCTETS };
         let (out, long) = (storage(REQUEST_OCTETS_MAX), storage(LONG_REQUEST_OCTETS_MAX));
@@ -135,6 +145,7 @@ impl Driver {
             output: Buffer::new(WRITE_OCTETS),
             counters,
             inbox,
+            counts,
             octets_sent: 0,
             notifications: 0,
             ticked: Instant::now(),
@@ -208,11 +219,12 @@ impl Driver {
             if let Err(DriveError::Deadline) = released.await {
                 tracing::debug!("the meter did not confirm the release");
             }
-            let deviations = self.connection.deviations();
-            if deviations.iter().next().is_some() {
-                tracing::info!(?deviations, "the meter deviates from the standard");
-            }
             self.ended = true;
+        }
+        let deviations = self.connection.deviations();
+        if deviations.iter().next().is_some() {
+            self.counts.deviated(deviations);
+            tracing::info!(?deviations, "the meter deviates from the standard");
         }
         if tokio::time::timeout_at(deadline.max(Instant::now() + TICK), self.transport.shutdown()).await.is_err() {
             tracing::debug!("the transport could not be shut down in time");
@@ -255,6 +267,7 @@ impl Driver {
                 match event {
                     Event::Notification { apdu, protection } => {
                         self.notifications += 1;
+                        self.counts.notification();
                         self.inbox.deliver(&apdu, protection);
                     }
                     Event::Unreadable(error) => {
@@ -311,6 +324,7 @@ impl Driver {
             if self.output.waiting().is_empty() {
                 let Some(length) = self.connection.poll_transmit(&mut self.output.octets) else { return Ok(any) };
                 (self.output.start, self.output.end) = (0, length);
+                self.connection.link().octets(Direction::ToMeter, self.output.waiting());
             }
             let wake = self.due(deadline).max(Instant::now() + TICK);
             let Buffer { octets, start, end } = &self.output;
@@ -320,6 +334,7 @@ impl Driver {
                 written = write => {
                     let count = written.map_err(DriveError::Transport)?;
                     self.octets_sent += count as u64;
+                    self.counts.sent(count);
                     self.output.consume(count);
                     any = true;
                 }
@@ -346,7 +361,12 @@ impl Driver {
         tokio::select! {
             biased;
             received = self.transport.read(room) => match received {
-                Ok(Received::Octets(count)) => self.input.end = end + count,
+                Ok(Received::Octets(count)) => {
+                    self.input.end = end + count;
+                    self.counts.received(count);
+                    let octets = self.input.octets.get(end..end + count).unwrap_or_default();
+                    self.connection.link().octets(Direction::FromMeter, octets);
+                }
                 Ok(Received::End) => {
                     let now = self.now();
                     self.connection.handle_close(now);

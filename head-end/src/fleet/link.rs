@@ -146,6 +146,14 @@ impl Link for MeterLink {
         each!(self, link => link.send(apdu, now))
     }
 
+    fn can_send(&self) -> bool {
+        each!(self, link => link.can_send())
+    }
+
+    fn expect(&mut self, now: Instant) {
+        each!(self, link => link.expect(now));
+    }
+
     fn send_unconfirmed(&mut self, apdu: &[u8], now: Instant) -> Result<(), LinkError> {
         each!(self, link => link.send_unconfirmed(apdu, now))
     }

@@ -79,6 +79,11 @@ impl Sender {
         Ok(())
     }
 
+    /// How many jobs wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.queue().waiting.len()
+    }
+
     /// Whether nobody takes jobs out any more.
     pub(super) fn is_closed(&self) -> bool {
         self.0.queue().closed

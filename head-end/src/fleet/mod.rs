@@ -14,9 +14,11 @@ mod actor;
 mod attributes;
 mod batch;
 mod counters;
+mod counts;
 mod directory;
 mod discover;
 mod driver;
+mod explain;
 mod failure;
 mod link;
 mod mailbox;
@@ -30,6 +32,8 @@ mod registry;
 mod route;
 mod session;
 mod sign_on;
+mod tapped;
+mod trace;
 mod transport;
 mod work;
 
@@ -53,6 +57,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
+    counts::Counts,
     notification::Notification,
     profile::{Gap, gaps},
     transport::{ByteStream, Connector, Network, Transport, TransportError},
@@ -72,11 +77,15 @@ use self::{
     open::Environment,
     registry::{Mailbox, Registry},
     route::Routes,
+    trace::{Tap, Traces},
 };
 use crate::{
     config::QuirkModels,
     meter::MeterId,
-    operation::{MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms},
+    operation::{
+        MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms, Trace,
+        TraceError,
+    },
 };
 
 /// How much longer than its deadline a caller waits for the precise word of an actor that has begun.
@@ -132,12 +141,32 @@ struct Inner {
     /// The present work is dropped.
     abort: CancellationToken,
     tasks: TaskTracker,
+    counts: Arc<Counts>,
+    traces: Arc<Traces>,
 }
 
 impl std::fmt::Debug for Fleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fleet").field("meters", &self.0.registry.len()).finish_non_exhaustive()
     }
+}
+
+/// How much waits for meters, and how much shares media, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Load {
+    /// Meters that have a task.
+    pub meters: usize,
+    /// Operations that wait in all mailboxes.
+    pub waiting: usize,
+    /// Operations that wait in the fullest mailbox.
+    pub longest: usize,
+    /// Routes in use.
+    pub routes: usize,
+    /// Sessions on them.
+    pub route_sessions: usize,
+    /// Sessions that wait for a place on one of them.
+    pub route_waiting: usize,
 }
 
 /// Why a fleet cannot be started.
@@ -184,6 +213,8 @@ impl Fleet {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            counts: Arc::default(),
+            traces: Arc::default(),
         };
         Ok((Self(Arc::new(inner)), received))
     }
@@ -192,6 +223,20 @@ impl Fleet {
     #[must_use]
     pub fn live_meters(&self) -> usize {
         self.0.registry.len()
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.0.counts
+    }
+
+    /// How much waits and how much is shared at this moment.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (waiting, longest) = self.0.registry.waiting();
+        let (routes, route_sessions, route_waiting) = self.0.routes.load();
+        Load { meters: self.0.registry.len(), waiting, longest, routes, route_sessions, route_waiting }
     }
 
     /// Takes no more work, lets the present work end and releases the associations; what has not ended by `deadline`
@@ -221,6 +266,8 @@ impl Fleet {
             inbox: Inbox::new(meter.clone(), self.0.notifications.clone()),
             counter_jump_max: options.counter_jump_max,
             quirks: options.quirks.clone(),
+            counts: Arc::clone(&self.0.counts),
+            tap: Tap::new(meter.clone(), Arc::clone(&self.0.traces)),
         };
         let limits = Limits { actor_idle: options.actor_idle, release: options.release };
         let routes = Arc::clone(&self.0.routes);
@@ -288,13 +335,21 @@ impl Fleet {
 
 impl MeterAccess for Fleet {
     async fn execute(&self, meter: &MeterId, operation: Operation, terms: Terms) -> Result<Outcome, RequestError> {
-        self.submit(meter, operation, terms).await.map_err(|error| error.with_meter(meter))
+        let (began, kind) = (Instant::now(), operation.index());
+        let result = self.submit(meter, operation, terms).await;
+        let ended = result.as_ref().map(|_| ()).map_err(RequestError::kind);
+        self.0.counts.operation(kind, ended, began.elapsed());
+        result.map_err(|error| error.with_meter(meter))
     }
 
     fn invalidate(&self, meter: &MeterId) {
         if let Some(mailbox) = self.0.registry.get(meter) {
             mailbox.control.invalidate();
         }
+    }
+
+    fn trace(&self, meter: &MeterId, octets: bool) -> Result<Trace, TraceError> {
+        self.0.traces.follow(meter.clone(), octets)
     }
 }
 

@@ -19,13 +19,16 @@ use zeroize::Zeroizing;
 
 use super::{
     counters::CounterSource,
+    counts::Counts,
     directory::Directory,
-    driver::{DriveError, Driver, OsRandom},
+    driver::{DriveError, Driver, OsRandom, Surroundings},
     failure::{counter_refused, expired, from_drive, from_transport, head_end},
     link::{MeterLink, line_time_ms},
     memory::Memory,
     notification::Inbox,
     session::Session,
+    tapped::TappedLink,
+    trace::Tap,
     transport::Connector,
     work::Work,
 };
@@ -59,6 +62,8 @@ pub(super) struct Environment {
     /// By how much the meter's word may move our counter up.
     pub(super) counter_jump_max: u32,
     pub(super) quirks: QuirkModels,
+    pub(super) counts: Arc<Counts>,
+    pub(super) tap: Tap,
 }
 
 impl Session {
@@ -147,7 +152,7 @@ fn source(environment: &Environment, ciphering: &Ciphering) -> CounterSource {
 /// Connects; gives the counter back where that fails.
 async fn connect(
     environment: &Environment,
-    config: &MeterConfig,
+    config: &Arc<MeterConfig>,
     association: Config,
     counter: InvocationCounter,
     counters: Option<CounterSource>,
@@ -160,8 +165,14 @@ async fn connect(
     let by = deadline.min(Instant::now() + config.timeouts.connect);
     match environment.connector.connect(&config.link, by).await {
         Ok(transport) => {
-            let (random, inbox) = (environment.random, environment.inbox.clone());
-            Ok(Driver::new(link, association, random, counter, transport, counters, inbox))
+            let dedicated = association.security.as_ref().and_then(|security| security.dedicated_key.clone());
+            let link = TappedLink::new(link, environment.tap.clone(), Arc::clone(config), dedicated);
+            let surroundings = Surroundings {
+                random: environment.random,
+                inbox: environment.inbox.clone(),
+                counts: Arc::clone(&environment.counts),
+            };
+            Ok(Driver::new(link, association, counter, transport, counters, surroundings))
         }
         Err(error) => {
             let error = match Instant::now() >= deadline {
@@ -201,7 +212,9 @@ async fn resynchronise(
         return Err(RequestError::new(Kind::SecurityFailed, Layer::Security, message));
     }
     tracing::info!(meter = %config.id, own, seen, "invocation counter moved up to the meter's");
-    source(environment, ciphering).raise(seen, &mut memory.counter).await
+    source(environment, ciphering).raise(seen, &mut memory.counter).await?;
+    environment.counts.counter_raised();
+    Ok(())
 }
 
 /// Passes on what must end the opening although the counter could not be read: a jump that is too large, and the

@@ -53,4 +53,10 @@ impl Registry {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+
+    /// How many jobs wait in all mailboxes, and in the fullest one.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let depths = self.0.iter().map(|mailbox| mailbox.jobs.len());
+        depths.fold((0, 0), |(sum, most), depth| (sum + depth, most.max(depth)))
+    }
 }

@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Route {
     name: Arc<str>,
     places: Arc<Semaphore>,
+    capacity: usize,
     waiting: AtomicUsize,
     wanted: Notify,
 }
@@ -44,7 +45,8 @@ impl Drop for Waiting<'_> {
 
 impl Route {
     fn new(name: Arc<str>, places: usize) -> Self {
-        Self { name, places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0), wanted: Notify::new() }
+        let (waiting, wanted) = (AtomicUsize::new(0), Notify::new());
+        Self { name, places: Arc::new(Semaphore::new(places)), capacity: places, waiting, wanted }
     }
 
     /// Waits for a place. Those who hold one and do nothing with it are asked to leave.
@@ -118,6 +120,14 @@ impl Routes {
         };
         let route = self.routes.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Route::new(name, places)));
         Some(Arc::clone(&route))
+    }
+
+    /// How many routes there are, how many sessions they carry, and how many wait for a place.
+    pub(super) fn load(&self) -> (usize, usize, usize) {
+        self.routes.iter().fold((0, 0, 0), |(routes, sessions, waiting), route| {
+            let taken = route.capacity.saturating_sub(route.places.available_permits());
+            (routes + 1, sessions + taken, waiting + route.waiting.load(Ordering::Relaxed))
+        })
     }
 
     /// Forgets routes that nobody uses.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use super::{ObjectModel, Operation, Outcome, ProfileLayout, RequestError, Terms};
+use super::{ObjectModel, Operation, Outcome, ProfileLayout, RequestError, Terms, Trace, TraceError};
 use crate::meter::{CounterId, MeterConfig, MeterId};
 
 /// Carries operations out: the fleet.
@@ -30,6 +30,15 @@ pub trait MeterAccess: Send + Sync + 'static {
     /// Lets go of `meter`: its configuration changed or it was deleted. The association is released,
     /// queued operations are carried out with the new configuration, or fail if there is none.
     fn invalidate(&self, meter: &MeterId);
+
+    /// Follows what is said to `meter` and by it, with the `octets` of the line where they are wanted.
+    ///
+    /// # Errors
+    /// [`TraceError`]; [`TraceError::Unavailable`] from who offers no traces.
+    fn trace(&self, meter: &MeterId, octets: bool) -> Result<Trace, TraceError> {
+        let _ = (meter, octets);
+        Err(TraceError::Unavailable)
+    }
 }
 
 /// What the fleet needs from the registry and the store.

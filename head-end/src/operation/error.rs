@@ -97,6 +97,22 @@ pub enum RequestErrorKind {
 }
 
 impl RequestErrorKind {
+    /// All, in the order of their declaration.
+    pub const ALL: [Self; 12] = [
+        Self::MeterRefused,
+        Self::Unreachable,
+        Self::Protocol,
+        Self::SecurityFailed,
+        Self::Expired,
+        Self::Cancelled,
+        Self::UnknownOutcome,
+        Self::Busy,
+        Self::NotFound,
+        Self::InvalidRequest,
+        Self::Store,
+        Self::ShuttingDown,
+    ];
+
     /// The name in API, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -9,6 +9,7 @@ mod guard;
 mod outcome;
 mod request;
 mod terms;
+mod trace;
 
 pub use self::{
     access::{CounterBlock, MeterAccess, MeterDirectory},
@@ -22,4 +23,5 @@ pub use self::{
         GetAttribute, InvokeMethod, Operation, ProfileSelection, ReadProfile, RegisterRef, Selection, SetAttribute,
     },
     terms::{Priority, Terms},
+    trace::{Direction, Said, TRACE_ENTRIES, TRACES, Trace, TraceEntry, TraceError},
 };

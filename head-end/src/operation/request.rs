@@ -46,18 +46,35 @@ impl Operation {
         }
     }
 
+    /// Names for logs and metrics.
+    pub const NAMES: [&'static str; 8] = [
+        "read_registers",
+        "read_profile",
+        "get_attributes",
+        "set_attributes",
+        "invoke_method",
+        "discover_objects",
+        "ping",
+        "bundle",
+    ];
+
     /// Name for logs and metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    /// Place in [`NAMES`](Self::NAMES).
+    pub(crate) const fn index(&self) -> usize {
         match self {
-            Self::ReadRegisters(_) => "read_registers",
-            Self::ReadProfile(_) => "read_profile",
-            Self::GetAttributes(_) => "get_attributes",
-            Self::SetAttributes(_) => "set_attributes",
-            Self::InvokeMethod(_) => "invoke_method",
-            Self::DiscoverObjects => "discover_objects",
-            Self::Ping => "ping",
-            Self::Bundle(_) => "bundle",
+            Self::ReadRegisters(_) => 0,
+            Self::ReadProfile(_) => 1,
+            Self::GetAttributes(_) => 2,
+            Self::SetAttributes(_) => 3,
+            Self::InvokeMethod(_) => 4,
+            Self::DiscoverObjects => 5,
+            Self::Ping => 6,
+            Self::Bundle(_) => 7,
         }
     }
 }

@@ -346,6 +346,20 @@ impl TaskResult {
         Self::Cancelled,
         Self::UnknownOutcome,
     ];
+
+    /// Name for metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::MeterRefused => "meter_refused",
+            Self::Unreachable => "unreachable",
+            Self::SecurityFailed => "security_failed",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::UnknownOutcome => "unknown_outcome",
+        }
+    }
 }
 
 /// Whether a job was there already.
@@ -407,6 +421,16 @@ pub struct TaskCounts {
 }
 
 impl TaskCounts {
+    /// Counts `others` too.
+    pub(crate) fn add(&mut self, others: &Self) {
+        self.waiting += others.waiting;
+        self.held += others.held;
+        self.running += others.running;
+        for (sum, other) in self.ended.iter_mut().zip(others.ended) {
+            *sum += other;
+        }
+    }
+
     /// All tasks.
     #[must_use]
     pub fn total(&self) -> u64 {

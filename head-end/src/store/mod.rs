@@ -8,6 +8,7 @@ mod audit;
 mod captures;
 mod codes;
 mod counters;
+mod counts;
 mod coverage;
 mod error;
 mod events;
@@ -40,6 +41,7 @@ pub use self::{
         AUDIT_START, AuditBreak, AuditHead, AuditIntent, AuditLink, AuditQuery, AuditRow, AuditStore, AuditedCall,
     },
     counters::{COUNTER_BLOCK, CounterStore, HIGHEST_CLAIM},
+    counts::{StoreCounts, WriterCounts},
     coverage::{Coverage, CoverageStore, DayCoverage, SlotState},
     error::StoreError,
     events::{Acknowledgement, Event, EventCategory, EventFilter, EventOrigin, EventQuery, EventStore, NewEvent},
@@ -88,4 +90,9 @@ pub trait Store:
 {
     /// Writes what waits and closes. Later calls fail with [`StoreError::Closed`].
     fn close(&self) -> impl Future<Output = ()> + Send;
+
+    /// What its writers have done; `None` where nobody counts it.
+    fn counts(&self) -> Option<&StoreCounts> {
+        None
+    }
 }

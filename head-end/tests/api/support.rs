@@ -23,6 +23,8 @@ pub(crate) struct Running {
     /// The first listener for pushes; port 0 where there is none.
     pub(crate) push: SocketAddr,
     pub(crate) channel: Channel,
+    /// Where metrics are read.
+    pub(crate) metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
 }
@@ -40,6 +42,7 @@ impl Running {
         let listener = node.listen().await.unwrap();
         let address = listener.local_addr().unwrap();
         let push = node.listeners().addresses().first().copied().unwrap_or(listen);
+        let metrics = node.metrics_address();
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             node.serve(listener, async {
@@ -50,7 +53,7 @@ impl Running {
         });
         // With TLS a test makes the connections that it wants.
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        Self { address, push, channel, stop, ended }
+        Self { address, push, channel, metrics, stop, ended }
     }
 
     pub(crate) fn registry(&self) -> MeterRegistryClient<Channel> {

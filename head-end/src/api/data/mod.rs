@@ -89,7 +89,8 @@ impl<S: Store, A: MeterAccess> Data for Service<S, A> {
         &self,
         request: Request<SubscribeReadingsRequest>,
     ) -> Result<Response<Self::SubscribeReadingsStream>, Status> {
-        let subscription = subscribe::Subscription::new(self.0.head_end.clone(), &request.into_inner())?;
+        let subscription =
+            subscribe::Subscription::new(self.0.head_end.clone(), &self.0.counts, &request.into_inner())?;
         let state = (subscription, self.0.stopping.clone());
         let parts = stream::try_unfold(state, |(mut subscription, stopping)| async move {
             match stopping.run_until_cancelled(subscription.part()).await {

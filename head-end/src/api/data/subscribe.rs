@@ -1,6 +1,10 @@
 //! SubscribeReadings: changes in the order of the store, and the captures of each.
 
-use std::{collections::HashSet, collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use dlms::obis::ObisCode;
 use dlms_proto::v1::{SubscribeReadingsRequest, SubscribeReadingsResponse};
@@ -11,7 +15,9 @@ use tonic::Status;
 use super::Walk;
 use crate::{
     api::{
+        ApiCounts,
         capture::{self, CHUNK},
+        counts::Follower,
         parse::{self, Violations},
         status,
     },
@@ -37,10 +43,15 @@ pub(super) struct Subscription<S, A> {
     waiting: VecDeque<Change>,
     /// The change whose captures are being sent.
     present: Option<(Change, Walk<S, A>)>,
+    follower: Follower,
 }
 
 impl<S: Store, A: MeterAccess> Subscription<S, A> {
-    pub(super) fn new(head_end: HeadEnd<S, A>, request: &SubscribeReadingsRequest) -> Result<Self, Status> {
+    pub(super) fn new(
+        head_end: HeadEnd<S, A>,
+        counts: &Arc<ApiCounts>,
+        request: &SubscribeReadingsRequest,
+    ) -> Result<Self, Status> {
         let mut newest = head_end.registry().store().newest_change();
         let held = *newest.borrow_and_update();
         let mut violations = Violations::default();
@@ -65,7 +76,8 @@ impl<S: Store, A: MeterAccess> Subscription<S, A> {
                 "the token is at change {position}, and this store has {held}; begin with 0 or with an empty token"
             )));
         }
-        Ok(Self { head_end, meters, profile, newest, position, waiting: VecDeque::new(), present: None })
+        let (waiting, follower) = (VecDeque::new(), counts.follow(position));
+        Ok(Self { head_end, meters, profile, newest, position, waiting, present: None, follower })
     }
 
     /// The next message, as soon as there is one.
@@ -98,6 +110,7 @@ impl<S: Store, A: MeterAccess> Subscription<S, A> {
         let captures = walk.captures().await?;
         if walk.ended || captures.is_empty() {
             self.position = change.sequence;
+            self.follower.at(self.position);
             self.present = None;
         }
         let captures: Vec<_> = captures.iter().map(capture::stored).collect();
@@ -109,6 +122,7 @@ impl<S: Store, A: MeterAccess> Subscription<S, A> {
             && self.profile.is_none_or(|profile| change.profile == Some(profile));
         if !wanted {
             self.position = change.sequence;
+            self.follower.at(self.position);
             return;
         }
         let query = CaptureQuery {

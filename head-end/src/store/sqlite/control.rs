@@ -3,7 +3,13 @@
 //! Writes that wait together are committed together, each in a savepoint of its own: a refused one
 //! leaves nothing behind, and one synchronisation of the disk serves them all.
 
-use std::{panic::AssertUnwindSafe, path::Path, sync::Mutex, thread};
+use std::{
+    panic::AssertUnwindSafe,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Instant,
+};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +19,7 @@ use super::{
     failure::Context,
     file::{self, CONTROL},
 };
-use crate::store::StoreError;
+use crate::store::{StoreCounts, StoreError};
 
 /// Name of the file in errors.
 pub(super) const FILE: &str = "control.sqlite3";
@@ -35,14 +41,14 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn start(path: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+    pub(super) fn start(path: &Path, options: SqliteOptions, counts: Arc<StoreCounts>) -> Result<Self, StoreError> {
         let db = file::open_writer(path, &CONTROL, options)?;
         let (sender, receiver) = mpsc::channel(options.control_queue);
         let (end, ended) = oneshot::channel();
         thread::Builder::new()
             .name("store-control".to_owned())
             .spawn(move || {
-                run(&db, receiver);
+                run(&db, receiver, &counts);
                 drop(db);
                 // Nobody may be waiting for the end.
                 let _ = end.send(());
@@ -105,7 +111,7 @@ fn in_savepoint<T>(db: &Connection, work: impl FnOnce(&Connection) -> Result<T, 
     result
 }
 
-fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>) {
+fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>, counts: &StoreCounts) {
     while let Some(first) = jobs.blocking_recv() {
         let mut group = Vec::with_capacity(GROUP);
         group.push(first);
@@ -113,15 +119,17 @@ fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>) {
             let Ok(job) = jobs.try_recv() else { break };
             group.push(job);
         }
-        carry_out(db, group.into_iter());
+        carry_out(db, group.into_iter(), counts);
     }
 }
 
 /// Runs a group of jobs; begins again behind a job that made SQLite roll the transaction back.
-fn carry_out(db: &Connection, mut group: impl ExactSizeIterator<Item = Job>) {
+fn carry_out(db: &Connection, mut group: impl ExactSizeIterator<Item = Job>, counts: &StoreCounts) {
     while group.len() > 0 {
+        let began = Instant::now();
         if let Err(error) = db.execute_batch("BEGIN IMMEDIATE").context(FILE, "beginning") {
             tracing::warn!(%error, waiting = group.len(), "control database refuses writes");
+            counts.control.committed(0, began.elapsed(), false);
             group.for_each(|job| job(Err(&error))(&Err(error.clone())));
             return;
         }
@@ -139,6 +147,7 @@ fn carry_out(db: &Connection, mut group: impl ExactSizeIterator<Item = Job>) {
             }
         }
         let committed = failed.map_or_else(|| commit(db), Err);
+        counts.control.committed(done.len(), began.elapsed(), committed.is_ok());
         done.into_iter().for_each(|complete| complete(&committed));
     }
 }
@@ -170,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_write_that_panics_leaves_nothing_behind_and_the_writer_alive() {
         let folder = tempfile::tempdir().unwrap();
-        let control = Control::start(&folder.path().join(FILE), SqliteOptions::default()).unwrap();
+        let control = Control::start(&folder.path().join(FILE), SqliteOptions::default(), Arc::default()).unwrap();
         let add = |db: &Connection, name: &str| {
             db.execute("INSERT INTO instance (name, value) VALUES (?1, x'00')", [name])
                 .map(drop)

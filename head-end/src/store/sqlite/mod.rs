@@ -44,8 +44,8 @@ use tokio::sync::watch;
 pub use self::options::SqliteOptions;
 use self::{control::Control, reader::Readers};
 use super::{
-    AppendOutcome, Arrival, CaptureBatch, CapturePage, CaptureQuery, Change, ReadingStore, Store, StoreError,
-    StoredCapture, writer::Readings,
+    AppendOutcome, Arrival, CaptureBatch, CapturePage, CaptureQuery, Change, ReadingStore, Store, StoreCounts,
+    StoreError, StoredCapture, writer::Readings,
 };
 use crate::meter::MeterId;
 
@@ -58,6 +58,7 @@ struct Inner {
     control: Control,
     readings: Readings,
     readers: Readers,
+    counts: Arc<StoreCounts>,
     /// Held locked as long as the store lives, so that no second head-end works on the directory.
     _lock: File,
 }
@@ -72,10 +73,11 @@ impl SqliteStore {
         std::fs::create_dir_all(&readings_directory).map_err(file::io("make", &readings_directory))?;
         let lock = lock(directory)?;
         let control_path = directory.join("control.sqlite3");
-        let control = Control::start(&control_path, options)?;
-        let readings = readings::start(&readings_directory, options)?;
+        let counts = Arc::new(StoreCounts::default());
+        let control = Control::start(&control_path, options, Arc::clone(&counts))?;
+        let readings = readings::start(&readings_directory, options, Arc::clone(&counts))?;
         let readers = Readers::new(control_path, readings_directory, options);
-        Ok(Self(Arc::new(Inner { control, readings, readers, _lock: lock })))
+        Ok(Self(Arc::new(Inner { control, readings, readers, counts, _lock: lock })))
     }
 }
 
@@ -133,6 +135,10 @@ impl Store for SqliteStore {
     async fn close(&self) {
         self.0.readings.close().await;
         self.0.control.close().await;
+    }
+
+    fn counts(&self) -> Option<&StoreCounts> {
+        Some(&self.0.counts)
     }
 }
 

@@ -1,22 +1,30 @@
 //! Readings into the files of their months.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use super::{
     SqliteOptions, changes, file, insert,
     month::{self, OpenMonths},
 };
 use crate::store::{
-    Appended, StoreError,
+    Appended, StoreCounts, StoreError,
     month::Month,
     pieces::Piece,
     writer::{Limits, Readings, Sink},
 };
 
 /// Starts the writer into the files in `directory`.
-pub(super) fn start(directory: &Path, options: SqliteOptions) -> Result<Readings, StoreError> {
+pub(super) fn start(
+    directory: &Path,
+    options: SqliteOptions,
+    counts: Arc<StoreCounts>,
+) -> Result<Readings, StoreError> {
     let newest = newest_change(directory, options)?;
-    let files = Files { directory: directory.to_owned(), options, open: OpenMonths::default(), newest };
+    let files = Files { directory: directory.to_owned(), options, open: OpenMonths::default(), newest, counts };
     let limits = Limits { captures: options.waiting_captures, patience: options.append_patience, retry: options.retry };
     Readings::start(files, newest, limits).map_err(file::io("start the writer of", directory))
 }
@@ -26,12 +34,17 @@ struct Files {
     options: SqliteOptions,
     open: OpenMonths,
     newest: u64,
+    counts: Arc<StoreCounts>,
 }
 
 impl Sink for Files {
     fn write(&mut self, month: Month, pieces: &[&Piece]) -> Result<(Vec<Appended>, u64), StoreError> {
-        let db = self.open.get(month, || month::open_writer(&self.directory, month, self.options))?;
-        let (counts, next) = insert::write(db, &month.to_string(), self.newest + 1, pieces)?;
+        let began = Instant::now();
+        let captures = pieces.iter().map(|piece| piece.rows.len()).sum();
+        let opened = self.open.get(month, || month::open_writer(&self.directory, month, self.options));
+        let written = opened.and_then(|db| insert::write(db, &month.to_string(), self.newest + 1, pieces));
+        self.counts.readings.committed(captures, began.elapsed(), written.is_ok());
+        let (counts, next) = written?;
         // Numbers of a failed commit are given out again: nobody has seen them.
         self.newest = next - 1;
         Ok((counts, self.newest))
