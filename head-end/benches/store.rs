@@ -1,8 +1,11 @@
-//! Captures per second into SQLite, each batch durable before it is answered.
+//! Captures per second into a store, each batch durable before it is answered.
 //!
 //! ```text
 //! cargo bench -p dlms-head-end --bench store
+//! DLMS_TEST_POSTGRES=postgres://… cargo bench -p dlms-head-end --features postgres --bench store
 //! ```
+//!
+//! The second measures a PostgreSQL server too, in a schema that is removed afterwards.
 //!
 //! A batch is a day of one meter: 96 quarter-hours with clock, status and four channels, as a collection brings them. It
 //! goes the way of all readings: validated, flagged, stored with its coverage. Many meters are brought at the same time,
@@ -82,10 +85,36 @@ fn day(meter: usize, first: Timestamp, columns: &Arc<[CaptureColumn]>) -> Result
     })
 }
 
+/// Captures that may wait.
+const WAITING: usize = 4 * AT_ONCE * DAY;
+
+async fn sqlite(folder: &Path, meters: usize) -> Result<f64, String> {
+    let options = SqliteOptions { waiting_captures: WAITING, ..SqliteOptions::default() };
+    measure(SqliteStore::open(folder, options).map_err(|error| error.to_string())?, meters).await
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(server: &str, meters: usize) -> Result<f64, String> {
+    use dlms_head_end::store::postgres::{PostgresOptions, PostgresStore};
+
+    let text = |error: tokio_postgres::Error| error.to_string();
+    let (client, connection) = tokio_postgres::connect(server, tokio_postgres::NoTls).await.map_err(text)?;
+    tokio::spawn(connection);
+    let schema = format!("bench_{}", std::process::id());
+    client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.map_err(text)?;
+    let url = format!("{server}{}options=-csearch_path%3D{schema}", if server.contains('?') { '&' } else { '?' });
+    let url = url.parse().map_err(|error: dlms_head_end::store::postgres::DatabaseUrlError| error.to_string())?;
+    let options = PostgresOptions { waiting_captures: WAITING, ..PostgresOptions::new(url) };
+    let measured = match PostgresStore::open(options).await {
+        Ok(store) => measure(store, meters).await,
+        Err(error) => Err(error.to_string()),
+    };
+    client.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.map_err(text)?;
+    measured
+}
+
 /// Brings a day of `meters` meters; captures per second.
-async fn measure(folder: &Path, meters: usize) -> Result<f64, String> {
-    let options = SqliteOptions { waiting_captures: 4 * AT_ONCE * DAY, ..SqliteOptions::default() };
-    let store = SqliteStore::open(folder, options).map_err(|error| error.to_string())?;
+async fn measure<S: Store + Clone>(store: S, meters: usize) -> Result<f64, String> {
     let first: Timestamp = "2026-11-20T00:00:00Z".parse().map_err(|_| "not a time")?;
     let columns = columns();
     let days: Vec<_> = (0..meters).map(|meter| day(meter, first, &columns)).collect::<Result<_, _>>()?;
@@ -117,11 +146,21 @@ fn main() -> ExitCode {
     let counts: &[usize] = if measuring { &[1_000, 10_000, 20_000] } else { &[20] };
     let measured = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| error.to_string());
     let measured = measured.and_then(|runtime| {
-        println!("{:>8}  {:>12}  {:>12}", "meters", "captures/s", "values/s");
+        println!("{:>10}  {:>8}  {:>12}  {:>12}", "store", "meters", "captures/s", "values/s");
+        let show = |store, meters, rate: f64| {
+            println!("{store:>10}  {meters:>8}  {rate:>12.0}  {:>12.0}", rate * 4.0);
+        };
         for meters in counts {
             let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-            let rate = runtime.block_on(measure(folder.path(), *meters))?;
-            println!("{meters:>8}  {rate:>12.0}  {:>12.0}", rate * 4.0);
+            show("SQLite", *meters, runtime.block_on(sqlite(folder.path(), *meters))?);
+        }
+        #[cfg(feature = "postgres")]
+        if let Ok(server) = std::env::var("DLMS_TEST_POSTGRES")
+            && server != "off"
+        {
+            for meters in counts {
+                show("PostgreSQL", *meters, runtime.block_on(postgres(&server, *meters))?);
+            }
         }
         Ok(())
     });

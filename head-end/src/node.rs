@@ -9,7 +9,7 @@ use crate::{
     api::{self, ApiCodec, ApiCounts, Parts, Security, SecurityError, ServeError},
     clock::SystemClock,
     collection::Collection,
-    config::Config,
+    config::{Config, StoreUrl},
     events::EventLog,
     fleet::{Fleet, FleetError, Network},
     head_end::HeadEnd,
@@ -17,7 +17,7 @@ use crate::{
     metrics::{self, Metrics, Sources},
     push::{ListenError, Listeners},
     registry::{Registry, RegistryError},
-    store::{Store, StoreError, sqlite::SqliteStore},
+    store::{AnyStore, Store, StoreError, sqlite::SqliteStore},
     vault::{MasterKey, MasterKeyError, Vault},
 };
 
@@ -27,11 +27,11 @@ pub const MASTER_KEY_VARIABLE: &str = "HEADEND_MASTER_KEY";
 /// A head-end that runs in this process.
 #[derive(Debug)]
 pub struct Node {
-    head_end: HeadEnd<SqliteStore, Fleet>,
-    collection: Collection<SqliteStore, Fleet>,
+    head_end: HeadEnd<AnyStore, Fleet>,
+    collection: Collection<AnyStore, Fleet>,
     config: Config,
     security: Security,
-    jobs: Jobs<SqliteStore, Fleet>,
+    jobs: Jobs<AnyStore, Fleet>,
     engines: Engines,
     listeners: Listeners,
     metrics: Metrics,
@@ -91,6 +91,9 @@ pub enum NodeError {
         /// Why not.
         source: StoreError,
     },
+    /// What is said to be a database is none, or this head-end knows none.
+    #[error("cannot use the database: {0}")]
+    Database(String),
     /// The registry cannot be opened.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -140,8 +143,7 @@ impl Node {
         let security = Security::open(config.security.clone())?;
         let directory = &config.data_dir;
         make_private(directory).map_err(|source| NodeError::DataDirectory { path: directory.clone(), source })?;
-        let failed = |source| NodeError::Store { directory: directory.clone(), source };
-        let store = Arc::new(SqliteStore::open(directory, config.store).map_err(failed)?);
+        let store = Arc::new(open_store(&config, true).await?);
         // After the store, whose lock keeps two processes from making a key at the same time.
         let (master, made) = match master_key {
             Some(text) => (MasterKey::from_hex(text, MASTER_KEY_VARIABLE)?, false),
@@ -221,13 +223,13 @@ impl Node {
 
     /// The library's front, to be used without the server or beside it.
     #[must_use]
-    pub const fn head_end(&self) -> &HeadEnd<SqliteStore, Fleet> {
+    pub const fn head_end(&self) -> &HeadEnd<AnyStore, Fleet> {
         &self.head_end
     }
 
     /// Plans.
     #[must_use]
-    pub const fn collection(&self) -> &Collection<SqliteStore, Fleet> {
+    pub const fn collection(&self) -> &Collection<AnyStore, Fleet> {
         &self.collection
     }
 
@@ -297,9 +299,46 @@ impl Node {
 }
 
 /// Ends what was started of a head-end that cannot be.
-async fn abandon(engines: &Engines, head_end: &HeadEnd<SqliteStore, Fleet>) {
+async fn abandon(engines: &Engines, head_end: &HeadEnd<AnyStore, Fleet>) {
     engines.stop(Instant::now() + PARK).await;
     head_end.registry().store().close().await;
+}
+
+/// The store that `config` asks for; in a database beside another head-end, unless this is to be `alone`.
+///
+/// # Errors
+/// [`NodeError::Database`], [`NodeError::Store`].
+pub(crate) async fn open_store(config: &Config, alone: bool) -> Result<AnyStore, NodeError> {
+    let Some(url) = &config.database else {
+        let failed = |source| NodeError::Store { directory: config.data_dir.clone(), source };
+        return SqliteStore::open(&config.data_dir, config.store).map(AnyStore::Sqlite).map_err(failed);
+    };
+    open_database(url, config, alone).await
+}
+
+#[cfg(feature = "postgres")]
+async fn open_database(url: &StoreUrl, config: &Config, alone: bool) -> Result<AnyStore, NodeError> {
+    use crate::store::postgres::{DatabaseUrl, DatabaseUrlError, PostgresOptions, PostgresStore};
+
+    let wrong = |error: DatabaseUrlError| NodeError::Database(error.to_string());
+    let url: DatabaseUrl = url.reveal().parse().map_err(wrong)?;
+    let place = std::path::PathBuf::from(url.to_string());
+    let defaults = PostgresOptions::new(url);
+    let options = PostgresOptions {
+        alone: defaults.alone.filter(|_| alone),
+        connections: config.database_connections,
+        statement: config.database_timeout,
+        append_patience: config.store.append_patience,
+        waiting_captures: config.store.waiting_captures,
+        ..defaults
+    };
+    let opened = PostgresStore::open(options).await;
+    opened.map(AnyStore::Postgres).map_err(|source| NodeError::Store { directory: place, source })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_database(_: &StoreUrl, _: &Config, _: bool) -> std::future::Ready<Result<AnyStore, NodeError>> {
+    std::future::ready(Err(NodeError::Database("this head-end was built without the feature `postgres`".to_owned())))
 }
 
 /// How long engines may take to park what they have in flight.

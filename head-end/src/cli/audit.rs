@@ -10,7 +10,12 @@ use serde_json::json;
 use super::{ClientOptions, Exit, Failure, Format, moment, output};
 use crate::{
     api::to_timestamp,
-    store::sqlite::{SqliteOptions, SqliteStore},
+    config::{Config, StoreUrl},
+    node,
+    store::{
+        sqlite::{SqliteOptions, SqliteStore},
+        verify_audit,
+    },
 };
 
 /// What was changed, and by whom.
@@ -56,6 +61,9 @@ pub(super) struct Verify {
     /// Directory of the store
     #[arg(long, env = "HEADEND_DATA_DIR", default_value = "head-end-data", value_name = "DIR")]
     data_dir: PathBuf,
+    /// URL of the database that is the store, in place of the directory
+    #[arg(long, env = "HEADEND_STORE", hide_env_values = true, value_name = "URL")]
+    store: Option<StoreUrl>,
     /// What an earlier check printed: the log must still contain that row
     #[arg(long, value_name = "NUMBER:DIGEST")]
     contains: Option<String>,
@@ -68,7 +76,7 @@ impl Audit {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::List(list) => list.run().await,
-            Self::Verify(verify) => verify.run(),
+            Self::Verify(verify) => verify.run().await,
         }
     }
 
@@ -126,9 +134,16 @@ impl List {
 }
 
 impl Verify {
-    fn run(self) -> Result<Exit, Failure> {
+    async fn run(self) -> Result<Exit, Failure> {
         let expected = self.contains.as_deref().map(row).transpose()?;
-        let checked = SqliteStore::verify_audit(&self.data_dir, SqliteOptions::default(), expected);
+        let checked = match self.store {
+            None => SqliteStore::verify_audit(&self.data_dir, SqliteOptions::default(), expected),
+            Some(url) => {
+                let config = Config { database: Some(url), ..Config::default() };
+                let store = node::open_store(&config, false).await.map_err(|error| Failure::start(&error))?;
+                verify_audit(&store, expected).await
+            }
+        };
         let head = checked.map_err(|error| Failure::start(&error))?.map_err(|error| Failure::start(&error))?;
         let digest = hex::encode(head.digest);
         match self.format {

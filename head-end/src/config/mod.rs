@@ -8,6 +8,7 @@ mod options;
 mod push;
 mod quirks;
 mod span;
+mod store;
 
 use std::{
     net::SocketAddr,
@@ -22,6 +23,7 @@ pub use self::{
     push::{Addresses, AddressesError},
     quirks::QuirkModels,
     span::{Span, SpanError},
+    store::StoreUrl,
 };
 use crate::{
     access::Rate,
@@ -47,8 +49,14 @@ pub struct Config {
     pub insecure: bool,
     /// Who may call, and how calls are encrypted.
     pub security: SecurityFiles,
-    /// Where the store lives.
+    /// Where the store lives, unless it is in a database; the master key does in any case.
     pub data_dir: PathBuf,
+    /// The database that is the store.
+    pub database: Option<StoreUrl>,
+    /// Connections to the database at the same time.
+    pub database_connections: usize,
+    /// How long a statement of the database may take.
+    pub database_timeout: Duration,
     /// Where the master key lives.
     pub master_key_file: PathBuf,
     /// Our own system title, if it is not to be drawn.
@@ -162,6 +170,9 @@ impl Options {
             tls_key: self.tls_key.or(below.tls_key),
             tls_client_ca: self.tls_client_ca.or(below.tls_client_ca),
             data_dir: self.data_dir.or(below.data_dir),
+            store: self.store.or(below.store),
+            store_connections: self.store_connections.or(below.store_connections),
+            store_timeout: self.store_timeout.or(below.store_timeout),
             master_key_file: self.master_key_file.or(below.master_key_file),
             system_title: self.system_title.or(below.system_title),
             quirks: self.quirks.or(below.quirks),
@@ -222,6 +233,9 @@ impl Options {
             },
             master_key_file: self.master_key_file.unwrap_or_else(|| data_dir.join("master.key")),
             data_dir,
+            database: self.store,
+            database_connections: self.store_connections.map_or(16, Into::into),
+            database_timeout: span(self.store_timeout, Duration::from_secs(30)),
             system_title: self.system_title.map(|title| title.0),
             quirks_file: self.quirks,
             server: ServerOptions {

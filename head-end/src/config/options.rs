@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use dlms::id::SystemTitle;
 use serde::Deserialize;
 
-use super::{Addresses, Span};
+use super::{Addresses, Span, StoreUrl};
 use crate::api::Origins;
 
 /// Options of `head-end serve`. Keys of the file have the names of the fields.
@@ -96,6 +96,17 @@ pub struct Options {
     /// Meters that are collected from at the same time [default: 256]
     #[arg(long, env = "HEADEND_COLLECTION_IN_FLIGHT", value_name = "N")]
     pub collection_in_flight: Option<NonZeroUsize>,
+    /// URL of the PostgreSQL database that is the store, such as `postgres://user@host/database`; its password belongs
+    /// into the environment or the file, because flags are seen by every user of the machine [default: none, the store
+    /// is in the data directory]
+    #[arg(long, env = "HEADEND_STORE", hide_env_values = true, value_name = "URL")]
+    pub store: Option<StoreUrl>,
+    /// Connections to the database at the same time [default: 16]
+    #[arg(long, env = "HEADEND_STORE_CONNECTIONS", value_name = "N")]
+    pub store_connections: Option<NonZeroUsize>,
+    /// How long a statement of the database may take [default: 30s]
+    #[arg(long, env = "HEADEND_STORE_TIMEOUT", value_name = "TIME")]
+    pub store_timeout: Option<Span>,
     /// How long a write to the store waits for a lock of another process [default: 5s]
     #[arg(long, env = "HEADEND_STORE_BUSY_TIMEOUT", value_name = "TIME")]
     pub store_busy_timeout: Option<Span>,

@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 use super::StoreError;
 use crate::meter::Tenant;
 
+/// Rows of the log that are shown or checked at a time.
+pub(super) const PAGE: usize = 1000;
+
 /// The audit log. It is only ever added to, and each row holds a digest of the one before.
 ///
 /// Durability and cancel safety: see [`Store`](super::Store).
@@ -154,6 +157,28 @@ pub struct AuditHead {
     pub number: u64,
     /// Its digest.
     pub digest: [u8; 32],
+}
+
+/// Checks the chain of a log, and that it still goes through `through`, the head of an earlier check. The inner result
+/// says where it is broken.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be read.
+pub async fn verify_audit(
+    store: &impl AuditStore,
+    through: Option<AuditHead>,
+) -> Result<Result<AuditHead, AuditBreak>, StoreError> {
+    let mut head = AuditHead::START;
+    loop {
+        let page = store.audit_links(head.number, PAGE).await?;
+        head = match head.follow_all(&page, through) {
+            Ok(head) => head,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        if page.len() < PAGE {
+            return Ok(head.through(through));
+        }
+    }
 }
 
 /// Where the chain is broken.

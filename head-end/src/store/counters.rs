@@ -13,6 +13,9 @@ pub const COUNTER_BLOCK: u32 = 256;
 /// client reads without authentication; the rest, 2^28 counters, stays out of a forger's reach.
 pub const HIGHEST_CLAIM: u32 = 0xEFFF_FFFF;
 
+/// The first counter of a new key: meters take only counters above the last one, and begin with 0.
+pub(super) const FIRST: u32 = 1;
+
 /// Transmit invocation counters, reserved ahead.
 ///
 /// Durability and cancel safety: see [`Store`](super::Store).

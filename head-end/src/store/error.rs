@@ -92,6 +92,22 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// The server of the database cannot be reached.
+    #[error("{place} cannot be reached: {reason}")]
+    Unreachable {
+        /// Which database.
+        place: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server of the database did not answer in time.
+    #[error("{action} in {place} took too long")]
+    Late {
+        /// Which database.
+        place: String,
+        /// What was tried.
+        action: &'static str,
+    },
     /// Anything else the database reports.
     #[error("{file}: {action} failed")]
     Database {
@@ -114,6 +130,14 @@ impl StoreError {
     /// Whether it may pass without anybody changing the request.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::Full { .. } | Self::Overloaded { .. } | Self::Closed)
+        matches!(
+            self,
+            Self::Locked { .. }
+                | Self::Full { .. }
+                | Self::Overloaded { .. }
+                | Self::Closed
+                | Self::Unreachable { .. }
+                | Self::Late { .. }
+        )
     }
 }

@@ -8,6 +8,9 @@ use crate::{
     vault::{Sealed, SecretRole},
 };
 
+/// Meters in one list at most, to bound its work.
+pub(super) const SCAN: usize = 10_000;
+
 /// Meters and their sealed secrets.
 ///
 /// Durability and cancel safety: see [`Store`](super::Store).

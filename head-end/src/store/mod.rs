@@ -2,8 +2,10 @@
 //! to repeated requests, and readings.
 //!
 //! [`Store`] is what the rest of the head-end asks for; each of its parts is a trait beside the types
-//! it deals in. [`sqlite::SqliteStore`] keeps it in files inside this process.
+//! it deals in. [`sqlite::SqliteStore`] keeps it in files inside this process, `postgres::PostgresStore` in a database of a
+//! server.
 
+mod any;
 mod audit;
 mod captures;
 mod codes;
@@ -24,6 +26,8 @@ mod models;
 mod month;
 mod pieces;
 mod plans;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod push;
 mod readings;
 mod records;
@@ -37,8 +41,10 @@ mod writer;
 use std::future::Future;
 
 pub use self::{
+    any::AnyStore,
     audit::{
         AUDIT_START, AuditBreak, AuditHead, AuditIntent, AuditLink, AuditQuery, AuditRow, AuditStore, AuditedCall,
+        verify_audit,
     },
     counters::{COUNTER_BLOCK, CounterStore, HIGHEST_CLAIM},
     counts::{StoreCounts, WriterCounts},

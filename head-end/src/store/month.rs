@@ -1,6 +1,8 @@
 //! Months, by which readings are divided.
 
 use std::fmt;
+#[cfg(feature = "postgres")]
+use std::ops::Range;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -28,6 +30,25 @@ impl Month {
             1 => Self { year: self.year.saturating_sub(1), month: 12 },
             month => Self { month: month - 1, ..self },
         }
+    }
+
+    /// The times of its captures, in milliseconds since 1970: open at the ends of the first and the last month.
+    #[cfg(feature = "postgres")]
+    pub(super) fn millis(self) -> Range<i64> {
+        let first = |year, month| {
+            let date = Date::new(year, month, 1).ok()?;
+            date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp().as_millisecond())
+        };
+        let next = if self.month == 12 { (self.year.saturating_add(1), 1) } else { (self.year, self.month + 1) };
+        let start = first(self.year, self.month).filter(|_| self > FIRST);
+        let end = first(next.0, next.1).filter(|_| self < LAST);
+        start.unwrap_or(i64::MIN)..end.unwrap_or(i64::MAX)
+    }
+
+    /// `2026_11`, for names of tables.
+    #[cfg(feature = "postgres")]
+    pub(super) fn suffix(self) -> String {
+        format!("{:04}_{:02}", self.year, self.month)
     }
 
     /// A month by its number from 1 on, if there is such a month.

@@ -4,6 +4,9 @@ use std::future::Future;
 
 use super::StoreError;
 
+/// How long an answer is kept, in milliseconds: 7 days.
+pub(super) const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+
 /// Requests of callers, so that a repetition is recognised.
 ///
 /// Durability and cancel safety: see [`Store`](super::Store).

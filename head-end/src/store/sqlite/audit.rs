@@ -7,11 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 use super::{SqliteOptions, SqliteStore, control::FILE, failure::Context, file};
 use crate::store::{
     AUDIT_START, AuditBreak, AuditHead, AuditIntent, AuditLink, AuditQuery, AuditRow, AuditStore, AuditedCall,
-    StoreError,
+    StoreError, audit::PAGE,
 };
-
-/// Rows that are checked at a time.
-const PAGE: usize = 1000;
 
 impl AuditStore for SqliteStore {
     async fn append_audit(&self, row: AuditRow) -> Result<u64, StoreError> {

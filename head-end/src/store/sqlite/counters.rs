@@ -6,7 +6,7 @@ use super::{SqliteStore, control::FILE, failure::Context};
 use crate::{
     meter::CounterId,
     operation::CounterBlock,
-    store::{COUNTER_BLOCK, CounterStore, HIGHEST_CLAIM, StoreError},
+    store::{COUNTER_BLOCK, CounterStore, HIGHEST_CLAIM, StoreError, counters::FIRST},
 };
 
 impl CounterStore for SqliteStore {
@@ -18,9 +18,6 @@ impl CounterStore for SqliteStore {
         self.0.control.write(move |db| raise(db, counter, seen)).await
     }
 }
-
-/// The first counter of a new key: meters take only counters above the last one, and begin with 0.
-const FIRST: u32 = 1;
 
 pub(super) fn reserve(db: &Connection, counter: CounterId) -> Result<CounterBlock, StoreError> {
     let next = stored(db, counter)?.unwrap_or(FIRST);

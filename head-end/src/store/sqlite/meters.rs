@@ -9,7 +9,7 @@ use crate::{
     meter::{MeterId, MeterRecord},
     store::{
         MeterFilter, MeterStore, NewMeter, RequestKey, RequestState, SecretChange, StoreError, StoredMeter, Written,
-        records,
+        meters::SCAN, records,
     },
     vault::{Sealed, SecretRole},
 };
@@ -47,9 +47,6 @@ impl MeterStore for SqliteStore {
         self.0.control.write(move |db| delete(db, &id, revision, request.as_ref())).await
     }
 }
-
-/// A full walk for a label filter returns after so many rows, found or not, to bound one page's work.
-const SCAN: usize = 10_000;
 
 pub(super) fn create(db: &Connection, meter: &NewMeter, request: Option<&RequestKey>) -> Result<Written, StoreError> {
     once(db, request, || {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteStore, control::FILE, failure::Context};
-use crate::store::{RequestKey, RequestState, RequestStore, StoreError};
+use crate::store::{RequestKey, RequestState, RequestStore, StoreError, requests::KEPT_MS};
 
 impl RequestStore for SqliteStore {
     async fn begin_request(&self, request: RequestKey) -> Result<RequestState, StoreError> {
@@ -19,9 +19,6 @@ impl RequestStore for SqliteStore {
         self.0.control.write(move |db| abandon(db, &request)).await
     }
 }
-
-/// How long an answer is kept, in milliseconds: 7 days.
-const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// What is known about `request`, without noting it.
 pub(super) fn look(db: &Connection, request: &RequestKey) -> Result<Option<RequestState>, StoreError> {

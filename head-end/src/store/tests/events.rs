@@ -6,7 +6,7 @@ use crate::{
     store::{Acknowledgement, EventCategory, EventFilter, EventOrigin, EventQuery, EventStore, NewEvent, StoreError},
 };
 
-fn event(meter: &str, code: u32, second: i64) -> NewEvent {
+pub(in crate::store) fn event(meter: &str, code: u32, second: i64) -> NewEvent {
     NewEvent {
         meter: Some(id(meter)),
         time: Timestamp::from_second(second).unwrap(),

@@ -41,6 +41,17 @@ macro_rules! on_every_store {
                 super::$test(&Directory::new().await.unwrap()).await;
             })*
         }
+
+        #[cfg(feature = "postgres")]
+        mod on_postgres {
+            use crate::store::{postgres::tests::Schema, tests::Place};
+            $(#[tokio::test]
+            async fn $test() {
+                if let Some(schema) = Schema::new().await {
+                    super::$test(&schema).await;
+                }
+            })*
+        }
     };
 }
 
@@ -49,7 +60,11 @@ pub(super) mod counters;
 pub(super) mod coverage;
 pub(super) mod events;
 pub(super) mod firmware;
+pub(super) mod jobs;
+mod keys;
 pub(super) mod meters;
+mod plans;
+mod push;
 pub(super) mod readings;
 
 pub(super) fn id(text: &str) -> MeterId {

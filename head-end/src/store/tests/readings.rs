@@ -219,7 +219,26 @@ async fn the_latest_capture_is_found_in_the_month_before_too(place: &impl Place)
     assert_eq!(store.latest(&id, None, at("2026-11-02T00:00:00Z")).await.unwrap(), None);
 }
 
+async fn captures_of_clocks_that_say_anything_are_kept(place: &impl Place) {
+    let store = place.open().await;
+    let times = [
+        "0001-05-01T00:00:00Z",
+        "1969-12-31T23:45:00Z",
+        "1970-01-01T00:00:00Z",
+        "2099-12-01T00:00:00Z",
+        "9990-01-01T00:00:00Z",
+    ];
+    let sent = times.map(|time| row(at(time), 1)).to_vec();
+    assert_eq!(append(&store, batch("m1", sent.clone())).await.new, 5);
+    assert_eq!(append(&store, batch("m1", sent)).await.unchanged, 5);
+    let found = query(&store, all("m1")).await;
+    assert_eq!(found.iter().map(|capture| capture.time).collect::<Vec<_>>(), times.map(at));
+    let latest = store.latest(&id("m1"), Some(PROFILE), at("1970-01-01T00:00:00Z")).await.unwrap();
+    assert_eq!(latest.map(|capture| capture.time), Some(at(times[1])));
+}
+
 on_every_store! {
+    captures_of_clocks_that_say_anything_are_kept
     captures_come_back_after_a_restart_as_they_were_read
     captures_of_several_months_are_read_together
     the_same_capture_twice_is_one_and_another_value_is_a_revision
