@@ -13,6 +13,7 @@
 //! | operations, and what they read kept | [`head_end`] |
 //! | the one way of readings into the store | [`ingest`] |
 //! | what meters send by themselves | [`push`] |
+//! | readings and events for an MQTT broker | `mqtt`, with the feature of that name |
 //! | captures as files for others | [`export`] |
 //! | what captures amount to by hour, day and month | [`series`] |
 //! | events and alarms | [`events`] |
@@ -41,6 +42,8 @@ pub mod jobs;
 pub mod measure;
 pub mod meter;
 pub mod metrics;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 pub mod node;
 pub mod operation;
 pub mod plan;

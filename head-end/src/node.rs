@@ -180,6 +180,10 @@ impl Node {
                 listeners.read(head_end.clone(), config.templates.clone(), keep, tasks, stop);
                 let collection = Collection::new(head_end.clone(), Arc::new(SystemClock), config.collection);
                 collection.start(&engines.tasks, engines.stop.clone());
+                #[cfg(feature = "mqtt")]
+                if let Some(broker) = config.mqtt.clone() {
+                    crate::mqtt::start(head_end.clone(), broker, tasks, stop);
+                }
                 let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
                 let jobs = Jobs::start(head_end.clone(), codec, clock, JobOptions::default(), &engines.tasks, stop);
                 let sources = Sources {

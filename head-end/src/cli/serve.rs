@@ -39,6 +39,15 @@ impl Serve {
         if let Some(path) = &config.event_tables_file {
             config.event_tables = EventTables::from_file(path).map_err(|error| Failure::configuration(&error))?;
         }
+        if let Some(path) = config.mqtt_file.clone() {
+            #[cfg(feature = "mqtt")]
+            {
+                let broker = crate::mqtt::BrokerOptions::from_file(&path);
+                config.mqtt = Some(broker.map_err(|error| Failure::configuration(&error))?);
+            }
+            #[cfg(not(feature = "mqtt"))]
+            return Err(Failure::usage(format!("{}: this head-end was built without MQTT", path.display())));
+        }
         init_logging(&config)?;
         let master_key = std::env::var(MASTER_KEY_VARIABLE).ok().map(zeroize::Zeroizing::new);
         let started = Node::open(config, master_key.as_deref().map(String::as_str)).await;

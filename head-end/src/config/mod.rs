@@ -25,6 +25,8 @@ pub use self::{
     span::{Span, SpanError},
     store::StoreUrl,
 };
+#[cfg(feature = "mqtt")]
+use crate::mqtt::BrokerOptions;
 use crate::{
     access::Rate,
     api::{SecurityFiles, ServerOptions},
@@ -85,6 +87,11 @@ pub struct Config {
     pub event_tables: EventTables,
     /// Where metrics are read.
     pub metrics: Option<SocketAddr>,
+    /// File of an MQTT broker, read by whoever starts the head-end into `mqtt`.
+    pub mqtt_file: Option<PathBuf>,
+    /// Where readings and events are published.
+    #[cfg(feature = "mqtt")]
+    pub mqtt: Option<BrokerOptions>,
     /// Which messages are logged, in the syntax of tracing's filters.
     pub log: String,
     /// How they are written.
@@ -204,6 +211,7 @@ impl Options {
             push_keep: self.push_keep.or(below.push_keep),
             push_templates: self.push_templates.or(below.push_templates),
             event_tables: self.event_tables.or(below.event_tables),
+            mqtt: self.mqtt.or(below.mqtt),
             unclaimed: self.unclaimed.or(below.unclaimed),
             metrics: self.metrics.or(below.metrics),
             log: self.log.or(below.log),
@@ -276,6 +284,9 @@ impl Options {
             event_tables_file: self.event_tables,
             event_tables: EventTables::built_in(),
             metrics: self.metrics,
+            mqtt_file: self.mqtt,
+            #[cfg(feature = "mqtt")]
+            mqtt: None,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         }

@@ -149,6 +149,9 @@ pub struct Options {
     /// File of event tables in TOML, before those that are built in
     #[arg(long, env = "HEADEND_EVENT_TABLES", value_name = "FILE")]
     pub event_tables: Option<PathBuf>,
+    /// File of an MQTT broker in TOML, to which readings and events are published [default: none]
+    #[arg(long, env = "HEADEND_MQTT", value_name = "FILE")]
+    pub mqtt: Option<PathBuf>,
     /// Unknown devices that are remembered [default: 10000]
     #[arg(long, env = "HEADEND_UNCLAIMED", value_name = "N")]
     pub unclaimed: Option<NonZeroUsize>,

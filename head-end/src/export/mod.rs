@@ -8,7 +8,7 @@ mod meter_readings;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod reading_type;
-mod row;
+pub(crate) mod row;
 
 use std::collections::HashMap;
 

@@ -11,24 +11,24 @@ use crate::{
 
 /// One value of a capture.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// The capture that it is part of.
-    pub(super) capture: &'a StoredCapture,
+    pub(crate) capture: &'a StoredCapture,
     /// What it is.
-    pub(super) column: &'a CaptureColumn,
+    pub(crate) column: &'a CaptureColumn,
     /// The raw value.
-    pub(super) value: &'a Value,
+    pub(crate) value: &'a Value,
 }
 
 /// The values of a capture.
-pub(super) fn rows(capture: &StoredCapture) -> impl Iterator<Item = Row<'_>> {
+pub(crate) fn rows(capture: &StoredCapture) -> impl Iterator<Item = Row<'_>> {
     capture.columns.iter().zip(&capture.values).map(move |(column, value)| Row { capture, column, value })
 }
 
 impl Row<'_> {
     /// The value as a number with its scaler applied, where it is one.
     #[must_use]
-    pub(super) fn sample(&self) -> Option<Sample> {
+    pub(crate) fn sample(&self) -> Option<Sample> {
         let CaptureColumn { class, obis, attribute, data_index, .. } = *self.column;
         Channel { obis, class: Some(class), attribute: Some(attribute), data_index }.sample(self.capture)
     }
@@ -36,7 +36,7 @@ impl Row<'_> {
     /// The value as text: numbers with their scaler applied, text as it is, octets in hexadecimal digits,
     /// anything else as A-XDR in hexadecimal digits behind `axdr:`.
     #[must_use]
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         if let Some(sample) = self.sample() {
             return sample.value.to_string();
         }
@@ -55,14 +55,14 @@ impl Row<'_> {
 
     /// Symbol of the unit, empty where there is none.
     #[must_use]
-    pub(super) fn unit(&self) -> &'static str {
+    pub(crate) fn unit(&self) -> &'static str {
         self.column.scaler_unit.and_then(|scaler_unit| scaler_unit.unit.symbol()).unwrap_or_default()
     }
 }
 
 /// The name of how a capture came to us.
 #[must_use]
-pub(super) const fn source(source: Source) -> &'static str {
+pub(crate) const fn source(source: Source) -> &'static str {
     match source {
         Source::Polled => "polled",
         Source::Pushed => "pushed",
@@ -72,12 +72,12 @@ pub(super) const fn source(source: Source) -> &'static str {
 
 /// The names of what was noticed, with spaces between them.
 #[must_use]
-pub(super) fn flags(flags: CaptureFlags) -> String {
+pub(crate) fn flags(flags: CaptureFlags) -> String {
     flags.names().collect::<Vec<_>>().join(" ")
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond.
 #[must_use]
-pub(super) fn moment(time: Timestamp) -> String {
+pub(crate) fn moment(time: Timestamp) -> String {
     format!("{time:.3}")
 }

@@ -54,6 +54,10 @@ forward! {
         reserve_counters(counter: CounterId) -> CounterBlock;
         raise_counter(counter: CounterId, seen: u32) -> ();
     }
+    CursorStore {
+        cursor(name: &'static str) -> Option<u64>;
+        keep_cursor(name: &'static str, position: u64) -> ();
+    }
     CoverageStore {
         coverage(meter: &MeterId, profile: ObisCode, span: Range<Timestamp>) -> Coverage;
         mark_absent(meter: &MeterId, profile: ObisCode, grid: Grid, slots: Vec<Range<i64>>) -> ();

@@ -12,6 +12,7 @@ mod codes;
 mod counters;
 mod counts;
 mod coverage;
+mod cursors;
 mod error;
 mod events;
 mod firmware;
@@ -49,6 +50,7 @@ pub use self::{
     counters::{COUNTER_BLOCK, CounterStore, HIGHEST_CLAIM},
     counts::{StoreCounts, WriterCounts},
     coverage::{Coverage, CoverageStore, DayCoverage, SlotState},
+    cursors::CursorStore,
     error::StoreError,
     events::{Acknowledgement, Event, EventCategory, EventFilter, EventOrigin, EventQuery, EventStore, NewEvent},
     firmware::{FirmwareStore, IMAGE_CHUNK, ImageId, ImageRow},
@@ -82,6 +84,7 @@ pub trait Store:
     + MeterStore
     + RequestStore
     + CounterStore
+    + CursorStore
     + ModelStore
     + ReadingStore
     + CoverageStore

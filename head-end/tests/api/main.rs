@@ -9,6 +9,8 @@ mod guards;
 mod import;
 mod jobs;
 mod metrics;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod operations;
 mod pushes;
 mod registry;

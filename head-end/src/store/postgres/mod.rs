@@ -8,6 +8,7 @@
 mod audit;
 mod counters;
 mod coverage;
+mod cursors;
 mod events;
 mod failure;
 mod firmware;

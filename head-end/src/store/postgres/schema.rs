@@ -12,8 +12,11 @@ use super::{
 use crate::store::{StoreError, month::Month};
 
 /// The steps to the newest schema; a schema of version n has had the first n of them.
-const STEPS: &[&str] =
-    &[include_str!("../sql/postgres/001-initial.sql"), include_str!("../sql/postgres/002-groups-keys.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../sql/postgres/001-initial.sql"),
+    include_str!("../sql/postgres/002-groups-keys.sql"),
+    include_str!("../sql/postgres/003-cursors.sql"),
+];
 
 /// First half of our advisory locks, "DHEC"; the other half is of the schema, as one database may hold several.
 pub(super) const LOCKS: i32 = 0x4448_4543;

@@ -31,6 +31,7 @@ pub(super) const CONTROL: Schema = Schema {
         include_str!("../sql/control/006-audit.sql"),
         include_str!("../sql/control/007-firmware.sql"),
         include_str!("../sql/control/008-groups-keys.sql"),
+        include_str!("../sql/control/009-cursors.sql"),
     ],
 };
 

@@ -10,6 +10,7 @@ mod changes;
 mod control;
 mod counters;
 mod coverage;
+mod cursors;
 mod events;
 mod failure;
 mod file;

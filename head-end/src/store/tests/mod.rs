@@ -58,6 +58,7 @@ macro_rules! on_every_store {
 pub(super) mod audit;
 pub(super) mod counters;
 pub(super) mod coverage;
+mod cursors;
 pub(super) mod events;
 pub(super) mod firmware;
 pub(super) mod jobs;
