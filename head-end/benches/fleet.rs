@@ -64,6 +64,10 @@ impl MeterDirectory for Directory {
         self.meters.get(meter).cloned().ok_or_else(unknown)
     }
 
+    async fn keys_proved(&self, _: &MeterId, _: &str) -> Result<(), RequestError> {
+        Ok(())
+    }
+
     async fn reserve_counters(&self, counter: CounterId) -> Result<CounterBlock, RequestError> {
         self.reservations.fetch_add(1, Ordering::Relaxed);
         let mut counters = self.counters.lock().expect("no holder panics");
@@ -123,6 +127,7 @@ fn meter(number: usize, address: SocketAddr, title: SystemTitle) -> MeterConfig 
         timeouts: Timeouts::default(),
         max_pdu: 1_024,
         gateway: None,
+        rotation: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which permission each method of the API needs, and which of them change something.
 
-use super::Permission::{self, Audit, Open, Operate, Register, View};
+use super::Permission::{self, Audit, Open, Operate, Register, Secure, View};
 
 /// What is demanded of a call of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,11 @@ pub const METHODS: &[Method] = &[
     lists("dlms.headend.v1.MeterRegistry/ListGroups", View),
     lists("dlms.headend.v1.MeterRegistry/ListMeters", View),
     changes("dlms.headend.v1.MeterRegistry/UpdateMeter", Register),
+    // MeterSecurity
+    looks("dlms.headend.v1.MeterSecurity/GetKeyStatus", Secure),
+    changes("dlms.headend.v1.MeterSecurity/RecoverKeys", Secure),
+    changes("dlms.headend.v1.MeterSecurity/RotateKeys", Secure),
+    changes("dlms.headend.v1.MeterSecurity/SetSecurityPolicy", Secure),
     // Reading
     looks("dlms.headend.v1.Reading/DiscoverObjects", Operate),
     looks("dlms.headend.v1.Reading/GetAttributes", Operate),

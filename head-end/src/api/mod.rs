@@ -17,6 +17,7 @@ mod gate;
 mod guard;
 mod incoming;
 mod jobs;
+mod keys;
 mod meter;
 mod once;
 mod parse;

@@ -13,6 +13,7 @@ use dlms_proto::v1::{
     firmware_server::{self as firmware_name, FirmwareServer},
     jobs_server::{self as jobs_name, JobsServer},
     meter_registry_server::{self as registry_name, MeterRegistryServer},
+    meter_security_server::{self as security_name, MeterSecurityServer},
     reading_server::{self as reading_name, ReadingServer},
 };
 use tokio::net::TcpListener;
@@ -162,6 +163,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
         .add_service(JobsServer::new(service.clone()))
         .add_service(ControlServer::new(service.clone()))
         .add_service(ConfigurationServer::new(service.clone()))
+        .add_service(MeterSecurityServer::new(service.clone()))
         .add_service(EventsServer::new(service.clone()))
         .add_service(FirmwareServer::new(service.clone()))
         .serve_with_incoming_shutdown(incoming(listener, security.tls.clone()), stopping.clone().cancelled_owned());
@@ -212,6 +214,7 @@ async fn report(health: &HealthReporter, status: ServingStatus) {
         configuration_name::SERVICE_NAME,
         events_name::SERVICE_NAME,
         firmware_name::SERVICE_NAME,
+        security_name::SERVICE_NAME,
     ] {
         health.set_service_status(name, status).await;
     }

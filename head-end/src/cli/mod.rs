@@ -27,6 +27,7 @@ mod instruct;
 mod intervals;
 mod jobs;
 mod json;
+mod keys;
 mod meters;
 mod moment;
 mod output;
@@ -87,6 +88,9 @@ enum Command {
     /// Make, show and remove groups of meters
     #[command(subcommand)]
     Groups(groups::Groups),
+    /// Renew keys of meters and strengthen their security policies
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Read registers of a meter now
     Read(read::Read),
     /// Read rows of a profile of a meter now
@@ -167,6 +171,7 @@ impl Command {
             Self::DemoFleet(command) => command.run().await,
             Self::Meters(command) => command.run().await,
             Self::Groups(command) => command.run().await,
+            Self::Keys(command) => command.run().await,
             Self::Read(command) => command.run().await,
             Self::Profile(command) => command.run().await,
             Self::Get(command) => command.run().await,
@@ -202,6 +207,7 @@ impl Command {
             Self::DemoFleet(_) => Format::Table,
             Self::Meters(command) => command.client().format,
             Self::Groups(command) => command.client().format,
+            Self::Keys(command) => command.client().format,
             Self::Read(command) => command.client.format,
             Self::Profile(command) => command.client.format,
             Self::Get(command) => command.client.format,

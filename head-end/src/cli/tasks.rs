@@ -152,7 +152,21 @@ fn summary(of: &Kind) -> String {
             let shown = of.versions.iter().map(|of| format!("{} {}", of.object, of.version));
             shown.collect::<Vec<_>>().join(", ")
         }
+        Kind::Keys(of) => format!("{} keys", keys_state(of)),
+        Kind::Policy(of) => {
+            format!("requests {}, responses {}", protection(of.request.as_ref()), protection(of.response.as_ref()))
+        }
     }
+}
+
+fn keys_state(of: &v1::KeysOutcome) -> String {
+    of.state().as_str_name().trim_start_matches("STATE_").to_lowercase()
+}
+
+fn protection(of: Option<&v1::MessageProtection>) -> String {
+    let of = of.copied().unwrap_or_default();
+    let names = [("authenticated", of.authenticated), ("encrypted", of.encrypted), ("signed", of.signed)];
+    names.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect::<Vec<_>>().join("+")
 }
 
 fn control_state(of: &v1::SupplyStatus) -> String {
@@ -253,6 +267,15 @@ fn outcome(of: &TaskOutcome) -> Value {
             let version = |of: &v1::FirmwareVersion| json!({ "object": of.object, "version": of.version });
             json!({ "versions": of.versions.iter().map(version).collect::<Vec<_>>() })
         }
+        Some(Kind::Keys(of)) => {
+            let key = |key: v1::KeyKind| json!(key.as_str_name().trim_start_matches("KEY_KIND_"));
+            json!({ "state": keys_state(of), "keys": of.keys().map(key).collect::<Vec<_>>() })
+        }
+        Some(Kind::Policy(of)) => json!({
+            "class_version": of.class_version,
+            "request": protection(of.request.as_ref()),
+            "response": protection(of.response.as_ref()),
+        }),
     }
 }
 

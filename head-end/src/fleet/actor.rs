@@ -276,6 +276,10 @@ impl Actor {
         let opened = timeout_at(work.deadline + GRACE, opened).await;
         let opened = opened.unwrap_or_else(|_| Err(expired("while the association was opened")));
         let session = opened.inspect_err(|error| self.environment.counts.not_opened(error))?;
+        if config.rotation.is_some() {
+            // What it opened with is known now; another session begins with what the registry says then.
+            self.config = None;
+        }
         let (until, opening) = (Instant::now() + config.timeouts.idle, began.elapsed());
         let open = self.environment.counts.opened(opening);
         self.live = Some(Live { session, opening, place, until, turn: 0, _open: open });

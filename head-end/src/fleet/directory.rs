@@ -15,6 +15,7 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, RequestError>>;
 /// Object-safe mirror of [`MeterDirectory`], so that sessions and actors need no type parameter.
 pub(super) trait Directory: Send + Sync {
     fn meter<'a>(&'a self, meter: &'a MeterId) -> Answer<'a, Arc<MeterConfig>>;
+    fn keys_proved<'a>(&'a self, meter: &'a MeterId, rotation: &'a str) -> Answer<'a, ()>;
     fn reserve_counters(&self, counter: CounterId) -> Answer<'_, CounterBlock>;
     fn raise_counter(&self, counter: CounterId, seen: u32) -> Answer<'_, ()>;
     fn object_model<'a>(&'a self, meter: &'a MeterId) -> Answer<'a, Option<Arc<ObjectModel>>>;
@@ -26,6 +27,10 @@ pub(super) trait Directory: Send + Sync {
 impl<D: MeterDirectory> Directory for D {
     fn meter<'a>(&'a self, meter: &'a MeterId) -> Answer<'a, Arc<MeterConfig>> {
         Box::pin(MeterDirectory::meter(self, meter))
+    }
+
+    fn keys_proved<'a>(&'a self, meter: &'a MeterId, rotation: &'a str) -> Answer<'a, ()> {
+        Box::pin(MeterDirectory::keys_proved(self, meter, rotation))
     }
 
     fn reserve_counters(&self, counter: CounterId) -> Answer<'_, CounterBlock> {

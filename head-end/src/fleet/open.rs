@@ -69,9 +69,44 @@ pub(super) struct Environment {
 impl Session {
     /// Opens an association with the meter.
     ///
+    /// Where it is not known which of two generations of keys the meter has, and it refuses those of the first, those
+    /// of the other are tried, once. An association that opens with new keys proves them.
+    pub(super) async fn open(
+        environment: &Environment,
+        config: &Arc<MeterConfig>,
+        memory: &mut Memory,
+        work: &Work<'_>,
+    ) -> Result<Self, RequestError> {
+        // On the heap: the two attempts would take their room on the stack both.
+        let opened = Box::pin(Self::open_with(environment, config, memory, work)).await;
+        let Some(rotation) = &config.rotation else { return opened };
+        let (session, is_new) = match opened {
+            Ok(session) => (session, !rotation.other_is_new),
+            Err(error) if error.kind() == Kind::SecurityFailed && !memory.other_keys_tried => {
+                memory.other_keys_tried = true;
+                tracing::info!(meter = %config.id, %error, "the keys of the other generation are tried");
+                match Box::pin(Self::open_with(environment, &rotation.other, memory, work)).await {
+                    Ok(session) => (session, rotation.other_is_new),
+                    Err(other) => {
+                        tracing::warn!(meter = %config.id, error = %other, "neither generation of keys opens");
+                        return Err(error);
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        if is_new && let Err(error) = environment.directory.keys_proved(&config.id, &rotation.id).await {
+            memory.counter = session.close(farewell(work.deadline)).await;
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Opens an association with the keys of this configuration.
+    ///
     /// Where the meter refuses, as it does when it holds a higher invocation counter against us, its counter object is
     /// read in a short association of the public client, our counter is moved up, and opening is tried once more.
-    pub(super) async fn open(
+    async fn open_with(
         environment: &Environment,
         config: &Arc<MeterConfig>,
         memory: &mut Memory,
@@ -79,6 +114,7 @@ impl Session {
     ) -> Result<Self, RequestError> {
         let mut resynchronised = false;
         if let Some(ciphering) = &config.ciphering {
+            memory.count_for(ciphering.counter);
             let source = source(environment, ciphering);
             let refused = memory.counter_refused.take();
             let unknown = memory.counter.end() == 0;

@@ -15,6 +15,7 @@ mod engine;
 mod options;
 mod procedure;
 pub mod procedures;
+mod registered;
 mod report;
 mod retry;
 mod submit;
@@ -39,9 +40,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     options::JobOptions,
     procedure::{Plan, Procedure, Resolution, Visit},
+    registered::{Amend, Registered},
     report::{
-        AttributeDrift, ClockMethod, ClockReport, FirmwareReport, FirmwareStep, FirmwareVersion, Report, SupplyReport,
-        SupplyState,
+        AttributeDrift, ClockMethod, ClockReport, FirmwareReport, FirmwareStep, FirmwareVersion, KeysReport, KeysState,
+        PolicyReport, Report, SupplyReport, SupplyState,
     },
     submit::{JobError, NewJob, Target},
     task::PROTECTED_LABEL,

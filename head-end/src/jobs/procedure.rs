@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::{Report, WavePolicy};
+use super::{Registered, Report, WavePolicy};
 use crate::{
     meter::{MeterId, TimePolicy},
     operation::{Layer, Operation, Outcome, RequestError, RequestErrorKind as Kind},
@@ -71,6 +71,7 @@ pub struct Visit<'a> {
 
 /// What a visit needs from the engine.
 pub(super) trait Port: Send + Sync {
+    fn registered(&self) -> &dyn Registered;
     fn execute(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome, RequestError>>;
     /// Durable before it returns; an error means that nothing may be sent.
     fn begin(&self, checkpoint: Vec<u8>) -> BoxFuture<'_, Result<(), RequestError>>;
@@ -100,6 +101,12 @@ impl<'a> Visit<'a> {
     #[must_use]
     pub const fn meter(&self) -> &MeterId {
         self.meter
+    }
+
+    /// What is registered of the meter.
+    #[must_use]
+    pub fn registered(&self) -> &dyn Registered {
+        self.port.registered()
     }
 
     /// What was given to the last [`act`](Self::act) or [`save`](Self::save) of this task, be it in another attempt or another process.

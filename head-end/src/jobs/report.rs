@@ -1,11 +1,14 @@
 //! What a task gave.
 
-use dlms::{axdr::Value, cosem::disconnect_control::ControlState, obis::ObisCode};
+use std::collections::BTreeSet;
+
+use dlms::{axdr::Value, cosem::disconnect_control::ControlState, obis::ObisCode, security::SecurityPolicy};
 use jiff::Timestamp;
 
 use crate::{
     operation::{AttributeRef, AttributeValue, ItemResult, Outcome, RegisterReading, RequestError, RequestErrorKind},
     store::{ImageId, TaskResult},
+    vault::SecretRole,
 };
 
 /// What a task gave.
@@ -15,6 +18,10 @@ pub enum Report {
     Operation(Outcome),
     /// State of a supply.
     Supply(SupplyReport),
+    /// Keys of a meter.
+    Keys(KeysReport),
+    /// Security policy of a meter.
+    Policy(PolicyReport),
     /// Attributes as they are after a change.
     Changed {
         /// What was written, or what tells of the change, as read back.
@@ -109,6 +116,37 @@ pub struct FirmwareVersion {
     pub version: String,
 }
 
+/// Which keys a meter has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysReport {
+    /// Which generation.
+    pub state: KeysState,
+    /// The keys in question.
+    pub roles: BTreeSet<SecretRole>,
+}
+
+/// Which generation of keys a meter has been proved to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeysState {
+    /// There was never a doubt.
+    Known,
+    /// The new ones, which are in use now.
+    New,
+    /// Those before; the new ones are forgotten.
+    Old,
+}
+
+/// A security policy before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyReport {
+    /// Version of the meter's Security setup.
+    pub version: u8,
+    /// As it was found.
+    pub before: Option<SecurityPolicy>,
+    /// As it was read back.
+    pub after: SecurityPolicy,
+}
+
 /// A supply before and after.
 #[derive(Clone, Debug)]
 pub struct SupplyReport {
@@ -142,6 +180,7 @@ impl Report {
         let errors: Vec<Option<&RequestError>> = match self {
             Self::Operation(outcome) => errors(outcome),
             Self::Supply(report) => report.registers.iter().map(|item| item.as_ref().err()).collect(),
+            Self::Keys(_) | Self::Policy(_) => vec![None],
             Self::Changed { after } => after.iter().map(|item| item.as_ref().err()).collect(),
             Self::Firmware(_) | Self::Versions(_) | Self::Clock(_) | Self::Drift { .. } => vec![None],
         };

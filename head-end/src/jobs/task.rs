@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Alarm, AlarmKind, Jobs, Loaded, Report, Resolution, Visit,
+    Alarm, AlarmKind, Jobs, Loaded, Registered, Report, Resolution, Visit,
     procedure::{Port, invalid},
 };
 use crate::{
@@ -304,9 +304,9 @@ async fn allowed<S: Store, A: MeterAccess>(
 }
 
 /// The way of one attempt to its meter and to the store.
-struct Access<'a, S, A> {
-    jobs: &'a Jobs<S, A>,
-    task: &'a TaskRef,
+pub(super) struct Access<'a, S, A> {
+    pub(super) jobs: &'a Jobs<S, A>,
+    pub(super) task: &'a TaskRef,
     loaded: &'a Arc<Loaded>,
     terms: Terms,
     /// Set where the tenant took too much supply away of late.
@@ -316,6 +316,10 @@ struct Access<'a, S, A> {
 }
 
 impl<S: Store, A: MeterAccess> Port for Access<'_, S, A> {
+    fn registered(&self) -> &dyn Registered {
+        self
+    }
+
     fn execute(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome, RequestError>> {
         Box::pin(self.jobs.shared.head_end.perform(&self.task.meter, operation, self.terms))
     }

@@ -1,6 +1,7 @@
 //! Jobs over the real store, with meters of which all is known.
 
 mod between;
+mod keys;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

@@ -59,6 +59,19 @@ pub struct MeterConfig {
     pub max_pdu: u16,
     /// Its place behind a gateway, which the link leads to.
     pub gateway: Option<dlms::gateway::Route>,
+    /// Set while it is not known which of two generations of keys the meter has.
+    pub rotation: Option<KeyRotation>,
+}
+
+/// The other generation of keys, while it is not known which of the two a meter has.
+#[derive(Clone, Debug)]
+pub struct KeyRotation {
+    /// What the new keys were made for.
+    pub id: Arc<str>,
+    /// The same configuration with the keys of the other generation.
+    pub other: Arc<MeterConfig>,
+    /// Whether those of the other generation are the new ones.
+    pub other_is_new: bool,
 }
 
 /// How long each step of a conversation may take.

@@ -49,6 +49,12 @@ pub trait MeterDirectory: Send + Sync + 'static {
     /// `NotFound` for a meter that is not registered; `Store` where the store or the vault failed.
     fn meter(&self, meter: &MeterId) -> impl Future<Output = Result<Arc<MeterConfig>, RequestError>> + Send;
 
+    /// An association with `meter` was opened with the new keys of this rotation: they take the place of those before.
+    ///
+    /// # Errors
+    /// `Store` where that could not be made durable.
+    fn keys_proved(&self, meter: &MeterId, rotation: &str) -> impl Future<Output = Result<(), RequestError>> + Send;
+
     /// Reserves the next block of transmit invocation counters, durable before it returns: no value
     /// of it is ever given out again, whatever becomes of this process.
     ///

@@ -10,8 +10,8 @@ use dlms::{
 use super::Registry;
 use crate::{
     meter::{
-        Authentication, Ciphering, CounterId, GatewaySettings, Mechanism, MeterConfig, MeterId, MeterKeys, Secret,
-        SecuritySettings, TimeoutSettings, Timeouts,
+        Authentication, Ciphering, CounterId, GatewaySettings, KeyRotation, Mechanism, MeterConfig, MeterId, MeterKeys,
+        Secret, SecuritySettings, TimeoutSettings, Timeouts,
     },
     operation::{CounterBlock, Layer, MeterDirectory, ObjectModel, ProfileLayout, RequestError, RequestErrorKind},
     store::{Store, StoreError, StoredMeter},
@@ -19,6 +19,18 @@ use crate::{
 };
 
 impl<S: Store> Registry<S> {
+    /// A meter with the keys to try first, and those to try then where it is not known which it has.
+    async fn config(&self, stored: StoredMeter) -> Result<MeterConfig, RequestError> {
+        let Some(new) = self.store.new_keys(&stored.record.id).await? else { return self.resolve(stored) };
+        let mut renewed = stored.clone();
+        renewed.secrets.extend(new.sealed);
+        let (active, new_config) = (self.resolve(stored)?, self.resolve(renewed)?);
+        let (mut first, other) = if new.confirmed { (new_config, active) } else { (active, new_config) };
+        first.rotation =
+            Some(KeyRotation { id: new.rotation.into(), other: Arc::new(other), other_is_new: !new.confirmed });
+        Ok(first)
+    }
+
     pub(super) fn resolve(&self, stored: StoredMeter) -> Result<MeterConfig, RequestError> {
         let StoredMeter { record, secrets } = stored;
         let id = record.id;
@@ -63,6 +75,7 @@ impl<S: Store> Registry<S> {
             route: (!settings.route.is_empty()).then(|| settings.route.into()),
             timeouts: settings.timeouts.over(self.timeouts),
             max_pdu: settings.max_pdu,
+            rotation: None,
             gateway: settings.gateway.as_ref().and_then(GatewaySettings::route),
         })
     }
@@ -105,7 +118,12 @@ impl<S: Store> MeterDirectory for Registry<S> {
         let stored = self.store.meter(meter).await.map_err(|error| RequestError::from(error).with_meter(meter))?;
         let stored =
             stored.ok_or_else(|| RequestError::from(StoreError::NotFound(meter.resource_name())).with_meter(meter))?;
-        self.resolve(stored).map(Arc::new)
+        self.config(stored).await.map(Arc::new).map_err(|error| error.with_meter(meter))
+    }
+
+    async fn keys_proved(&self, meter: &MeterId, rotation: &str) -> Result<(), RequestError> {
+        self.promote_keys(meter, rotation).await?;
+        Ok(())
     }
 
     async fn reserve_counters(&self, counter: CounterId) -> Result<CounterBlock, RequestError> {

@@ -3,6 +3,7 @@
 mod directory;
 mod error;
 mod import;
+mod keys;
 pub(crate) mod push;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
@@ -14,6 +15,7 @@ use tokio::sync::broadcast;
 pub use self::{
     error::RegistryError,
     import::{ImportError, ImportOptions, Imported, LINE_MAX, Line, Lines, Naming, ShipmentError, ShipmentReader},
+    keys::{KeyError, KeyStatus, PendingKeys, StagedKeys},
 };
 use crate::{
     meter::{Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},

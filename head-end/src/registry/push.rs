@@ -9,7 +9,7 @@ use dlms::{
 
 use super::{Registry, RegistryError};
 use crate::{
-    meter::{CounterId, MeterConfig, MeterId, PolicyBits},
+    meter::{CounterId, LifecycleStatus, MeterConfig, MeterId, PolicyBits},
     store::{Store, StoredMeter},
     vault::Vault,
 };
@@ -39,8 +39,20 @@ pub(crate) struct PlainSender {
 impl<S: Store> Registry<S> {
     /// The meters that may push under a system title. One whose keys cannot be used is passed over.
     pub(crate) async fn push_senders(&self, title: SystemTitle) -> Result<Vec<PushSender>, RegistryError> {
-        let stored = self.store.meters_by_title(title).await?;
-        Ok(stored.into_iter().filter_map(|stored| self.push_sender(title, stored)).collect())
+        let mut senders = Vec::new();
+        for stored in self.store.meters_by_title(title).await? {
+            if stored.record.settings.lifecycle.status == LifecycleStatus::Decommissioned {
+                continue;
+            }
+            // Between old and new keys it may push with either.
+            if let Some(new) = self.store.new_keys(&stored.record.id).await? {
+                let mut renewed = stored.clone();
+                renewed.secrets.extend(new.sealed);
+                senders.extend(self.push_sender(title, renewed));
+            }
+            senders.extend(self.push_sender(title, stored));
+        }
+        Ok(senders)
     }
 
     fn push_sender(&self, title: SystemTitle, stored: StoredMeter) -> Option<PushSender> {
@@ -76,10 +88,12 @@ impl<S: Store> Registry<S> {
     /// The meters that may push in clear from an address.
     pub(crate) async fn plain_senders(&self, address: IpAddr) -> Result<Vec<PlainSender>, RegistryError> {
         let stored = self.store.meters_by_push_source(address.to_canonical()).await?;
+        let in_service =
+            |stored: &StoredMeter| stored.record.settings.lifecycle.status != LifecycleStatus::Decommissioned;
         let sender = |StoredMeter { record, .. }| PlainSender {
             meter: record.id,
             device_name: record.settings.push.device_name,
         };
-        Ok(stored.into_iter().map(sender).collect())
+        Ok(stored.into_iter().filter(in_service).map(sender).collect())
     }
 }

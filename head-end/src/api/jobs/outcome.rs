@@ -7,7 +7,7 @@ use crate::{
     api::{
         capture,
         jobs::{configuration, firmware},
-        parse,
+        keys, parse,
         parse::to_timestamp,
         reading::answer,
         result, value,
@@ -49,6 +49,8 @@ pub(super) fn of(spec: &JobSpec, report: &Report) -> TaskOutcome {
             Some(Kind::Drift(configuration::drift(name.unwrap_or_default(), *checked, differences)))
         }
         Report::Versions(versions) => Some(Kind::FirmwareVersions(firmware::read(versions))),
+        Report::Keys(report) => Some(Kind::Keys(keys::keys_outcome(report))),
+        Report::Policy(report) => Some(Kind::Policy(keys::policy_outcome(report))),
         Report::Changed { after } => {
             let results = after
                 .iter()

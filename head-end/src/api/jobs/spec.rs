@@ -12,12 +12,12 @@ use tonic::Status;
 use crate::{
     api::{
         jobs::{configuration, firmware},
-        parse,
+        keys, parse,
         reading::ask,
     },
     jobs::{
         Plan, Procedure,
-        procedures::{EmergencyLoadLimit, LoadLimit, Perform, ResetDemand, Supply, SupplyAction},
+        procedures::{EmergencyLoadLimit, LoadLimit, Perform, RecoverKeys, ResetDemand, Supply, SupplyAction},
     },
     operation::{Guard, Operation, RegisterRef},
 };
@@ -102,6 +102,10 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
         Kind::ConfigurePush(of) => configuration::push(of),
         Kind::ApplyTemplate(of) => configuration::apply(of),
         Kind::VerifyConfiguration(of) => configuration::verify(of),
+        Kind::RotateKeys(of) => Ok(plan_of("rotate_keys", true, false, keys::rotation(of)?)),
+        // Nothing but associations is sent.
+        Kind::RecoverKeys(_) => Ok(plan_of("recover_keys", false, false, RecoverKeys)),
+        Kind::SetSecurityPolicy(of) => Ok(plan_of("set_security_policy", true, false, keys::policy(of)?)),
         Kind::UpdateFirmware(of) => firmware::update(of),
         Kind::ActivateFirmware(of) => firmware::activate(of),
         Kind::GetFirmwareVersions(of) => firmware::versions(of),
@@ -116,6 +120,7 @@ pub(super) fn changes_keys(spec: &JobSpec) -> bool {
         Some(Kind::InvokeMethod(of)) => invoke_method(of),
         Some(Kind::Bundle(of)) => bundle(of),
         Some(Kind::ApplyTemplate(of)) => configuration::template(of.template.as_ref()).map(Operation::SetAttributes),
+        Some(Kind::RotateKeys(_) | Kind::RecoverKeys(_) | Kind::SetSecurityPolicy(_)) => return true,
         _ => return false,
     };
     operation.is_ok_and(|operation| operation.has_guard(Guard::Keys))

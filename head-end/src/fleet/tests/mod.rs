@@ -3,6 +3,7 @@
 mod actors;
 mod counters;
 mod faults;
+mod keys;
 mod links;
 mod many;
 mod profiles;

@@ -40,6 +40,8 @@ pub(super) struct Registered {
     counters: Mutex<HashMap<CounterId, u32>>,
     models: Mutex<HashMap<MeterId, Arc<ObjectModel>>>,
     layouts: Mutex<HashMap<(MeterId, ObisCode), Arc<ProfileLayout>>>,
+    /// Rotations whose new keys were proved.
+    pub(super) proved: Mutex<Vec<String>>,
     /// Every reservation, in order.
     pub(super) reservations: Mutex<Vec<CounterBlock>>,
 }
@@ -77,6 +79,11 @@ impl MeterDirectory for Registered {
         found.ok_or_else(|| {
             RequestError::new(RequestErrorKind::NotFound, crate::operation::Layer::HeadEnd, "no such meter")
         })
+    }
+
+    async fn keys_proved(&self, _: &MeterId, rotation: &str) -> Result<(), RequestError> {
+        self.proved.lock().unwrap().push(rotation.to_owned());
+        Ok(())
     }
 
     async fn reserve_counters(&self, counter: CounterId) -> Result<CounterBlock, RequestError> {
@@ -139,6 +146,7 @@ pub(in crate::fleet) fn config(id: &str, address: &str) -> MeterConfig {
         },
         max_pdu: 1_024,
         gateway: None,
+        rotation: None,
     }
 }
 

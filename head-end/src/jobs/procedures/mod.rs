@@ -4,8 +4,10 @@ mod calendar;
 mod clock;
 mod configure;
 pub mod firmware;
+mod keys;
 mod limit;
 mod perform;
+mod policy;
 mod reset;
 mod supply;
 
@@ -19,8 +21,10 @@ pub use self::{
     calendar::SetCalendar,
     clock::SynchronizeClock,
     configure::{Configure, VerifyConfiguration},
+    keys::{RecoverKeys, RotateKeys},
     limit::{EmergencyLoadLimit, LoadLimit},
     perform::Perform,
+    policy::SetSecurityPolicy,
     reset::ResetDemand,
     supply::{Supply, SupplyAction},
 };
