@@ -15,6 +15,8 @@ pub enum Exit {
     Success,
     /// Something at the meter did not succeed.
     Partly,
+    /// What was checked is not valid.
+    Invalid,
 }
 
 impl Exit {
@@ -30,6 +32,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Success => Self::SUCCESS,
             Exit::Partly => Self::from(1),
+            Exit::Invalid => Self::from(2),
         }
     }
 }
@@ -111,7 +114,7 @@ impl From<Status> for Failure {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -11,7 +11,10 @@
 
 mod attributes;
 mod audit;
+mod backup;
+mod check;
 mod client;
+mod completion;
 mod config;
 mod control;
 mod coverage;
@@ -69,6 +72,14 @@ Exit status: 0 done; 1 something at the meter did not succeed; 2 wrong usage or 
 enum Command {
     /// Run the head-end
     Serve(Box<serve::Serve>),
+    /// Check what `serve` would be started with, and change nothing
+    Check(Box<check::Check>),
+    /// Copy the store of a data directory, also while a head-end runs there
+    Backup(backup::Backup),
+    /// Make the store of a data directory from a copy
+    Restore(backup::Restore),
+    /// Write what a shell needs to complete our commands
+    Completion(completion::Completion),
     /// What was changed, and by whom
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -163,6 +174,10 @@ impl Command {
     async fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Serve(command) => command.run().await,
+            Self::Check(command) => command.run(),
+            Self::Backup(command) => command.run(),
+            Self::Restore(command) => command.run(),
+            Self::Completion(command) => command.run(),
             Self::Audit(command) => command.run().await,
             Self::Token(command) => command.run(),
             #[cfg(feature = "demo")]
@@ -198,7 +213,10 @@ impl Command {
 
     fn format(&self) -> Format {
         match self {
-            Self::Serve(_) => Format::Table,
+            Self::Serve(_) | Self::Completion(_) => Format::Table,
+            Self::Check(command) => command.format,
+            Self::Backup(command) => command.format,
+            Self::Restore(command) => command.format,
             Self::Audit(command) => command.format(),
             Self::Token(command) => command.format(),
             #[cfg(feature = "demo")]

@@ -8,6 +8,7 @@ mod firmware;
 mod guards;
 mod import;
 mod jobs;
+mod keeping;
 mod keys;
 mod metrics;
 #[cfg(feature = "mqtt")]

@@ -82,7 +82,7 @@ pub(super) fn open_reader(path: &Path, schema: &Schema, options: SqliteOptions) 
     read_only(path, options)
 }
 
-fn read_only(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
+pub(super) fn read_only(path: &Path, options: SqliteOptions) -> Result<Connection, StoreError> {
     let file = name(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).context(&file, "opening")?;
@@ -118,7 +118,7 @@ fn migrate(db: &mut Connection, file: &str, schema: &Schema) -> Result<(), Store
     transaction.commit().context(file, "migrating")
 }
 
-fn versions(db: &Connection, file: &str) -> Result<(i64, i64), StoreError> {
+pub(super) fn versions(db: &Connection, file: &str) -> Result<(i64, i64), StoreError> {
     let read =
         |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).context(file, "reading the schema");
     Ok((read("application_id")?, read("user_version")?))

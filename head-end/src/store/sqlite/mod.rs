@@ -6,6 +6,7 @@
 //! `synchronous=FULL`: what is acknowledged has been synchronised to the disk.
 
 mod audit;
+mod backup;
 mod changes;
 mod control;
 mod counters;
@@ -17,6 +18,7 @@ mod file;
 mod firmware;
 mod groups;
 mod insert;
+mod inspect;
 mod jobs;
 mod keys;
 mod meters;
@@ -42,7 +44,11 @@ use dlms::obis::ObisCode;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use self::options::SqliteOptions;
+pub use self::{
+    backup::{BackupError, BackupFile, BackupManifest, RESTORE_JUMP, Restored},
+    inspect::Inspection,
+    options::SqliteOptions,
+};
 use self::{control::Control, reader::Readers};
 use super::{
     AppendOutcome, Arrival, CaptureBatch, CapturePage, CaptureQuery, Change, ReadingStore, Store, StoreCounts,

@@ -19,6 +19,11 @@ fn from_file_name(name: &str) -> Option<Month> {
     Month::new(year.parse().ok()?, month.parse().ok()?)
 }
 
+/// Whether a file of this name has the readings of a month.
+pub(super) fn is_file_name(name: &str) -> bool {
+    from_file_name(name).is_some_and(|month| format!("{month}.sqlite3") == name)
+}
+
 /// The file of `month` in `directory`.
 pub(super) fn path(month: Month, directory: &Path) -> PathBuf {
     directory.join(format!("{month}.sqlite3"))
