@@ -34,6 +34,9 @@ async fn begun(scene: &Scene, running: &Running, spec: &str, meters: &[usize]) -
 async fn what_is_cancelled_while_it_is_made_is_not_begun() {
     let scene = Scene::new(3).await;
     let running = scene.start();
+    // What a process before left has been taken up: otherwise the engine might make this job, too.
+    assert_eq!(running.run(scene.job("ping", &[0])).await, [TaskResult::Succeeded]);
+    let sent = scene.model().order.lock().unwrap().len();
     let job = begun(&scene, &running, "ping", &[0, 1, 2]).await;
     let store = running.jobs.store();
     let part = |meters: &[usize]| meters.iter().map(|meter| name(*meter).parse().unwrap()).collect();
@@ -43,7 +46,7 @@ async fn what_is_cancelled_while_it_is_made_is_not_begun() {
     store.add_tasks(job, part(&[1, 2])).await.unwrap();
     running.jobs.expand(job).await.unwrap();
     assert_eq!(running.results(job).await, [TaskResult::Cancelled]);
-    assert!(scene.model().order.lock().unwrap().is_empty(), "nothing was sent");
+    assert_eq!(scene.model().order.lock().unwrap().len(), sent, "nothing more was sent");
     running.stop().await;
 }
 
