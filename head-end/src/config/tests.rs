@@ -66,6 +66,8 @@ fn every_option_is_a_key_of_the_file_a_flag_and_an_environment_variable() {
         ("push_templates", "\"t\""),
         ("event_tables", "\"e\""),
         ("unclaimed", "20"),
+        ("mqtt", "\"m\""),
+        ("metrics", "\"127.0.0.1:9464\""),
         ("log", "\"debug\""),
         ("log_format", "\"json\""),
     ];

@@ -90,6 +90,8 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
     ) -> Result<JobId, Status> {
         if spec::changes_keys(spec) {
             guard::keys(caller)?;
+        }
+        if spec::holds_keys(spec) {
             let problem = "changes keys: a job would keep them in clear; on demand they are not kept".to_owned();
             return Err(status::job(&JobError::Invalid { field: "spec", problem }));
         }

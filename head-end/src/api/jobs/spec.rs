@@ -112,15 +112,19 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
     }
 }
 
-/// Whether a specification changes keys, or what its meters demand of those who talk to them. One that is wrong is refused
-/// where it is planned.
+/// Whether a specification changes keys, or what its meters demand of those who talk to them.
 pub(super) fn changes_keys(spec: &JobSpec) -> bool {
+    matches!(spec.kind, Some(Kind::RotateKeys(_) | Kind::RecoverKeys(_) | Kind::SetSecurityPolicy(_)))
+        || holds_keys(spec)
+}
+
+/// Whether a specification changes keys by itself, in values of its own. One that is wrong is refused where it is planned.
+pub(super) fn holds_keys(spec: &JobSpec) -> bool {
     let operation = match spec.kind.as_ref() {
         Some(Kind::SetAttributes(of)) => set_attributes(of),
         Some(Kind::InvokeMethod(of)) => invoke_method(of),
         Some(Kind::Bundle(of)) => bundle(of),
         Some(Kind::ApplyTemplate(of)) => configuration::template(of.template.as_ref()).map(Operation::SetAttributes),
-        Some(Kind::RotateKeys(_) | Kind::RecoverKeys(_) | Kind::SetSecurityPolicy(_)) => return true,
         _ => return false,
     };
     operation.is_ok_and(|operation| operation.has_guard(Guard::Keys))
