@@ -10,7 +10,7 @@ use dlms::id::{AttributeId, ClassId, ServerSap};
 use dlms::obis::ObisCode;
 use dlms::security::{InvocationCounter, RustCrypto};
 use dlms::wrapper::{client as wrapper_client, server as wrapper_server};
-use firmware_meter::PDU_OCTETS;
+use firmware_meter::minimal::{Meter as FirmwareMeter, PDU_OCTETS};
 
 use super::pair::{CLIENT_TITLE, Counting, GAK, GUEK, Meter, PASSWORD, management, reader};
 use super::sealed::{keys, sealed};
@@ -220,7 +220,7 @@ pub(super) fn run(octets: &[u8]) {
 
 /// The objects of meter-server with the memory of the firmware example.
 pub(super) fn run_meter(octets: &[u8]) {
-    let mut meter = firmware_meter::Meter::new();
+    let mut meter = FirmwareMeter::new();
     meter.set_time(1_773_576_450);
     let name = AttributeDescriptor::new(ClassId(1), ObisCode([0, 0, 42, 0, 0, 255]), AttributeId(2));
     play(&mut Unstructured::new(octets), meter, usize::from(PDU_OCTETS) + 64, &[0, 2], name);

@@ -4,4 +4,3 @@
 pub mod board;
 mod common;
 pub mod minimal;
-pub mod system;

@@ -7,13 +7,16 @@
 #![no_std]
 #![no_main]
 
+#[allow(dead_code)] // the other program uses the rest
+mod system;
+
 use dlms::Instant;
 use dlms::association::server::Connection;
 use dlms::security::{HEADROOM, SmallCrypto, TAG_LENGTH};
 use dlms::wrapper::server::Wrapper;
 
 use firmware_meter::minimal::{Meter, PDU_OCTETS};
-use firmware_meter::system::{Entropy, Place, monotonic_ms, read, unix_seconds, write};
+use system::{Entropy, Place, monotonic_ms, read, unix_seconds, write};
 
 /// Associations at a time.
 const ASSOCIATIONS: usize = 2;

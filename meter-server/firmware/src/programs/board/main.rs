@@ -8,6 +8,8 @@
 #![no_main]
 
 mod flash;
+#[path = "../system.rs"]
+mod system;
 
 use core::cell::RefCell;
 use core::ffi::{c_char, c_int};
@@ -17,8 +19,8 @@ use dlms_meter_server::flash::Partition;
 use dlms_meter_server::uart::Uart;
 
 use firmware_meter::board::{Line, Memory, Meter, Places, ROOM, line};
-use firmware_meter::system::{Entropy, Held, Place, monotonic_ms, read, readable, unix_seconds, write};
 use flash::FileFlash;
+use system::{Entropy, Held, Place, monotonic_ms, read, readable, unix_seconds, write};
 
 type Part = Partition<'static, FileFlash>;
 
