@@ -135,6 +135,7 @@ pub const METHODS: &[Method] = &[
     changes("dlms.headend.v1.MeterRegistry/ImportMeters", Register),
     lists("dlms.headend.v1.MeterRegistry/ListGroups", View),
     lists("dlms.headend.v1.MeterRegistry/ListMeters", View),
+    changes("dlms.headend.v1.MeterRegistry/SetLifecycleStatus", Register),
     changes("dlms.headend.v1.MeterRegistry/UpdateMeter", Register),
     // MeterSecurity
     looks("dlms.headend.v1.MeterSecurity/GetKeyStatus", Secure),

@@ -143,6 +143,16 @@ pub(super) fn request_id<'a>(violations: &mut Violations, id: &'a str) -> Option
     (!id.is_empty()).then_some(id)
 }
 
+/// Characters of a reason, at most.
+const REASON: usize = 500;
+
+/// Notes a reason that is too long.
+pub(super) fn reason(violations: &mut Violations, field: &str, reason: &str) {
+    if reason.chars().count() > REASON {
+        violations.add(field, format!("at most {REASON} characters"));
+    }
+}
+
 pub(super) fn timestamp(time: &prost_types::Timestamp) -> Result<Timestamp, String> {
     if !(0..1_000_000_000).contains(&time.nanos) {
         return Err("nanos is from 0 to 999999999".to_owned());

@@ -31,8 +31,8 @@ pub(super) struct Mentioned {
 }
 
 /// Fields whose values may stand in the audit log. What is not here does not, so that no secret ever does.
-const DETAILS: [&str; 9] =
-    ["obis", "class_id", "attribute", "method", "update_mask", "reason", "meter_id", "tenant", "priority"];
+const DETAILS: [&str; 10] =
+    ["obis", "class_id", "attribute", "method", "update_mask", "reason", "meter_id", "tenant", "priority", "status"];
 
 /// Fields that say what a request is about.
 const REFERENCES: [&str; 4] = ["meter", "meters", "group", "name"];

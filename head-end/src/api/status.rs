@@ -38,6 +38,9 @@ pub(super) fn registry(error: &RegistryError, meter: Option<&MeterId>) -> Status
                 .collect(),
         ),
         RegistryError::Store(error) => store(error, meter),
+        RegistryError::Lifecycle(error) => {
+            with_info(Code::FailedPrecondition, "LIFECYCLE", &error.to_string(), meter, HashMap::new())
+        }
         other => with_info(Code::Internal, "STORE", &described(other), meter, HashMap::new()),
     }
 }

@@ -258,6 +258,8 @@ pub(super) fn meter(of: &v1::Meter) -> Value {
         })),
         ("service_point", text(&of.service_point)),
         ("lifecycle_status", json!(of.lifecycle_status().as_str_name().trim_start_matches("LIFECYCLE_STATUS_"))),
+        ("lifecycle_time", time(of.lifecycle_time.as_ref())),
+        ("commission_time", time(of.commission_time.as_ref())),
         ("replaces", text(&of.replaces)),
         ("replaced_by", text(&of.replaced_by)),
         ("etag", json!(of.etag)),

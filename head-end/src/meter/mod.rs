@@ -15,7 +15,7 @@ use dlms::id::{ClientSap, ServerSap, SystemTitle};
 
 pub use self::{
     id::{MeterId, MeterIdError},
-    lifecycle::{Lifecycle, LifecycleStatus},
+    lifecycle::{Lifecycle, LifecycleError, LifecycleStatus},
     link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig, ModeE},
     secret::{CounterId, Secret},
     security::{Authentication, Ciphering, Envelope, MeterKeys, PolicyBits},

@@ -1,7 +1,7 @@
 //! Why the registry did not do what was asked.
 
 use crate::{
-    meter::SettingsError,
+    meter::{LifecycleError, SettingsError},
     operation::{Layer, RequestError, RequestErrorKind},
     store::StoreError,
     vault::VaultError,
@@ -17,6 +17,9 @@ pub enum RegistryError {
     /// The store was made with another master key.
     #[error("the store was made with another master key; give that one, or begin with an empty data directory")]
     MasterKey,
+    /// The life of the meter does not go on like that.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -33,6 +36,9 @@ impl From<RegistryError> for RequestError {
     fn from(error: RegistryError) -> Self {
         match error {
             RegistryError::Store(error) => error.into(),
+            RegistryError::Invalid(_) | RegistryError::Lifecycle(_) => {
+                Self::new(RequestErrorKind::InvalidRequest, Layer::HeadEnd, error.to_string())
+            }
             other => Self::new(RequestErrorKind::Store, Layer::Store, other.to_string()).with_source(other),
         }
     }

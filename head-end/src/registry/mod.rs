@@ -18,7 +18,7 @@ pub use self::{
     keys::{KeyError, KeyStatus, PendingKeys, StagedKeys},
 };
 use crate::{
-    meter::{Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},
+    meter::{LifecycleStatus, Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},
     store::{MeterFilter, NewMeter, RequestKey, SecretChange, Store, StoreError, Written},
     vault::{Sealed, SecretRole, Vault},
 };
@@ -164,13 +164,24 @@ impl<S: Store> Registry<S> {
         request: Option<RequestKey>,
         change: impl Fn(&MeterSettings) -> Result<Change, Vec<SettingsError>> + Send,
     ) -> Result<MeterRecord, RegistryError> {
+        self.change(id, revision, request, move |current| change(current).map_err(RegistryError::Invalid)).await
+    }
+
+    /// The same with any reason not to change it.
+    async fn change(
+        &self,
+        id: &MeterId,
+        revision: Option<u64>,
+        request: Option<RequestKey>,
+        change: impl Fn(&MeterSettings) -> Result<Change, RegistryError> + Send,
+    ) -> Result<MeterRecord, RegistryError> {
         let mut attempt = 1;
         loop {
             let current = self.get(id).await?;
             // The store compares again; a mismatch here is still let through where the request is a
             // repetition, which only the store can tell.
             let base = revision.unwrap_or(current.revision);
-            let change = change(&current.settings).map_err(RegistryError::Invalid)?;
+            let change = change(&current.settings)?;
             let record =
                 MeterRecord { revision: base.saturating_add(1), updated: now(), settings: change.settings, ..current };
             let new = self.prepare(record, &change.secrets)?;
@@ -183,6 +194,29 @@ impl<S: Store> Registry<S> {
                 }
             }
         }
+    }
+
+    /// Lets the life of a meter go on as a person wants it. One that comes back from decommissioned has no place yet.
+    ///
+    /// # Errors
+    /// [`RegistryError::Lifecycle`]; as [`update`](Self::update).
+    pub async fn set_lifecycle(
+        &self,
+        id: &MeterId,
+        to: LifecycleStatus,
+        revision: Option<u64>,
+        request: Option<RequestKey>,
+    ) -> Result<MeterRecord, RegistryError> {
+        let now = now();
+        let change = |current: &MeterSettings| {
+            let mut settings = current.clone();
+            settings.lifecycle = current.lifecycle.set(to, now)?;
+            if current.lifecycle.status == LifecycleStatus::Decommissioned && to != current.lifecycle.status {
+                settings.service_point.clear();
+            }
+            Ok(Change { settings, secrets: Secrets::default() })
+        };
+        self.change(id, revision, request, change).await
     }
 
     /// Removes a meter with its secrets.

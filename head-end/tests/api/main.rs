@@ -10,6 +10,7 @@ mod import;
 mod jobs;
 mod keeping;
 mod keys;
+mod lifecycle;
 mod metrics;
 #[cfg(feature = "mqtt")]
 mod mqtt;

@@ -15,8 +15,6 @@ use crate::{
 
 /// Meters of one target, at most.
 const METERS: usize = 100_000;
-/// Characters of a reason, at most.
-const REASON: usize = 500;
 
 /// A job to be made; `request` gives the key of its request id.
 pub(in crate::api) fn new_job(
@@ -45,9 +43,7 @@ pub(in crate::api) fn new_job(
     };
     let not_before = moment("not_before", instruction.not_before.as_ref());
     let expires = moment("expires_at", instruction.expires_at.as_ref());
-    if instruction.reason.chars().count() > REASON {
-        violations.add("instruction.reason", format!("at most {REASON} characters"));
-    }
+    parse::reason(&mut violations, "instruction.reason", &instruction.reason);
     let (target, priority) = violations.finish(target.zip(priority))?;
     Ok(NewJob {
         tenant: caller.tenant.clone(),

@@ -29,13 +29,15 @@ const ALL: [&str; 17] = [
 
 /// Fields that only we set: named in a mask, they are passed over, so that a meter that was read can
 /// be written back.
-const OUTPUT_ONLY: [&str; 8] = [
+const OUTPUT_ONLY: [&str; 10] = [
     "etag",
     "create_time",
     "update_time",
     "authentication.password_set",
     "security.keys_set",
     "lifecycle_status",
+    "lifecycle_time",
+    "commission_time",
     "replaces",
     "replaced_by",
 ];

@@ -5,4 +5,8 @@ mod link;
 mod mask;
 mod to;
 
-pub(super) use self::{from::change, mask::merge, to::to_proto};
+pub(super) use self::{
+    from::change,
+    mask::merge,
+    to::{to_lifecycle, to_proto},
+};

@@ -64,6 +64,8 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
         service_point: of.service_point.clone(),
         gateway: of.gateway.as_ref().map(|of| v1::Gateway { network: of.network.into(), device: of.device.clone() }),
         lifecycle_status: lifecycle(of.lifecycle.status).into(),
+        lifecycle_time: of.lifecycle.since.map(to_timestamp),
+        commission_time: of.lifecycle.found.map(to_timestamp),
         replaces: of.lifecycle.replaces.as_ref().map(MeterId::resource_name).unwrap_or_default(),
         replaced_by: of.lifecycle.replaced_by.as_ref().map(MeterId::resource_name).unwrap_or_default(),
     }
@@ -76,6 +78,12 @@ pub(in crate::api) const fn lifecycle(status: LifecycleStatus) -> v1::LifecycleS
         LifecycleStatus::Suspended => v1::LifecycleStatus::Suspended,
         LifecycleStatus::Decommissioned => v1::LifecycleStatus::Decommissioned,
     }
+}
+
+/// The status of a request.
+pub(in crate::api) fn to_lifecycle(number: i32) -> Result<LifecycleStatus, &'static str> {
+    let known = LifecycleStatus::ALL.into_iter().find(|status| lifecycle(*status) as i32 == number);
+    known.ok_or("is no lifecycle status")
 }
 
 fn push(of: &PushSettings) -> v1::Push {

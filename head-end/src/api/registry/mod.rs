@@ -9,7 +9,8 @@ use dlms_proto::v1::{
     self, ClaimUnclaimedDeviceRequest, CreateGroupRequest, CreateMeterRequest, DeleteGroupRequest, DeleteMeterRequest,
     GetGroupRequest, GetMeterRequest, Group, ImportMetersRequest, ImportMetersResponse, ListGroupsRequest,
     ListGroupsResponse, ListMetersRequest, ListMetersResponse, ListUnclaimedDevicesRequest,
-    ListUnclaimedDevicesResponse, Meter, UpdateMeterRequest, meter_registry_server::MeterRegistry,
+    ListUnclaimedDevicesResponse, Meter, SetLifecycleStatusRequest, UpdateMeterRequest,
+    meter_registry_server::MeterRegistry,
 };
 use futures_util::Stream;
 use prost::Message;
@@ -263,6 +264,26 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
             .update(&id, revision, key, change)
             .await
             .map_err(|error| status::registry(&error, Some(&id)))?;
+        self.0.head_end.access().invalidate(&id);
+        Ok(Response::new(meter::to_proto(&record)))
+    }
+
+    async fn set_lifecycle_status(
+        &self,
+        request: Request<SetLifecycleStatusRequest>,
+    ) -> Result<Response<Meter>, Status> {
+        let caller = caller::of(&request)?.clone();
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        parse::request_id(&mut violations, &request.request_id);
+        parse::reason(&mut violations, "reason", &request.reason);
+        let id = violations.check("name", parse::meter_name(&request.name));
+        let revision = violations.check("etag", from_etag(&request.etag));
+        let status = violations.check("status", meter::to_lifecycle(request.status));
+        let ((id, revision), to) = violations.finish(id.zip(revision).zip(status))?;
+        let key = self.request_key(&caller, "SetLifecycleStatus", &request.request_id, &request);
+        let changed = self.registry().set_lifecycle(&id, to, revision, key).await;
+        let record = changed.map_err(|error| status::registry(&error, Some(&id)))?;
         self.0.head_end.access().invalidate(&id);
         Ok(Response::new(meter::to_proto(&record)))
     }

@@ -1,6 +1,7 @@
 //! `head-end meters`.
 
 mod import;
+mod lifecycle;
 mod settings;
 
 use clap::{Args, Subcommand};
@@ -26,6 +27,8 @@ pub(super) enum Meters {
     Show(Show),
     /// Change a meter; only what is given changes
     Update(Update),
+    /// Suspend a meter, let it go on, or take it out of service
+    SetStatus(lifecycle::SetStatus),
     /// Remove a meter; its readings stay
     Delete(Delete),
 }
@@ -101,6 +104,7 @@ impl Meters {
             Self::List(command) => &command.client,
             Self::Show(command) => &command.client,
             Self::Update(command) => &command.client,
+            Self::SetStatus(command) => &command.client,
             Self::Delete(command) => &command.client,
         }
     }
@@ -160,6 +164,9 @@ impl Meters {
                     ..Default::default()
                 };
                 show(&registry.update_meter(command.client.request(request)).await?.into_inner(), format);
+            }
+            Self::SetStatus(command) => {
+                show(&registry.set_lifecycle_status(command.request()).await?.into_inner(), format);
             }
             Self::Delete(command) => {
                 let request =
