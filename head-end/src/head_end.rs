@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    billing::{self, BillingPeriod, BillingRead},
     events::EventLog,
     ingest::{self, Kept},
     meter::{MeterId, TimeBasis},
@@ -17,7 +18,9 @@ use crate::{
 use dlms::{
     axdr::Value,
     id::{AttributeId, ClassId},
+    obis::ObisCode,
 };
+use jiff::Timestamp;
 
 /// A head-end: a registry of meters, a fleet that talks to them, and a store for what they say.
 #[derive(Debug)]
@@ -140,6 +143,31 @@ impl<S: Store, A: MeterAccess> HeadEnd<S, A> {
             }
             other => Err(unexpected(meter, &other)),
         }
+    }
+
+    /// Reads the values of a billing period, and keeps the rows that were read for it.
+    ///
+    /// # Errors
+    /// As [`read_registers`](Self::read_registers); [`RequestErrorKind::NotFound`] where the meter does not hold that
+    /// period, or it has not ended.
+    pub async fn read_billing_period(
+        &self,
+        meter: &MeterId,
+        profile: Option<ObisCode>,
+        period: BillingPeriod,
+        terms: impl Into<Terms>,
+    ) -> Result<BillingRead, RequestError> {
+        let profile = match profile {
+            Some(profile) => profile,
+            None => billing::profile_of(self.discovered_objects(meter).await?.as_ref()),
+        };
+        let what = ReadProfile { profile, selection: period.selection(Timestamp::now()) };
+        let ProfileRead { reading, kept } = self.read_profile(meter, what, terms).await?;
+        if let Some(interrupted) = reading.interrupted {
+            return Err(interrupted);
+        }
+        let (row, start) = period.find(&reading.rows).map_err(|error| error.with_meter(meter))?;
+        Ok(BillingRead { layout: reading.layout, row, start, received: reading.received, kept })
     }
 
     /// Reads attributes as they are.

@@ -11,6 +11,7 @@
 //! | who calls, and what they may do | [`access`] |
 //! | operations over many meters | [`jobs`] |
 //! | operations, and what they read kept | [`head_end`] |
+//! | which row of a profile ends which billing period | [`billing`] |
 //! | the one way of readings into the store | [`ingest`] |
 //! | what meters send by themselves | [`push`] |
 //! | readings and events for an MQTT broker | `mqtt`, with the feature of that name |
@@ -28,6 +29,7 @@
 
 pub mod access;
 pub mod api;
+pub mod billing;
 pub mod cli;
 pub mod clock;
 pub mod collection;

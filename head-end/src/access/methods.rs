@@ -91,6 +91,7 @@ pub const METHODS: &[Method] = &[
     manages("dlms.headend.v1.Control/SwitchAuxiliaryLoad", Operate),
     // Data
     looks("dlms.headend.v1.Data/ExportReadings", View),
+    looks("dlms.headend.v1.Data/GetLatestReadings", View),
     looks("dlms.headend.v1.Data/QueryIntervals", View),
     looks("dlms.headend.v1.Data/QueryReadings", View),
     looks("dlms.headend.v1.Data/SubscribeReadings", View),
@@ -146,8 +147,11 @@ pub const METHODS: &[Method] = &[
     looks("dlms.headend.v1.Reading/DiscoverObjects", Operate),
     looks("dlms.headend.v1.Reading/GetAttributes", Operate),
     changes("dlms.headend.v1.Reading/InvokeMethod", Operate),
+    lists("dlms.headend.v1.Reading/PingMeters", Operate),
+    looks("dlms.headend.v1.Reading/ReadBillingPeriod", Operate),
     looks("dlms.headend.v1.Reading/ReadProfile", Operate),
     looks("dlms.headend.v1.Reading/ReadRegisters", Operate),
+    changes("dlms.headend.v1.Reading/RunBundle", Operate),
     changes("dlms.headend.v1.Reading/SetAttributes", Operate),
 ];
 

@@ -12,6 +12,8 @@
 mod attributes;
 mod audit;
 mod backup;
+mod billing;
+mod bundle;
 mod check;
 mod client;
 mod completion;
@@ -34,6 +36,7 @@ mod keys;
 mod meters;
 mod moment;
 mod output;
+mod ping;
 mod plans;
 mod profile;
 mod read;
@@ -106,12 +109,18 @@ enum Command {
     Read(read::Read),
     /// Read rows of a profile of a meter now
     Profile(profile::Profile),
+    /// Read the values of a billing period of a meter now
+    Billing(billing::Billing),
     /// Read attributes of a meter as they are
     Get(attributes::Get),
     /// Write an attribute of a meter
     Set(attributes::Set),
     /// Invoke a method of a meter
     Invoke(attributes::Invoke),
+    /// Do several things with a meter in one association
+    Bundle(bundle::Bundle),
+    /// Ask meters whether they answer
+    Ping(ping::Ping),
     /// Read the object list of a meter
     Discover(discover::Discover),
     /// Show events and alarms, and see to them
@@ -122,6 +131,8 @@ enum Command {
     Unclaimed(unclaimed::Unclaimed),
     /// Follow what is said between the head-end and a meter
     Trace(trace::Trace),
+    /// Show the newest readings of meters from the store
+    Latest(readings::Latest),
     /// Show readings from the store
     Readings(readings::Readings),
     /// Collect by plans
@@ -192,6 +203,10 @@ impl Command {
             Self::Get(command) => command.run().await,
             Self::Set(command) => command.run().await,
             Self::Invoke(command) => command.run().await,
+            Self::Bundle(command) => command.run().await,
+            Self::Ping(command) => command.run().await,
+            Self::Billing(command) => command.run().await,
+            Self::Latest(command) => command.run().await,
             Self::Discover(command) => command.run().await,
             Self::Events(command) => command.run().await,
             Self::Unclaimed(command) => command.run().await,
@@ -231,6 +246,10 @@ impl Command {
             Self::Get(command) => command.client.format,
             Self::Set(command) => command.client.format,
             Self::Invoke(command) => command.client.format,
+            Self::Bundle(command) => command.client.format,
+            Self::Ping(command) => command.client.format,
+            Self::Billing(command) => command.client.format,
+            Self::Latest(command) => command.client.format,
             Self::Discover(command) => command.client.format,
             Self::Events(command) => command.client().format,
             Self::Unclaimed(command) => command.client().format,

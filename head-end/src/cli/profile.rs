@@ -33,7 +33,7 @@ pub(super) struct Profile {
     pub(super) client: ClientOptions,
 }
 
-fn entries(text: &str) -> Result<EntryRange, String> {
+pub(super) fn entries(text: &str) -> Result<EntryRange, String> {
     let wrong = || format!("{text:?} is not a range such as 1-10 or 5-");
     let (from, to) = text.split_once('-').ok_or_else(wrong)?;
     let from = from.parse().map_err(|_| wrong())?;

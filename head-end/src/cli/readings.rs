@@ -1,8 +1,10 @@
-//! `head-end readings`.
+//! `head-end readings` and `latest`.
 
 use clap::Args;
-use dlms_proto::v1::{Capture, QueryReadingsRequest};
+use dlms_proto::v1::{Capture, GetLatestReadingsRequest, QueryReadingsRequest};
 use jiff::Timestamp;
+
+use serde_json::json;
 
 use super::{ClientOptions, Exit, Failure, Format, client, json, moment, output, value};
 use crate::api::to_timestamp;
@@ -36,6 +38,60 @@ pub(super) struct Readings {
     limit: u64,
     #[command(flatten)]
     pub(super) client: ClientOptions,
+}
+
+/// Show the newest readings of meters from the store. JSON is one object a line.
+#[derive(Debug, Args)]
+pub(super) struct Latest {
+    /// Meters
+    #[arg(required = true, value_parser = client::meter_name, value_name = "METER")]
+    meters: Vec<String>,
+    /// Rows of this profile, instead of registers that were read by themselves
+    #[arg(long, value_parser = client::obis, value_name = "OBIS")]
+    profile: Option<String>,
+    /// The newest value of this object; may be given more than once
+    #[arg(long = "object", value_parser = client::obis, value_name = "OBIS")]
+    objects: Vec<String>,
+    /// Only what was captured before this moment [default: now]
+    #[arg(long, value_parser = moment::parse, value_name = "MOMENT")]
+    before: Option<Timestamp>,
+    #[command(flatten)]
+    pub(super) client: ClientOptions,
+}
+
+impl Latest {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let mut data = self.client.data().await?;
+        let request = GetLatestReadingsRequest {
+            meters: self.meters,
+            profile: self.profile.unwrap_or_default(),
+            objects: self.objects,
+            before: self.before.map(to_timestamp),
+        };
+        let response = data.get_latest_readings(self.client.request(request)).await?.into_inner();
+        let mut table = output::table(&["METER", "CAPTURED (UTC)", "OBIS", "VALUE"]);
+        for of in &response.meters {
+            if self.client.format == Format::Json {
+                let captures: Vec<_> = of.captures.iter().map(json::capture).collect();
+                output::print_json(&json!({ "meter": of.meter, "captures": captures, "missing": of.missing }));
+                continue;
+            }
+            let meter = of.meter.trim_start_matches("meters/");
+            for capture in &of.captures {
+                for reading in &capture.readings {
+                    let time = output::time_text(capture.capture_time.as_ref());
+                    table.add_row([meter.to_owned(), time, reading.obis.clone(), value::show_channel(reading)]);
+                }
+            }
+            for obis in &of.missing {
+                table.add_row([meter.to_owned(), String::new(), obis.clone(), "no reading".to_owned()]);
+            }
+        }
+        if self.client.format == Format::Table {
+            output::print_table(&table);
+        }
+        Ok(Exit::Success)
+    }
 }
 
 impl Readings {

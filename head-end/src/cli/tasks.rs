@@ -97,7 +97,7 @@ pub(super) fn print(format: Format, tasks: &[Task]) {
 }
 
 /// An outcome in a few words.
-fn summary(of: &Kind) -> String {
+pub(super) fn summary(of: &Kind) -> String {
     let attributes = |of: &[v1::AttributeResult]| {
         let shown = of.iter().map(|of| of.value.as_ref().map(value::show).unwrap_or_default());
         shown.collect::<Vec<_>>().join(", ")
@@ -173,7 +173,7 @@ fn control_state(of: &v1::SupplyStatus) -> String {
     of.state().as_str_name().trim_start_matches("CONTROL_STATE_").to_owned()
 }
 
-fn millis(of: &prost_types::Duration) -> i64 {
+pub(super) fn millis(of: &prost_types::Duration) -> i64 {
     of.seconds * 1_000 + i64::from(of.nanos / 1_000_000)
 }
 
@@ -205,21 +205,9 @@ fn outcome(of: &TaskOutcome) -> Value {
         }
         Some(Kind::Method(of)) => object([("return_value", of.return_value.as_ref().map_or(Value::Null, json::value))]),
         Some(Kind::Bundle(of)) => {
-            let item = |of: &v1::BundleItemOutcome| {
-                object([
-                    ("result", json!(output::result_name(of.result))),
-                    ("failure", json::failure(of.failure.as_ref())),
-                    ("outcome", of.outcome.as_ref().map_or(Value::Null, outcome)),
-                ])
-            };
-            json!({ "items": of.items.iter().map(item).collect::<Vec<_>>() })
+            json!({ "items": of.items.iter().map(item_json).collect::<Vec<_>>() })
         }
-        Some(Kind::Ping(of)) => object([
-            ("round_trip_ms", of.round_trip.as_ref().map_or(Value::Null, |of| json!(millis(of)))),
-            ("opening_ms", of.opening.as_ref().map_or(Value::Null, |of| json!(millis(of)))),
-            ("server_max_pdu", json!(of.server_max_pdu)),
-            ("conformance", json!(of.conformance)),
-        ]),
+        Some(Kind::Ping(of)) => ping(of),
         Some(Kind::Supply(of)) => object([
             ("before", of.before.as_ref().map_or(Value::Null, supply)),
             ("after", of.after.as_ref().map_or(Value::Null, supply)),
@@ -277,6 +265,27 @@ fn outcome(of: &TaskOutcome) -> Value {
             "response": protection(of.response.as_ref()),
         }),
     }
+}
+
+pub(super) fn ping(of: &v1::PingOutcome) -> Value {
+    let ms = |of: &Option<prost_types::Duration>| of.as_ref().map_or(Value::Null, |of| json!(millis(of)));
+    object([
+        ("round_trip_ms", ms(&of.round_trip)),
+        ("opening_ms", ms(&of.opening)),
+        ("connection_ms", ms(&of.connection)),
+        ("association_ms", ms(&of.association)),
+        ("server_max_pdu", json!(of.server_max_pdu)),
+        ("conformance", json!(of.conformance)),
+    ])
+}
+
+/// One item of a bundle.
+pub(super) fn item_json(of: &v1::BundleItemOutcome) -> Value {
+    object([
+        ("result", json!(output::result_name(of.result))),
+        ("failure", json::failure(of.failure.as_ref())),
+        ("outcome", of.outcome.as_ref().map_or(Value::Null, outcome)),
+    ])
 }
 
 fn supply(of: &v1::SupplyStatus) -> Value {

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     measure::Inside,
     meter::{MeterConfig, MeterId},
-    operation::{Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
+    operation::{Opening, Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
 };
 
 /// How long after its deadline an operation that waits for the store is dropped.
@@ -100,7 +100,7 @@ pub(super) struct Actor {
 struct Live {
     session: Session,
     /// How long opening it took.
-    opening: Duration,
+    opening: Opening,
     place: Option<Place>,
     /// When it is released if nothing is asked until then.
     until: Instant,
@@ -280,8 +280,9 @@ impl Actor {
             // What it opened with is known now; another session begins with what the registry says then.
             self.config = None;
         }
-        let (until, opening) = (Instant::now() + config.timeouts.idle, began.elapsed());
-        let open = self.environment.counts.opened(opening);
+        let until = Instant::now() + config.timeouts.idle;
+        let opening = Opening { total: began.elapsed(), ..session.opening() };
+        let open = self.environment.counts.opened(opening.total);
         self.live = Some(Live { session, opening, place, until, turn: 0, _open: open });
         Ok(())
     }

@@ -163,6 +163,7 @@ impl Session {
             source.top_up(&mut memory.counter).await?;
         }
         let counter = std::mem::replace(&mut memory.counter, InvocationCounter::new(0, 0));
+        let began = Instant::now();
         let mut driver = match connect(environment, config, association, counter, counters, deadline).await {
             Ok(driver) => driver,
             Err((counter, error)) => {
@@ -170,8 +171,12 @@ impl Session {
                 return Err(error);
             }
         };
+        let connection = began.elapsed();
         match driver.associate(deadline).await {
-            Ok(negotiated) => Ok(Ok(Self::new(driver, Arc::clone(config), negotiated))),
+            Ok(negotiated) => {
+                let session = Self::new(driver, Arc::clone(config), negotiated);
+                Ok(Ok(session.opened_in(connection, began.elapsed().saturating_sub(connection))))
+            }
             Err(error) => {
                 memory.counter = driver.take_counter();
                 driver.finish(farewell(deadline)).await;

@@ -1,6 +1,6 @@
 //! One operation inside an open association.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use dlms::{
     apdu::{AttributeDescriptor, AttributeRequest},
@@ -13,7 +13,7 @@ use super::{
     attributes, discover, failure::head_end, memory::Memory, open::Environment, profile, registers, session::Session,
     work::Work,
 };
-use crate::operation::{Operation, Outcome, Pong, RequestError, RequestErrorKind as Kind};
+use crate::operation::{ItemResult, Opening, Operation, Outcome, Pong, RequestError, RequestErrorKind as Kind};
 
 /// The logical name of the association that asks (Blue Book, class 15, 0.0.40.0.0.255): every server has it.
 const CURRENT_ASSOCIATION: AttributeDescriptor =
@@ -25,15 +25,20 @@ pub(super) async fn perform(
     memory: &mut Memory,
     environment: &Environment,
     operation: &Operation,
-    opening: Option<Duration>,
+    opening: Option<Opening>,
     work: &Work<'_>,
 ) -> Result<Outcome, RequestError> {
-    let Operation::Bundle(operations) = operation else {
+    let Operation::Bundle { operations, stop_on_error } = operation else {
         return single(session, memory, environment, operation, opening, work).await;
     };
-    let mut outcomes = Vec::with_capacity(operations.len());
+    let mut outcomes: Vec<ItemResult<Outcome>> = Vec::with_capacity(operations.len());
     for operation in operations {
-        outcomes.push(single(session, memory, environment, operation, opening, work).await);
+        let before = outcomes.last();
+        let stopped = *stop_on_error && before.is_some_and(|of| !of.as_ref().is_ok_and(Outcome::is_complete));
+        outcomes.push(match stopped {
+            true => Err(head_end(Kind::Cancelled, "what came before it in the bundle did not succeed")),
+            false => single(session, memory, environment, operation, opening, work).await,
+        });
     }
     Ok(Outcome::Bundle(outcomes))
 }
@@ -43,7 +48,7 @@ async fn single(
     memory: &mut Memory,
     environment: &Environment,
     operation: &Operation,
-    opening: Option<Duration>,
+    opening: Option<Opening>,
     work: &Work<'_>,
 ) -> Result<Outcome, RequestError> {
     let directory = environment.directory.as_ref();
@@ -66,14 +71,14 @@ async fn single(
             Outcome::Objects(model)
         }
         Operation::Ping => Outcome::Pong(ping(session, opening, work).await?),
-        Operation::Bundle(_) => {
+        Operation::Bundle { .. } => {
             return Err(head_end(Kind::InvalidRequest, "a bundle cannot be part of a bundle"));
         }
     })
 }
 
 /// A refusal is an answer too.
-async fn ping(session: &mut Session, opening: Option<Duration>, work: &Work<'_>) -> Result<Pong, RequestError> {
+async fn ping(session: &mut Session, opening: Option<Opening>, work: &Work<'_>) -> Result<Pong, RequestError> {
     let asked = Instant::now();
     match session.get(AttributeRequest::whole(CURRENT_ASSOCIATION), work).await {
         Err(error) if error.kind() != Kind::MeterRefused => Err(error),

@@ -1,6 +1,6 @@
 //! An open association: single requests and their answers.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use dlms::{
     apdu::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     meter::MeterConfig,
-    operation::{AttributeRef, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind as Kind},
+    operation::{AttributeRef, Layer, MeterAnswer, ObjectRef, Opening, RequestError, RequestErrorKind as Kind},
 };
 
 /// Octets that one value may have when it arrives in blocks: an object list of a large meter has tens of thousands.
@@ -31,6 +31,8 @@ pub(super) struct Session {
     driver: Driver,
     config: Arc<MeterConfig>,
     negotiated: Negotiated,
+    /// How long its connection and its association took.
+    opening: Opening,
     /// Why it can be used no more.
     lost: Option<RequestError>,
     /// Answers so far.
@@ -45,7 +47,18 @@ type Taken<T> = ControlFlow<Result<T, RequestError>>;
 impl Session {
     pub(super) fn new(driver: Driver, config: Arc<MeterConfig>, negotiated: Negotiated) -> Self {
         let (lost, counter_refused) = (None, None);
-        Self { driver, config, negotiated, lost, answers: 0, counter_refused }
+        Self { driver, config, negotiated, opening: Opening::default(), lost, answers: 0, counter_refused }
+    }
+
+    /// The same, with how long it took to be opened.
+    pub(super) const fn opened_in(mut self, connection: Duration, association: Duration) -> Self {
+        (self.opening.connection, self.opening.association) = (connection, association);
+        self
+    }
+
+    /// How long its connection and its association took; the total is not known here.
+    pub(super) const fn opening(&self) -> Opening {
+        self.opening
     }
 
     /// What was agreed on.

@@ -18,6 +18,7 @@ pub mod procedures;
 mod registered;
 mod report;
 mod retry;
+mod select;
 mod submit;
 mod task;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use self::{
         AttributeDrift, ClockMethod, ClockReport, FirmwareReport, FirmwareStep, FirmwareVersion, KeysReport, KeysState,
         PolicyReport, Report, SupplyReport, SupplyState,
     },
+    select::Selection,
     submit::{JobError, NewJob, Target},
     task::PROTECTED_LABEL,
     watch::{Progress, Watch},

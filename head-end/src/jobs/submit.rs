@@ -1,24 +1,21 @@
 //! Jobs as callers make, allow and withdraw them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Jobs;
 use crate::{
-    group::{GroupId, GroupRecord, Members},
-    meter::{LifecycleStatus, MeterId, MeterRecord, Tenant},
+    group::GroupId,
+    meter::{MeterId, Tenant},
     operation::{MeterAccess, Priority},
     registry::RegistryError,
-    store::{Inserted, JobId, JobRow, JobState, MeterFilter, RequestKey, Store, StoreError, TaskEnd, TaskResult},
+    store::{Inserted, JobId, JobRow, JobState, RequestKey, Store, StoreError, TaskEnd, TaskResult},
 };
 
 /// Tasks written, released or ended together.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// Until when something may be asked for, at most.
 const EXPIRY_MAX: SignedDuration = SignedDuration::from_hours(24 * 90);
 
@@ -194,67 +191,21 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             reason: format!("the target of {job} cannot be read: {error}"),
         };
         let target: Target = serde_json::from_slice(&row.target).map_err(corrupt)?;
-        match target {
-            Target::Meters(meters) => self.add_named(job, &meters).await?,
-            Target::Labels(labels) => {
-                self.add_labelled(job, MeterFilter { labels, tenant: row.tenant.clone() }).await?
-            }
-            Target::Group(group) => match store.group(group.as_str()).await? {
-                Some(GroupRecord { members: Members::Meters(meters), tenant, .. }) => {
-                    let meters = self.owned(meters, row.tenant.as_ref().or(tenant.as_ref())).await?;
-                    self.add_named(job, &meters).await?;
+        let after = store.last_task(job).await?;
+        match self.select_behind(target, row.tenant.clone(), after).await {
+            Ok(mut selection) => loop {
+                let meters = selection.page().await?;
+                if meters.is_empty() {
+                    break;
                 }
-                Some(GroupRecord { members: Members::Labels(labels), tenant, .. }) => {
-                    self.add_labelled(job, MeterFilter { labels, tenant: row.tenant.clone().or(tenant) }).await?;
-                }
-                // Removed since the job was asked for: there is nobody left to do it with.
-                None => {}
+                self.step().await;
+                store.add_tasks(job, meters).await?;
             },
+            // Removed since the job was asked for: there is nobody left to do it with.
+            Err(JobError::NoGroup(_)) => {}
+            Err(error) => return Err(error),
         }
         self.judge(row).await
-    }
-
-    /// Tasks for meters, each once and in the order of their names, that have none yet.
-    async fn add_named(&self, job: JobId, meters: &[String]) -> Result<(), JobError> {
-        let after = self.store().last_task(job).await?;
-        let left: Vec<MeterId> = meters
-            .iter()
-            .filter_map(|name| MeterId::try_new(name).ok())
-            .filter(|meter| after.as_ref().is_none_or(|after| meter.as_str() > after.as_str()))
-            .collect();
-        for batch in left.chunks(BATCH) {
-            self.step().await;
-            self.store().add_tasks(job, batch.to_vec()).await?;
-        }
-        Ok(())
-    }
-
-    /// Tasks for the meters of a filter, those out of service left out.
-    async fn add_labelled(&self, job: JobId, filter: MeterFilter) -> Result<(), JobError> {
-        let mut after = self.store().last_task(job).await?;
-        loop {
-            let page = self.shared.head_end.registry().list(after.clone(), filter.clone(), BATCH).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.id.clone());
-            let meters: Vec<_> = page.into_iter().filter(is_in_service).map(|record| record.id).collect();
-            if !meters.is_empty() {
-                self.store().add_tasks(job, meters).await?;
-            }
-        }
-    }
-
-    /// Those meters of a group that are there, in service, and the tenant's.
-    async fn owned(&self, meters: BTreeSet<String>, tenant: Option<&Tenant>) -> Result<Vec<String>, JobError> {
-        let mut owned = Vec::with_capacity(meters.len());
-        for meter in meters {
-            let Ok(id) = MeterId::try_new(&meter) else { continue };
-            let Some(stored) = self.store().meter(&id).await? else { continue };
-            let of_tenant = tenant.is_none_or(|tenant| stored.record.settings.tenant.as_ref() == Some(tenant));
-            if of_tenant && is_in_service(&stored.record) {
-                owned.push(meter);
-            }
-        }
-        Ok(owned)
     }
 
     /// Lets a job with all its tasks run, unless it needs approval or goes too far.
@@ -359,17 +310,13 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
     }
 }
 
-fn is_in_service(record: &MeterRecord) -> bool {
-    record.settings.lifecycle.status != LifecycleStatus::Decommissioned
-}
-
 fn plus(moment: Timestamp, by: std::time::Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     moment.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// The target with each meter once, in the order of names.
-fn checked(target: Target) -> Result<Target, JobError> {
+pub(super) fn checked(target: Target) -> Result<Target, JobError> {
     match target {
         Target::Meters(mut meters) => {
             meters.sort_unstable();

@@ -69,13 +69,19 @@ impl InvokeMethod {
 }
 
 impl Operation {
+    /// The guard of all its parts: that of supplies before that of keys.
+    #[must_use]
+    pub fn guard(&self) -> Option<Guard> {
+        [Guard::Supply, Guard::Keys].into_iter().find(|guard| self.has_guard(*guard))
+    }
+
     /// Whether part of it has this guard.
     #[must_use]
     pub fn has_guard(&self, guard: Guard) -> bool {
         match self {
             Self::SetAttributes(assignments) => assignments.iter().any(|set| set.guard() == Some(guard)),
             Self::InvokeMethod(method) => method.guard() == Some(guard),
-            Self::Bundle(operations) => operations.iter().any(|operation| operation.has_guard(guard)),
+            Self::Bundle { operations, .. } => operations.iter().any(|operation| operation.has_guard(guard)),
             _ => false,
         }
     }
@@ -122,7 +128,11 @@ mod tests {
         }
         let script = invoke(9, [0, 0, 10, 0, 106, 255], 1);
         assert_eq!(script.guard(), Some(Guard::Supply));
-        let bundle = Operation::Bundle(vec![Operation::Ping, Operation::InvokeMethod(script)]);
+        let bundle = Operation::bundle(vec![Operation::Ping, Operation::InvokeMethod(script)]);
         assert!(bundle.has_guard(Guard::Supply) && !bundle.has_guard(Guard::Keys));
+        let keys = Operation::InvokeMethod(invoke(64, any, 2));
+        assert_eq!(Operation::bundle(vec![Operation::Ping, keys.clone()]).guard(), Some(Guard::Keys));
+        assert_eq!(Operation::bundle(vec![keys, bundle]).guard(), Some(Guard::Supply));
+        assert_eq!(Operation::bundle(vec![Operation::Ping]).guard(), None);
     }
 }

@@ -16,7 +16,7 @@ pub use self::{
     error::{AttributeRef, ItemResult, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind},
     guard::Guard,
     outcome::{
-        AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Outcome, Pong, ProfileLayout,
+        AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Opening, Outcome, Pong, ProfileLayout,
         ProfileReading, RegisterReading,
     },
     request::{

@@ -39,6 +39,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether everything that was asked for was done: every item of it, and every row.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match self {
+            Self::Registers(items) => items.iter().all(Result::is_ok),
+            Self::Attributes(items) => items.iter().all(Result::is_ok),
+            Self::Set(items) => items.iter().all(Result::is_ok),
+            Self::Profile(reading) => reading.interrupted.is_none(),
+            Self::Bundle(items) => items.iter().all(|item| item.as_ref().is_ok_and(Self::is_complete)),
+            Self::Method(_) | Self::Objects(_) | Self::Pong(_) => true,
+        }
+    }
+
     /// Name of the variant, for logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -60,12 +73,23 @@ impl Outcome {
 pub struct Pong {
     /// From the request until its answer.
     pub round_trip: Duration,
-    /// How long connection and association took, where they had to be opened for it.
-    pub opening: Option<Duration>,
+    /// How long opening the association took, where it had to be opened for it.
+    pub opening: Option<Opening>,
     /// Longest APDU that the meter takes, in octets; 0xFFFF when it stated no limit.
     pub server_max_pdu: u16,
     /// The services that were agreed on.
     pub conformance: Conformance,
+}
+
+/// How long an association took to be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// All of it: keys and counters, what was tried in vain before, and both that follow.
+    pub total: Duration,
+    /// The connection: the name's address, and the TCP handshake or the sign-on at a port.
+    pub connection: Duration,
+    /// The association on it: HDLC link, AARQ to AARE, and authentication.
+    pub association: Duration,
 }
 
 /// Value of a register, extended register, demand register, data or clock object.

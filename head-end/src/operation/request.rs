@@ -30,18 +30,29 @@ pub enum Operation {
     /// [`Outcome::Pong`](super::Outcome::Pong).
     Ping,
     /// Several operations one after the other inside one association, with nobody else's between them; answered by
-    /// [`Outcome::Bundle`](super::Outcome::Bundle), item by item. One that fails does not stop the others, unless the
-    /// association is lost with it. A bundle in a bundle is refused.
-    Bundle(Vec<Self>),
+    /// [`Outcome::Bundle`](super::Outcome::Bundle), item by item. A bundle in a bundle is refused.
+    Bundle {
+        /// What is done, in this order.
+        operations: Vec<Self>,
+        /// Whether one that is not [complete](super::Outcome::is_complete) stops the others. Else only the loss of the
+        /// association does.
+        stop_on_error: bool,
+    },
 }
 
 impl Operation {
+    /// Several operations in one association, each whatever became of the others.
+    #[must_use]
+    pub const fn bundle(operations: Vec<Self>) -> Self {
+        Self::Bundle { operations, stop_on_error: false }
+    }
+
     /// Whether doing it twice may differ from doing it once.
     #[must_use]
     pub fn is_mutating(&self) -> bool {
         match self {
             Self::SetAttributes(_) | Self::InvokeMethod(_) => true,
-            Self::Bundle(operations) => operations.iter().any(Self::is_mutating),
+            Self::Bundle { operations, .. } => operations.iter().any(Self::is_mutating),
             _ => false,
         }
     }
@@ -74,7 +85,7 @@ impl Operation {
             Self::InvokeMethod(_) => 4,
             Self::DiscoverObjects => 5,
             Self::Ping => 6,
-            Self::Bundle(_) => 7,
+            Self::Bundle { .. } => 7,
         }
     }
 }
@@ -119,6 +130,8 @@ pub enum ProfileSelection {
         /// Last entry, or 0.
         to: u32,
     },
+    /// So many of those captured last.
+    Newest(u32),
 }
 
 /// An attribute to read.

@@ -64,7 +64,7 @@ async fn a_raw_disconnection_meets_the_guards_of_control() {
     let item = v1::BundleItem { kind: Some(v1::bundle_item::Kind::InvokeMethod(disconnect())) };
     for kind in [
         job_spec::Kind::InvokeMethod(disconnect()),
-        job_spec::Kind::Bundle(v1::BundleSpec { items: vec![item] }),
+        job_spec::Kind::Bundle(v1::BundleSpec { items: vec![item], stop_on_error: false }),
         job_spec::Kind::SetLoadLimit(v1::SetLoadLimitSpec::default()),
     ] {
         let spec = Some(v1::JobSpec { kind: Some(kind.clone()) });

@@ -16,6 +16,7 @@ mod metrics;
 mod mqtt;
 mod operations;
 mod pushes;
+mod reading;
 mod registry;
 mod security;
 mod server;

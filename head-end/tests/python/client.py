@@ -36,7 +36,7 @@ from dlms.headend.v1 import (  # noqa: E402
     meter_registry_pb2_grpc,
     operation_pb2 as operation,
     reading_pb2 as reading,
-    reading_pb2_grpc,
+    reading_service_pb2_grpc,
     result_pb2 as result,
     value_pb2 as value,
 )
@@ -54,7 +54,7 @@ class Client:
     def __init__(self, channel, token=None):
         self.metadata = [("authorization", f"Bearer {token}")] if token else []
         self.meters = meter_registry_pb2_grpc.MeterRegistryStub(channel)
-        self.reading = reading_pb2_grpc.ReadingStub(channel)
+        self.reading = reading_service_pb2_grpc.ReadingStub(channel)
         self.collection = collection_pb2_grpc.CollectionStub(channel)
         self.data = data_pb2_grpc.DataStub(channel)
         self.events = events_pb2_grpc.EventsStub(channel)

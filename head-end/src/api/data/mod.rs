@@ -2,14 +2,16 @@
 
 mod export;
 mod intervals;
+mod latest;
 mod subscribe;
 
 use std::pin::Pin;
 
 use dlms::obis::ObisCode;
 use dlms_proto::v1::{
-    ExportReadingsRequest, ExportReadingsResponse, QueryIntervalsRequest, QueryIntervalsResponse, QueryReadingsRequest,
-    QueryReadingsResponse, SubscribeReadingsRequest, SubscribeReadingsResponse, data_server::Data,
+    ExportReadingsRequest, ExportReadingsResponse, GetLatestReadingsRequest, GetLatestReadingsResponse,
+    QueryIntervalsRequest, QueryIntervalsResponse, QueryReadingsRequest, QueryReadingsResponse,
+    SubscribeReadingsRequest, SubscribeReadingsResponse, data_server::Data,
 };
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
@@ -57,6 +59,14 @@ impl<S: Store, A: MeterAccess> Data for Service<S, A> {
             Ok(Some((page, (None, walk))))
         });
         Ok(Response::new(Box::pin(pages)))
+    }
+
+    async fn get_latest_readings(
+        &self,
+        request: Request<GetLatestReadingsRequest>,
+    ) -> Result<Response<GetLatestReadingsResponse>, Status> {
+        let asked = latest::parse(&request.into_inner())?;
+        Ok(Response::new(self.latest(asked).await?))
     }
 
     type QueryIntervalsStream = Answers<QueryIntervalsResponse>;
@@ -191,15 +201,7 @@ fn parse_query(request: &QueryReadingsRequest) -> Result<(CaptureQuery, Vec<Obis
     let from = bound("from", request.from.as_ref(), Timestamp::MIN);
     let to = bound("to", request.to.as_ref(), Timestamp::MAX);
     violations.order(from, to);
-    if request.objects.len() > 256 {
-        violations.add("objects", "at most 256");
-    }
-    let objects: Option<Vec<ObisCode>> = request
-        .objects
-        .iter()
-        .enumerate()
-        .map(|(n, object)| violations.check(format!("objects[{n}]"), parse::obis(object)))
-        .collect();
+    let objects = parse_objects(&mut violations, &request.objects);
     let query = (|| {
         let query = CaptureQuery {
             meter: meter?,
@@ -213,4 +215,13 @@ fn parse_query(request: &QueryReadingsRequest) -> Result<(CaptureQuery, Vec<Obis
         Some((query, objects?))
     })();
     violations.finish(query)
+}
+
+/// Objects that a question is limited to.
+fn parse_objects(violations: &mut Violations, objects: &[String]) -> Option<Vec<ObisCode>> {
+    if objects.len() > 256 {
+        violations.add("objects", "at most 256");
+    }
+    let objects = objects.iter().enumerate();
+    objects.map(|(n, object)| violations.check(format!("objects[{n}]"), parse::obis(object))).collect()
 }

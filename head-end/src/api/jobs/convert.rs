@@ -58,7 +58,7 @@ pub(in crate::api) fn new_job(
     })
 }
 
-fn of_target(violations: &mut Violations, target: Option<&v1::Target>) -> Option<Target> {
+pub(in crate::api) fn of_target(violations: &mut Violations, target: Option<&v1::Target>) -> Option<Target> {
     let name = |violations: &mut Violations, field: String, name: &str| {
         violations.check(field, parse::meter_name(name)).map(|id| id.as_str().to_owned())
     };

@@ -3,8 +3,8 @@
 mod configuration;
 pub(super) mod convert;
 mod firmware;
-mod outcome;
-mod spec;
+pub(super) mod outcome;
+pub(super) mod spec;
 
 use std::pin::Pin;
 

@@ -13,7 +13,7 @@ use crate::{
         result, value,
     },
     jobs::{Report, SupplyReport, SupplyState},
-    operation::{AttributeRef, ItemResult, ObjectRef, Outcome, RegisterReading, RequestError},
+    operation::{AttributeRef, ItemResult, ObjectRef, Outcome, Pong, RegisterReading, RequestError},
 };
 
 /// What was asked, as far as the answer has to name it.
@@ -104,17 +104,27 @@ fn operation(asked: Asked<'_>, outcome: &Outcome) -> Option<Kind> {
         }
         Outcome::Bundle(outcomes) => {
             let items: &[v1::BundleItem] = if let Asked::Items(items) = asked { items } else { &[] };
-            let items = outcomes.iter().zip(items).map(|(outcome, item)| bundle_item_of(item, outcome)).collect();
-            Kind::Bundle(v1::BundleOutcome { items })
+            Kind::Bundle(v1::BundleOutcome { items: bundle(items, outcomes) })
         }
-        Outcome::Pong(pong) => Kind::Ping(v1::PingOutcome {
-            round_trip: duration(pong.round_trip),
-            opening: pong.opening.and_then(duration),
-            server_max_pdu: pong.server_max_pdu.into(),
-            conformance: pong.conformance.bits(),
-        }),
+        Outcome::Pong(of) => Kind::Ping(pong(of)),
         Outcome::Objects(_) => return None,
     })
+}
+
+pub(in crate::api) fn pong(of: &Pong) -> v1::PingOutcome {
+    v1::PingOutcome {
+        round_trip: duration(of.round_trip),
+        opening: of.opening.and_then(|opening| duration(opening.total)),
+        server_max_pdu: of.server_max_pdu.into(),
+        conformance: of.conformance.bits(),
+        connection: of.opening.and_then(|opening| duration(opening.connection)),
+        association: of.opening.and_then(|opening| duration(opening.association)),
+    }
+}
+
+/// What became of the items of a bundle.
+pub(in crate::api) fn bundle(items: &[v1::BundleItem], outcomes: &[ItemResult<Outcome>]) -> Vec<v1::BundleItemOutcome> {
+    outcomes.iter().zip(items).map(|(outcome, item)| bundle_item_of(item, outcome)).collect()
 }
 
 fn bundle_item_of(item: &v1::BundleItem, outcome: &ItemResult<Outcome>) -> v1::BundleItemOutcome {

@@ -196,7 +196,7 @@ fn invoke_method(of: &v1::InvokeMethodSpec) -> Parsed<Operation> {
     Ok(Operation::InvokeMethod(ask::method(&request).map_err(problem)?.1))
 }
 
-fn bundle(of: &v1::BundleSpec) -> Parsed<Operation> {
+pub(in crate::api) fn bundle(of: &v1::BundleSpec) -> Parsed<Operation> {
     if !(1..=ITEMS).contains(&of.items.len()) {
         return Err(format!("items: from 1 to {ITEMS}, not {}", of.items.len()));
     }
@@ -211,5 +211,6 @@ fn bundle(of: &v1::BundleSpec) -> Parsed<Operation> {
         };
         operation.map_err(|error| format!("items[{n}].{error}"))
     };
-    of.items.iter().enumerate().map(item).collect::<Parsed<_>>().map(Operation::Bundle)
+    let operations = of.items.iter().enumerate().map(item).collect::<Parsed<_>>()?;
+    Ok(Operation::Bundle { operations, stop_on_error: of.stop_on_error })
 }

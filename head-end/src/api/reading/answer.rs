@@ -2,16 +2,18 @@
 
 use dlms::{axdr::Value, obis::ObisCode};
 use dlms_proto::v1::{
-    self, AttributeResult, CaptureList, InvokeMethodResponse, ReadProfileResponse, ReadProfileSummary,
-    ReadRegistersResponse, RegisterResult, SetAttributesResponse, read_profile_response::Part,
+    self, AttributeResult, CaptureList, InvokeMethodResponse, ReadBillingPeriodResponse, ReadProfileResponse,
+    ReadProfileSummary, ReadRegistersResponse, RegisterResult, SetAttributesResponse, read_profile_response::Part,
 };
 
 use crate::{
     api::{
         capture::{self, CHUNK},
+        jobs::outcome,
         parse::to_timestamp,
         result, value,
     },
+    billing::BillingRead,
     head_end::{ProfileRead, RegistersRead},
     ingest::Kept,
     meter::MeterId,
@@ -64,6 +66,15 @@ pub(in crate::api) fn profile(
     std::iter::once(first).chain(lists).chain(std::iter::once(message(Part::Summary(summary))))
 }
 
+pub(in crate::api) fn billing_period(meter: &MeterId, read: &BillingRead) -> ReadBillingPeriodResponse {
+    ReadBillingPeriodResponse {
+        layout: Some(capture::layout(&read.layout)),
+        capture: Some(row(&meter.resource_name(), &read.layout, &read.row, read.received)),
+        start_time: read.start.map(to_timestamp),
+        stored: stored(&read.kept).is_some(),
+    }
+}
+
 fn row(meter: &str, layout: &ProfileLayout, row: &CaptureRow, received: jiff::Timestamp) -> v1::Capture {
     v1::Capture {
         meter: meter.to_owned(),
@@ -114,6 +125,12 @@ pub(in crate::api) fn set(asked: &[AttributeRef], results: &[ItemResult<()>]) ->
 pub(in crate::api) fn set_failed(asked: &[AttributeRef], error: &RequestError) -> SetAttributesResponse {
     let failed: ItemResult<()> = Err(error.clone());
     SetAttributesResponse { results: asked.iter().map(|asked| item_result(*asked, &failed)).collect() }
+}
+
+/// The answer when all items of a bundle share one fate.
+pub(in crate::api) fn bundle_failed(items: &[v1::BundleItem], error: &RequestError) -> v1::RunBundleResponse {
+    let failed: Vec<_> = items.iter().map(|_| Err(error.clone())).collect();
+    v1::RunBundleResponse { items: outcome::bundle(items, &failed) }
 }
 
 pub(in crate::api) fn method(returned: Result<Option<Value>, RequestError>) -> InvokeMethodResponse {

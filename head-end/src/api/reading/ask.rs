@@ -1,23 +1,31 @@
 //! Requests as operations.
 
+use dlms::obis::ObisCode;
 use dlms_proto::v1::{
-    GetAttributesRequest, InvokeMethodRequest, ReadProfileRequest, ReadRegistersRequest, RegisterSelector,
-    SelectiveAccess, SetAttributesRequest, read_profile_request,
+    GetAttributesRequest, InvokeMethodRequest, ReadBillingPeriodRequest, ReadProfileRequest, ReadRegistersRequest,
+    RegisterSelector, RunBundleRequest, SelectiveAccess, SetAttributesRequest, read_billing_period_request,
+    read_profile_request,
 };
 use jiff::Timestamp;
 use tonic::Status;
 
 use crate::{
     api::{
+        jobs::spec,
         parse::{self, Violations},
         value,
     },
+    billing::BillingPeriod,
     meter::MeterId,
-    operation::{GetAttribute, InvokeMethod, ProfileSelection, ReadProfile, RegisterRef, Selection, SetAttribute},
+    operation::{
+        GetAttribute, InvokeMethod, Operation, ProfileSelection, ReadProfile, RegisterRef, Selection, SetAttribute,
+    },
 };
 
 /// Items of one request, at most.
 const ITEMS: usize = 256;
+/// How many billing periods back one may ask, at most.
+const BILLING_PERIODS: u32 = 1_000;
 
 pub(in crate::api) fn registers(request: &ReadRegistersRequest) -> Result<(MeterId, Vec<RegisterRef>), Status> {
     let mut violations = Violations::default();
@@ -72,6 +80,29 @@ fn time_range(violations: &mut Violations, range: &dlms_proto::v1::TimeRange) ->
     Some(ProfileSelection::Range { from, to })
 }
 
+pub(in crate::api) fn billing_period(
+    request: &ReadBillingPeriodRequest,
+) -> Result<(MeterId, Option<ObisCode>, BillingPeriod), Status> {
+    let mut violations = Violations::default();
+    let meter = violations.check("meter", parse::meter_name(&request.meter));
+    let profile = match request.profile.as_str() {
+        "" => Some(None),
+        profile => violations.check("profile", parse::obis(profile)).map(Some),
+    };
+    let period = match &request.period {
+        None => Some(BillingPeriod::Back(1)),
+        Some(read_billing_period_request::Period::Back(count)) => {
+            let count = Some((*count).max(1)).filter(|count| *count <= BILLING_PERIODS).ok_or("is at most 1000");
+            violations.check("back", count).map(BillingPeriod::Back)
+        }
+        Some(read_billing_period_request::Period::At(moment)) => {
+            violations.check("at", parse::timestamp(moment)).map(BillingPeriod::At)
+        }
+    };
+    let what = (|| Some((meter?, profile?, period?)))();
+    violations.finish(what)
+}
+
 pub(in crate::api) fn attributes(request: &GetAttributesRequest) -> Result<(MeterId, Vec<GetAttribute>), Status> {
     let mut violations = Violations::default();
     let meter = violations.check("meter", parse::meter_name(&request.meter));
@@ -112,6 +143,15 @@ pub(in crate::api) fn method(request: &InvokeMethodRequest) -> Result<(MeterId, 
     let what =
         (|| Some((meter?, InvokeMethod { class: class?, obis: obis?, method: method?, parameter: parameter? })))();
     violations.finish(what)
+}
+
+pub(in crate::api) fn bundle(request: &RunBundleRequest) -> Result<(MeterId, Operation), Status> {
+    let mut violations = Violations::default();
+    let meter = violations.check("meter", parse::meter_name(&request.meter));
+    parse::request_id(&mut violations, &request.request_id);
+    let bundle = request.bundle.as_ref().ok_or_else(|| "is required".to_owned()).and_then(spec::bundle);
+    let bundle = violations.check("bundle", bundle);
+    violations.finish(meter.zip(bundle))
 }
 
 fn required_value(

@@ -2,23 +2,25 @@
 
 pub(super) mod answer;
 pub(super) mod ask;
+mod ping;
 
 use std::pin::Pin;
 
 use dlms_proto::v1::{
-    DiscoverObjectsRequest, DiscoverObjectsResponse, GetAttributesRequest, GetAttributesResponse, InvokeMethodRequest,
-    InvokeMethodResponse, ReadProfileRequest, ReadProfileResponse, ReadRegistersRequest, ReadRegistersResponse,
-    SetAttributesRequest, SetAttributesResponse, reading_server::Reading,
+    BundleItem, DiscoverObjectsRequest, DiscoverObjectsResponse, GetAttributesRequest, GetAttributesResponse,
+    InvokeMethodRequest, InvokeMethodResponse, PingMetersRequest, ReadBillingPeriodRequest, ReadBillingPeriodResponse,
+    ReadProfileRequest, ReadProfileResponse, ReadRegistersRequest, ReadRegistersResponse, RunBundleRequest,
+    RunBundleResponse, SetAttributesRequest, SetAttributesResponse, reading_server::Reading,
 };
 use futures_util::{Stream, stream};
 use prost::Message;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{Service, caller, capture, deadline, guard, once, parse, status};
+use super::{Service, caller, capture, deadline, guard, jobs::outcome, once, parse, status};
 use crate::{
     meter::MeterId,
-    operation::{InvokeMethod, MeterAccess, RequestError, RequestErrorKind, SetAttribute},
+    operation::{InvokeMethod, MeterAccess, Operation, Outcome, RequestError, RequestErrorKind, SetAttribute},
     store::{RequestKey, Store},
 };
 
@@ -99,6 +101,40 @@ impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
         Ok(Response::new(response))
     }
 
+    async fn run_bundle(&self, request: Request<RunBundleRequest>) -> Result<Response<RunBundleResponse>, Status> {
+        let (caller, deadline) = (caller::of(&request)?.clone(), self.deadline(&request));
+        let request = request.into_inner();
+        let (meter, bundle) = ask::bundle(&request)?;
+        guard::on_demand(&caller, bundle.guard(), &meter)?;
+        let service = self.clone();
+        let key = self.request_key(&caller, "RunBundle", &request.request_id, &request);
+        let items = request.bundle.unwrap_or_default().items;
+        let (for_work, for_unknown) = (meter.clone(), items.clone());
+        let work = move || async move { service.bundle(&for_work, bundle, &items, deadline).await };
+        let unknown = move || answer::bundle_failed(&for_unknown, &unfinished());
+        let response = self.mutate(key, &meter, unknown, work).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn read_billing_period(
+        &self,
+        request: Request<ReadBillingPeriodRequest>,
+    ) -> Result<Response<ReadBillingPeriodResponse>, Status> {
+        let deadline = self.deadline(&request);
+        let (meter, profile, period) = ask::billing_period(request.get_ref())?;
+        let read = self.0.head_end.read_billing_period(&meter, profile, period, deadline).await;
+        let read = read.map_err(|error| status::operation(&error, &meter))?;
+        Ok(Response::new(answer::billing_period(&meter, &read)))
+    }
+
+    type PingMetersStream = ping::Answers;
+
+    async fn ping_meters(&self, request: Request<PingMetersRequest>) -> Result<Response<ping::Answers>, Status> {
+        let caller = caller::of(&request)?.clone();
+        let (target, timeout) = ping::parse(request.get_ref())?;
+        Ok(Response::new(ping::answers(self.clone(), target, caller.tenant, timeout).await?))
+    }
+
     async fn discover_objects(
         &self,
         request: Request<DiscoverObjectsRequest>,
@@ -156,6 +192,21 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         match self.0.head_end.set_attributes(meter, assignments, deadline).await {
             Ok(results) => Ok(answer::set(asked, &results)),
             Err(error) if is_about_the_meter(&error) => Ok(answer::set_failed(asked, &error)),
+            Err(error) => Err(status::operation(&error, meter)),
+        }
+    }
+
+    async fn bundle(
+        &self,
+        meter: &MeterId,
+        bundle: Operation,
+        items: &[BundleItem],
+        deadline: Instant,
+    ) -> Result<RunBundleResponse, Status> {
+        match self.0.head_end.perform(meter, bundle, deadline).await {
+            Ok(Outcome::Bundle(outcomes)) => Ok(RunBundleResponse { items: outcome::bundle(items, &outcomes) }),
+            Ok(_) => Err(Status::internal("the fleet answered a bundle with something else")),
+            Err(error) if is_about_the_meter(&error) => Ok(answer::bundle_failed(items, &error)),
             Err(error) => Err(status::operation(&error, meter)),
         }
     }

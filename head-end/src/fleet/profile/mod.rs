@@ -73,7 +73,11 @@ pub(super) async fn read(
             Err(RowsError::Request(error)) if !rows.is_empty() => Some(error),
             Err(RowsError::Request(error)) => return Err(error),
         };
-        let rows = ordered(rows);
+        let mut rows = ordered(rows);
+        if let ProfileSelection::Newest(count) = request.selection {
+            // All of them were read where the meter knows no positions.
+            rows.drain(..rows.len().saturating_sub(usize::try_from(count).unwrap_or(usize::MAX)));
+        }
         let missing: u64 = gaps(&rows, layout.capture_period_s).iter().map(|gap| gap.missing).sum();
         if missing > 0 {
             tracing::info!(%meter, profile = %request.profile, missing, "the profile has gaps");
@@ -97,6 +101,7 @@ async fn select(
     match selection {
         ProfileSelection::All => rows.read(session, None, work, found).await,
         ProfileSelection::Entries { from, to } => entries(session, &rows, from, to, work, found).await,
+        ProfileSelection::Newest(count) => search::newest(session, layout, &rows, order, count, work, found).await,
         ProfileSelection::Range { from, to } => {
             let read = match range(session, memory, &rows, from, to, work, found).await {
                 Err(RowsError::Request(error)) if session.lost().is_none() && is_selection_refused(&error) => {

@@ -9,7 +9,7 @@ use dlms::cosem::{
 use jiff::Timestamp;
 
 use super::{
-    entries,
+    entries, is_selection_refused,
     rows::{Rows, RowsError, dated},
 };
 use crate::{
@@ -54,6 +54,36 @@ pub(super) async fn range(
         (Some(_), Some(_)) => Ok(()),
         // Entry access is refused as well.
         _ => rows.read(session, None, work, found).await,
+    }
+}
+
+/// Reads the `count` newest rows by position, or all where the meter knows no positions.
+pub(super) async fn newest(
+    session: &mut Session,
+    layout: &ProfileLayout,
+    rows: &Rows<'_>,
+    order: SortMethod,
+    count: u32,
+    work: &Work<'_>,
+    found: &mut Vec<CaptureRow>,
+) -> Result<(), RowsError> {
+    let (first, last) = match (order, count) {
+        (_, 0) => return Ok(()),
+        (SortMethod::Lifo, count) => (1, count),
+        (SortMethod::Fifo, count) => match in_use(session, layout, work).await? {
+            Some(0) => return Ok(()),
+            Some(in_use) => (in_use.saturating_sub(count).saturating_add(1), in_use),
+            None => return rows.read(session, None, work, found).await,
+        },
+        // Sorted by something else than time.
+        _ => return rows.read(session, None, work, found).await,
+    };
+    match entries(session, rows, first, last, work, found).await {
+        Err(RowsError::Request(error)) if session.lost().is_none() && is_selection_refused(&error) => {
+            found.clear();
+            rows.read(session, None, work, found).await
+        }
+        read => read,
     }
 }
 

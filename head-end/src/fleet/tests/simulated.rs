@@ -117,14 +117,14 @@ async fn a_bundle_is_done_in_one_association_and_answered_item_by_item() {
         let parameter = Some(Value::Integer(0));
         Operation::InvokeMethod(InvokeMethod { class: ClassId(70), obis, method: MethodId(1), parameter })
     };
-    let bundle = Operation::Bundle(vec![
+    let bundle = Operation::bundle(vec![
         registers(&[IMPORT]),
         disconnect(IMPORT),
         disconnect(relay),
-        Operation::Bundle(vec![]),
+        Operation::bundle(vec![]),
         get(70, relay, 2),
     ]);
-    assert!(bundle.is_mutating() && !Operation::Bundle(vec![Operation::Ping]).is_mutating());
+    assert!(bundle.is_mutating() && !Operation::bundle(vec![Operation::Ping]).is_mutating());
     let Outcome::Bundle(outcomes) = setup.execute(&meter, bundle).await.unwrap() else { panic!("another outcome") };
     let [
         Ok(Outcome::Registers(_)),

@@ -99,7 +99,7 @@ impl Supply {
         if self.registers.is_empty() {
             return Ok((self.state(visit).await?, Vec::new()));
         }
-        let bundle = Operation::Bundle(vec![self.look(), Operation::ReadRegisters(self.registers.clone())]);
+        let bundle = Operation::bundle(vec![self.look(), Operation::ReadRegisters(self.registers.clone())]);
         let Outcome::Bundle(outcomes) = visit.read(bundle).await? else {
             return Err(unexpected("the fleet answered a bundle with something else"));
         };
