@@ -39,7 +39,7 @@ pub(crate) struct Curve {
     daily_mwh: f64,
 }
 
-/// A moment, taken apart as the curves need it.
+/// A moment, taken apart as the curves need it. A day ends at the start of its quarter [`QUARTERS`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Place {
     pub(crate) day: i64,
@@ -49,6 +49,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The start of a quarter.
+    pub(crate) const fn start_of(day: i64, quarter: usize) -> Self {
+        Self { day, quarter, passed: 0.0 }
+    }
+
     /// The place of a moment in milliseconds of local standard time.
     pub(crate) fn at(local_ms: i64) -> Self {
         let in_day = local_ms.rem_euclid(DAY * 1000);
@@ -96,58 +101,25 @@ impl Curve {
         Group { number, weekday, kind, start, days: std::array::from_fn(of_day) }
     }
 
-    /// Milliwatt-hours of a quarter of the day at the start of the weeks `from` and `to` (up to 8) of a group.
-    fn counts(&self, group: &Group, quarter: usize, from: usize, to: usize) -> (i64, i64) {
+    /// What chance gives to one quarter of the day in each week of a group.
+    fn chances(&self, group: &Group, quarter: usize) -> [f64; GROUP] {
         let index = (group.number * 7 + group.weekday as i64) * QUARTERS as i64 + quarter as i64;
         let chances = self.quarters.bits(index).to_le_bytes();
-        let (mut before, mut until, mut whole) = (0.0, 0.0, 0.0);
-        for (week, (day, chance)) in group.days.iter().zip(chances).enumerate() {
-            if week == from {
-                before = whole;
-            }
-            if week == to {
-                until = whole;
-            }
-            whole += day * self.shape.quarters[usize::from(chance)];
-        }
-        if to >= GROUP {
-            until = whole;
-        }
+        std::array::from_fn(|week| group.days[week] * self.shape.quarters[usize::from(chances[week])])
+    }
+
+    /// Milliwatt-hours of a quarter of the day when `part` of the `whole` that chance gives to a group is over.
+    fn count(&self, group: &Group, quarter: usize, part: f64, whole: f64) -> i64 {
         let days = (GROUP * 7) as f64;
-        let count = |part: f64| {
-            let grown = self.shape.grown(group.kind, quarter, group.start + days * (part / whole));
-            (self.daily_mwh * grown).round() as i64
-        };
-        (count(before), count(until))
+        let grown = self.shape.grown(group.kind, quarter, group.start + days * (part / whole));
+        (self.daily_mwh * grown).round() as i64
     }
 
-    /// Milliwatt-hours of one quarter of `day`.
-    pub(crate) fn quarter(&self, day: i64, quarter: usize) -> i64 {
-        let (group, week) = self.place(day);
-        self.in_week(&group, quarter, week)
-    }
-
+    /// The group of a day and its week there.
     fn place(&self, day: i64) -> (Group, usize) {
         let (week, groups) = (week_of(day), GROUP as i64);
         let group = self.group(weekday(day), week.div_euclid(groups));
         (group, usize::try_from(week.rem_euclid(groups)).unwrap_or(0))
-    }
-
-    fn in_week(&self, group: &Group, quarter: usize, week: usize) -> i64 {
-        if self.shape.is_empty(group.kind, quarter) {
-            return 0;
-        }
-        let (before, until) = self.counts(group, quarter, week, week + 1);
-        until - before
-    }
-
-    /// Milliwatt-hours of each quarter of `day`.
-    pub(crate) fn day(&self, day: i64) -> [i64; QUARTERS] {
-        if self.daily_mwh <= 0.0 {
-            return [0; QUARTERS];
-        }
-        let (group, week) = self.place(day);
-        std::array::from_fn(|quarter| self.in_week(&group, quarter, week))
     }
 
     /// Whether nothing is ever counted.
@@ -155,15 +127,49 @@ impl Curve {
         self.daily_mwh <= 0.0
     }
 
+    /// Whether nothing is ever counted in a quarter of the days of a group.
+    fn is_empty(&self, group: &Group, quarter: usize) -> bool {
+        self.is_nothing() || self.shape.is_empty(group.kind, quarter)
+    }
+
+    /// Milliwatt-hours of the quarters of `day`, each worked out when it is asked for.
+    pub(crate) fn of_day(&self, day: i64) -> impl Fn(usize) -> i64 {
+        let (group, week) = self.place(day);
+        move |quarter| {
+            if self.is_empty(&group, quarter) {
+                return 0;
+            }
+            let chances = self.chances(&group, quarter);
+            let before: f64 = chances[..week].iter().sum();
+            let until = before + chances[week];
+            let whole = chances[week + 1..].iter().fold(until, |sum, chance| sum + chance);
+            self.count(&group, quarter, until, whole) - self.count(&group, quarter, before, whole)
+        }
+    }
+
+    /// Milliwatt-hours of one quarter of `day`.
+    pub(crate) fn quarter(&self, day: i64, quarter: usize) -> i64 {
+        self.of_day(day)(quarter)
+    }
+
+    /// Milliwatt-hours of each quarter of `day`.
+    pub(crate) fn day(&self, day: i64) -> [i64; QUARTERS] {
+        std::array::from_fn(self.of_day(day))
+    }
+
     /// Milliwatt-hours of a quarter of the day on all days before `day` that are the same day of the week, from an
     /// origin of its own.
     pub(crate) fn before(&self, day: i64) -> impl Fn(usize) -> i64 {
         let (group, week) = self.place(day);
         move |quarter| {
-            if self.is_nothing() || self.shape.is_empty(group.kind, quarter) {
+            if self.is_empty(&group, quarter) {
                 return 0;
             }
-            self.counts(&group, quarter, week, week).0
+            let chances = self.chances(&group, quarter);
+            let before: f64 = chances[..week].iter().sum();
+            // Added up in the same order as elsewhere, so that the same is reached.
+            let whole = chances[week..].iter().fold(before, |sum, chance| sum + chance);
+            self.count(&group, quarter, before, whole)
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) mod tariff;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use curve::{Curve, Place, risen, slope};
+use curve::{Curve, Place, QUARTERS, risen, slope};
 pub(crate) use curve::{DAY, QUARTER, RATES};
 pub(crate) use customer::{Customer, CustomerKind};
 use flow::{BANDS, Flow, band};
@@ -216,24 +216,28 @@ impl Consumption {
         Place::at(at_ms.saturating_add(self.standard_offset_ms))
     }
 
-    /// What flows in the day of `place` before it.
-    fn head(&self, place: Place, tariff: &dyn Tariff) -> Flow {
+    /// What would flow from one place to a later one of the same day. Only the quarters in between are worked out.
+    fn within(&self, from: Place, to: Place, tariff: &dyn Tariff) -> Flow {
         let mut flow = Flow::default();
-        if place.quarter == 0 && place.passed <= 0.0 {
+        // Where the place is the start of a quarter, nothing of it counts.
+        let end = to.quarter + usize::from(to.passed > 0.0);
+        if from.quarter >= end {
             return flow;
         }
-        let (import, export) = (self.import.day(place.day), self.export.day(place.day));
-        let rates = tariff.span(place.day).week[tariff::weekday(place.day)];
-        for quarter in 0..=place.quarter {
-            let (mut import, mut export) = (import[quarter], export[quarter]);
-            if quarter == place.quarter {
-                let split = Split::of(import, export);
-                import = (import as f64 * risen(split.import(place.passed))).round() as i64;
-                export = (export as f64 * risen(split.export(place.passed))).round() as i64;
-            }
-            let rate = usize::from(rates[quarter]).min(RATES - 1);
-            flow.import[rate][band(quarter)] += import;
-            flow.export[rate][band(quarter)] += export;
+        let (import, export) = (self.import.of_day(to.day), self.export.of_day(to.day));
+        let rates = tariff.span(to.day).week[tariff::weekday(to.day)];
+        for (quarter, rate) in rates.iter().enumerate().take(end).skip(from.quarter) {
+            let (import, export) = (import(quarter), export(quarter));
+            let split = Split::of(import, export);
+            let until = |place: Place| {
+                let part = |energy: i64, passed: f64| (energy as f64 * risen(passed)).round() as i64;
+                (part(import, split.import(place.passed)), part(export, split.export(place.passed)))
+            };
+            let (before_import, before_export) = if quarter == from.quarter { until(from) } else { (0, 0) };
+            let (import, export) = if quarter == to.quarter { until(to) } else { (import, export) };
+            let rate = usize::from(*rate).min(RATES - 1);
+            flow.import[rate][band(quarter)] += import - before_import;
+            flow.export[rate][band(quarter)] += export - before_export;
         }
         flow
     }
@@ -241,9 +245,16 @@ impl Consumption {
     /// What would flow without interruptions.
     fn between(&self, from_ms: i64, to_ms: i64, tariff: &dyn Tariff) -> Flow {
         let (from, to) = (self.place(from_ms), self.place(to_ms));
-        let mut flow = self.head(to, tariff);
-        flow.subtract(&self.head(from, tariff));
-        flow.add_days(&self.import, &self.export, from.day, to.day, tariff);
+        if from.day == to.day {
+            return self.within(from, to, tariff);
+        }
+        let mut flow = self.within(Place::start_of(to.day, 0), to, tariff);
+        let mut whole_days = from.day;
+        if from != Place::start_of(from.day, 0) {
+            flow.add(&self.within(from, Place::start_of(from.day, QUARTERS), tariff));
+            whole_days += 1;
+        }
+        flow.add_days(&self.import, &self.export, whole_days, to.day, tariff);
         flow
     }
 
@@ -385,20 +396,30 @@ impl Consumption {
         self.interruptions.iter().any(|gap| gap.from_ms <= at_ms && gap.to_ms.is_none_or(|to| at_ms < to))
     }
 
+    /// Watts imported and exported now, and the part of the day that it is; `None` while the main switch is open.
+    fn active(&self, at_ms: i64) -> Option<(f64, f64, usize)> {
+        let place = self.place(at_ms);
+        (!self.interrupted(at_ms)).then(|| {
+            let (import, export) = self.active_power(place);
+            (import, export, band(place.quarter))
+        })
+    }
+
+    /// The part of a power in W, var or VA that one phase has.
+    fn of_phase(&self, quantity: Quantity, phase: Phase, at_ms: i64, (import, export, band): (f64, f64, usize)) -> i64 {
+        let share = self.grid.share(phase, at_ms);
+        quantity.of(&Active::in_band(band, import * share, export * share), &self.tangents)
+    }
+
     /// Power of one phase in W, var or VA.
     pub(crate) fn phase_power(&self, quantity: Quantity, phase: Phase, at_ms: i64) -> i64 {
-        if self.interrupted(at_ms) {
-            return 0;
-        }
-        let place = self.place(at_ms);
-        let share = self.grid.share(phase, at_ms);
-        let (import, export) = self.active_power(place);
-        quantity.of(&Active::in_band(band(place.quarter), import * share, export * share), &self.tangents)
+        self.active(at_ms).map_or(0, |active| self.of_phase(quantity, phase, at_ms, active))
     }
 
     /// Power of all phases in W, var or VA: the sum of the phases' values to the unit.
     pub(crate) fn power(&self, quantity: Quantity, at_ms: i64) -> i64 {
-        Phase::ALL.iter().map(|phase| self.phase_power(quantity, *phase, at_ms)).sum()
+        let Some(active) = self.active(at_ms) else { return 0 };
+        Phase::ALL.iter().map(|phase| self.of_phase(quantity, *phase, at_ms, active)).sum()
     }
 
     /// Voltage of a phase in volts. It stays when the main switch is open: the meter is in front of it.
@@ -408,8 +429,10 @@ impl Consumption {
 
     /// Current of a phase in amperes.
     pub(crate) fn current(&self, phase: Phase, at_ms: i64) -> f64 {
-        let apparent = self.phase_power(Quantity::ApparentImport, phase, at_ms)
-            + self.phase_power(Quantity::ApparentExport, phase, at_ms);
+        let both = [Quantity::ApparentImport, Quantity::ApparentExport];
+        let apparent: i64 = self
+            .active(at_ms)
+            .map_or(0, |active| both.iter().map(|quantity| self.of_phase(*quantity, phase, at_ms, active)).sum());
         // Nothing flows on a phase that is away.
         if apparent == 0 { 0.0 } else { apparent as f64 / self.voltage(phase, at_ms) }
     }
@@ -422,12 +445,8 @@ impl Consumption {
 
     /// Power factor: positive with import, negative with export, 1 when nothing flows.
     pub(crate) fn power_factor(&self, at_ms: i64) -> f64 {
-        let place = self.place(at_ms);
-        if self.interrupted(at_ms) {
-            return 1.0;
-        }
+        let Some((import, export, band)) = self.active(at_ms) else { return 1.0 };
         let factor = |tan: f64| 1.0 / (1.0 + tan * tan).sqrt();
-        let ((import, export), band) = (self.active_power(place), band(place.quarter));
         if export > import { -factor(self.tangents.export[band]) } else { factor(self.tangents.import[band]) }
     }
 

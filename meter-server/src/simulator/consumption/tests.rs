@@ -231,7 +231,7 @@ fn any_calendar_gives_the_same_registers_by_whatever_way_they_are_reached() {
     let meter = Consumption::new(&installation(1.0), 4);
     // A day at a time from the installation on, each quarter under its rate.
     let (offset, install) = (meter.standard_offset_ms, meter.place(meter.installed_ms));
-    let mut sums = meter.head(install, &plan);
+    let mut sums = meter.within(Place::start_of(install.day, 0), install, &plan);
     for sum in sums.import.iter_mut().chain(&mut sums.export).flatten() {
         *sum = -*sum;
     }
@@ -249,6 +249,12 @@ fn any_calendar_gives_the_same_registers_by_whatever_way_they_are_reached() {
             let rate = plan.rate(day, quarter);
             sums.import[rate][band(quarter)] += import[quarter];
             sums.export[rate][band(quarter)] += export[quarter];
+            // On from the last row of a profile, and to within a quarter and out of it again.
+            if day > install.day && day % 23 == 0 {
+                let end = midnight + (quarter as i64 + 1) * QUARTER_MS;
+                meter.flow(end - 123_456, &plan);
+                assert_eq!(meter.flow(end, &plan), sums, "walked to quarter {quarter} of {day}");
+            }
         }
     }
     // Backwards, and in jumps.
