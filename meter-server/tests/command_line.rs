@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-use support::client::{public, tcp};
+use dlms::association::client::Config;
+use support::client::{behind, public, tcp};
 use support::octets;
 
 fn binary() -> Command {
@@ -49,9 +50,47 @@ fn run_prints_a_line_for_each_meter_and_ends_in_good_order() {
     assert!(running.0.wait().unwrap().success());
 }
 
+/// `run` with these arguments, and the lines of its first `meters` meters.
+fn run(arguments: &[&str], meters: usize) -> (Running, Vec<serde_json::Value>) {
+    let mut running =
+        Running(binary().args(["run", "--format", "json"]).args(arguments).stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines().take(meters);
+    let lines = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    (running, lines)
+}
+
+#[test]
+fn run_puts_meters_behind_a_gateway_or_a_concentrator() {
+    let of_line = ["--meters", "2", "--tcp", "127.0.0.1:0", "--line-baud", "1000000"];
+    let (_running, lines) = run(&[&of_line[..], &["--gateway"]].concat(), 2);
+    assert_eq!(lines[0]["tcp"], lines[1]["tcp"]);
+    for (line, device) in lines.iter().zip(["0001", "0002"]) {
+        assert_eq!(line["gateway"], serde_json::json!({ "network": 0, "device": device }));
+        let address = line["tcp"].as_str().unwrap().parse().unwrap();
+        let route = dlms::gateway::Route::new(0, &hex::decode(device).unwrap()).unwrap();
+        let mut client = behind(address, route, public(), 0).associate().unwrap();
+        let serial = line["meters"][0]["serial_number"].as_str().unwrap();
+        assert_eq!(octets(&client.get(1, "0.0.96.1.0.255", 2)), serial.as_bytes());
+    }
+    let (_running, lines) = run(&[&of_line[..], &["--concentrator"]].concat(), 2);
+    for line in &lines {
+        assert!(line["gateway"].is_null());
+        let address = line["tcp"].as_str().unwrap().parse().unwrap();
+        let server = dlms::id::ServerSap(line["meters"][0]["server"].as_u64().unwrap().try_into().unwrap());
+        let mut client = tcp(address, Config { server, ..public() }, 0).associate().unwrap();
+        let serial = line["meters"][0]["serial_number"].as_str().unwrap();
+        assert_eq!(octets(&client.get(1, "0.0.96.1.0.255", 2)), serial.as_bytes());
+    }
+    assert_eq!(lines[1]["meters"][0]["server"], 2);
+}
+
 #[test]
 fn bad_options_are_named() {
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 11] = [
+        (&["run", "--gateway", "--concentrator"], "cannot be used with '--concentrator'"),
+        (&["run", "--gateway", "--logical-devices"], "cannot be used with"),
+        (&["run", "--line-baud", "9600"], "--gateway|--concentrator"),
+        (&["run", "--gateway", "--udp", "127.0.0.1:0"], "the way to a gateway or concentrator"),
         (&["run", "--guek", "00"], "--guek has 1 octets instead of 16"),
         (&["run", "--gak", "xy"], "--gak is not hexadecimal"),
         (&["run", "--system-title", "0011"], "--system-title has not 8 octets"),

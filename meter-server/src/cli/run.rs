@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use dlms::id::SystemTitle;
 use dlms_meter_server::Moment;
 use dlms_meter_server::simulator::{
-    Addressing, Defect, DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, MeterIdentity, Model,
-    SerialConfig,
+    Addressing, Defect, DeviceHandle, Fault, Fleet, FleetConfig, HdlcConfig, Keys, Limits, LineAddress, MeterIdentity,
+    Model, SerialConfig,
 };
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -63,8 +63,20 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Meters")]
     meters: u32,
     /// All meters are logical devices 1, 2, … behind one port, instead of having a port each.
-    #[arg(long, help_heading = "Meters")]
+    #[arg(long, conflicts_with = "line", help_heading = "Meters")]
     logical_devices: bool,
+    /// All meters share a line behind a gateway at one TCP port: in front of every APDU stands its prefix, with network 0 and
+    /// the meter's physical address, which counts from 0001.
+    #[arg(long, group = "line", help_heading = "Meters")]
+    gateway: bool,
+    /// All meters share a line behind a data concentrator at one TCP port, with a wrapper port number, or upper HDLC address,
+    /// each, from 1 on.
+    #[arg(long, group = "line", help_heading = "Meters")]
+    concentrator: bool,
+    /// Bits a second of the line behind a gateway or concentrator, on which one exchange at a time takes the time of its
+    /// octets; 9600 without it.
+    #[arg(long, value_name = "RATE", requires = "line", help_heading = "Meters")]
+    line_baud: Option<u32>,
     /// Name of a built-in model (see `meter-server models`), or a model file; idis-three-phase without it.
     #[arg(long, value_name = "MODEL", help_heading = "Meters")]
     model: Option<String>,
@@ -171,8 +183,20 @@ impl Run {
         })
     }
 
+    /// How meters are told apart.
+    fn addressing(&self) -> Addressing {
+        let baud = self.line_baud.unwrap_or(Addressing::LINE_BAUD);
+        match (self.gateway, self.concentrator, self.logical_devices) {
+            (true, ..) => Addressing::Gateway { baud },
+            (_, true, _) => Addressing::Concentrator { baud },
+            (_, _, true) => Addressing::LogicalDevices,
+            _ => Addressing::Ports,
+        }
+    }
+
     /// What the options say.
     fn config(self) -> anyhow::Result<FleetConfig> {
+        let addressing = self.addressing();
         let no_port = self.tcp.is_none() && self.hdlc_tcp.is_none() && self.udp.is_none() && self.serial.is_empty();
         let tcp = if no_port { Some(DEFAULT_TCP.parse().context(DEFAULT_TCP)?) } else { self.tcp };
         let model = match &self.model {
@@ -210,7 +234,7 @@ impl Run {
         Ok(FleetConfig {
             model: Arc::new(model),
             meters: self.meters,
-            addressing: if self.logical_devices { Addressing::LogicalDevices } else { Addressing::Ports },
+            addressing,
             tcp,
             hdlc_tcp: self.hdlc_tcp,
             udp: self.udp,
@@ -270,11 +294,22 @@ struct Line<'a> {
     serial: Option<&'a PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     p1: Option<SocketAddr>,
+    /// The prefix of its APDUs, where it is behind a gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<GatewayPrefix>,
     meters: Vec<LineMeter<'a>>,
+}
+
+/// How a meter behind a gateway is addressed, as shipment files have it.
+#[derive(Serialize)]
+struct GatewayPrefix {
+    network: u8,
+    device: String,
 }
 
 #[derive(Serialize)]
 struct LineMeter<'a> {
+    /// The wrapper port number, or upper HDLC address.
     server: u16,
     serial_number: &'a str,
     logical_device_name: &'a str,
@@ -284,8 +319,15 @@ struct LineMeter<'a> {
 impl<'a> Line<'a> {
     fn new(device: &'a DeviceHandle) -> Self {
         let ports = device.ports();
+        let (gateway, of_line) = match ports.behind {
+            Some(LineAddress::Gateway { network, device }) => {
+                (Some(GatewayPrefix { network, device: hex::encode_upper(device) }), None)
+            }
+            Some(LineAddress::Concentrator(server)) => (None, Some(server)),
+            None => (None, None),
+        };
         let meter = |meter: &'a MeterIdentity| LineMeter {
-            server: meter.server.0,
+            server: of_line.unwrap_or(meter.server).0,
             serial_number: &meter.serial,
             logical_device_name: &meter.logical_device_name,
             system_title: meter.system_title.to_string(),
@@ -296,6 +338,7 @@ impl<'a> Line<'a> {
             udp: ports.udp,
             serial: ports.serial.as_ref(),
             p1: None,
+            gateway,
             meters: device.meters().iter().map(meter).collect(),
         }
     }
@@ -306,8 +349,12 @@ impl<'a> Line<'a> {
         let ports = [("tcp", self.tcp), ("hdlc-tcp", self.hdlc_tcp), ("udp", self.udp), ("p1", self.p1)];
         words.extend(ports.iter().filter_map(|(name, port)| port.map(|port| format!("{name}={port}"))));
         words.extend(self.serial.map(|path| format!("serial={}", path.display())));
+        words.extend(self.gateway.as_ref().map(|of| format!("gateway={}/{}", of.network, of.device)));
         if let [first, rest @ ..] = self.meters.as_slice() {
             words.push(format!("meter={} title={}", first.serial_number, first.system_title));
+            if rest.is_empty() && first.server != 1 {
+                words.push(format!("server={}", first.server));
+            }
             if let Some(last) = rest.last() {
                 words.push(format!(
                     "to meter={} title={} (logical devices 1 to {})",
