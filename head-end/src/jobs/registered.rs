@@ -9,7 +9,7 @@ use crate::{
     meter::MeterSettings,
     operation::{MeterAccess, ObjectModel, RequestError},
     registry::{Change, KeyError, PendingKeys, Registry, RegistryError, StagedKeys},
-    store::Store,
+    store::{Store, TaskRef, TaskState},
     vault::SecretRole,
 };
 
@@ -37,6 +37,8 @@ pub trait Registered: Send + Sync {
     fn renew(&self);
     /// Whether these keys were made by this job.
     fn is_own(&self, keys: &PendingKeys) -> bool;
+    /// Whether the job that made these keys may still send them to the meter.
+    fn is_rotating<'a>(&'a self, keys: &'a PendingKeys) -> Answer<'a, bool>;
 }
 
 impl<S: Store, A: MeterAccess> Access<'_, S, A> {
@@ -83,7 +85,12 @@ impl<S: Store, A: MeterAccess> Registered for Access<'_, S, A> {
     }
 
     fn stage_keys<'a>(&'a self, roles: &'a BTreeSet<SecretRole>) -> Answer<'a, StagedKeys> {
-        Box::pin(async { self.durably(self.registry().stage_keys(&self.task.meter, &self.rotation(), roles)).await })
+        Box::pin(async {
+            let staged = self.durably(self.registry().stage_keys(&self.task.meter, &self.rotation(), roles)).await?;
+            // Whoever speaks to the meter from now on knows that there are two generations.
+            self.renew();
+            Ok(staged)
+        })
     }
 
     fn pending_keys(&self) -> Answer<'_, Option<PendingKeys>> {
@@ -108,6 +115,14 @@ impl<S: Store, A: MeterAccess> Registered for Access<'_, S, A> {
 
     fn is_own(&self, keys: &PendingKeys) -> bool {
         keys.rotation == self.rotation()
+    }
+
+    fn is_rotating<'a>(&'a self, keys: &'a PendingKeys) -> Answer<'a, bool> {
+        Box::pin(async {
+            let Ok(job) = keys.rotation.parse() else { return Ok(false) };
+            let task = self.jobs.store().task(TaskRef { job, meter: self.task.meter.clone() }).await?;
+            Ok(task.is_some_and(|task| task.state != TaskState::Ended))
+        })
     }
 }
 

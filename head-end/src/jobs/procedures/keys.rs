@@ -15,7 +15,9 @@ use futures_util::future::BoxFuture;
 use super::{refused, unexpected};
 use crate::{
     jobs::{KeysReport, KeysState, Procedure, Report, Resolution, Visit},
-    operation::{AttributeRef, InvokeMethod, Operation, Outcome, RequestError, RequestErrorKind as Kind, SetAttribute},
+    operation::{
+        AttributeRef, InvokeMethod, Layer, Operation, Outcome, RequestError, RequestErrorKind as Kind, SetAttribute,
+    },
     registry::StagedKeys,
     vault::SecretRole,
 };
@@ -87,13 +89,24 @@ impl RotateKeys {
             Err(error) => Err(error),
         };
         if let Err(error) = sent {
-            // Said under the keys before: it has not taken any of the new ones.
-            if error.kind() == Kind::MeterRefused
-                && let Some(keys) = registered.pending_keys().await?.filter(|keys| registered.is_own(keys))
-            {
-                registered.drop_keys(&keys.rotation).await?;
+            if error.kind() != Kind::MeterRefused {
+                return Err(error);
             }
-            return Err(error);
+            let Some(keys) = registered.pending_keys().await?.filter(|keys| registered.is_own(keys)) else {
+                return Err(error);
+            };
+            // What it refuses it may have taken before, or in part: only an association tells.
+            return match prove(visit).await {
+                Ok(Proof::New) => Ok(self.report(KeysState::New)),
+                Ok(Proof::Old) => {
+                    registered.drop_keys(&keys.rotation).await?;
+                    Err(error)
+                }
+                Err(unknown) => {
+                    tracing::warn!(meter = %visit.meter(), %unknown, "refused keys stay until they are recovered");
+                    Err(error)
+                }
+            };
         }
         registered.confirm_keys().await?;
         match prove(visit).await? {
@@ -129,6 +142,12 @@ impl Procedure for RecoverKeys {
                 let roles = BTreeSet::new();
                 return Ok(Report::Keys(KeysReport { state: KeysState::Known, roles }));
             };
+            // Looked at before the proof: a rotation that has ended sends these keys to nobody any more, and one that has
+            // not may do so right after it.
+            if registered.is_rotating(&pending).await? {
+                let message = format!("jobs/{} has not ended with this meter's keys", pending.rotation);
+                return Err(RequestError::new(Kind::Busy, Layer::HeadEnd, message));
+            }
             let state = match prove(visit).await? {
                 Proof::New => KeysState::New,
                 Proof::Old => {

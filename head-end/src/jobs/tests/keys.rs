@@ -21,13 +21,15 @@ struct Vessel {
     /// Encryption keys that were ever sent to it.
     sent: std::collections::BTreeSet<Vec<u8>>,
     refuses: bool,
+    /// Identifiers of keys that it takes before it refuses.
+    takes: Vec<u8>,
     faults: VecDeque<Fault>,
     /// Associations that it refused.
     refused: u32,
 }
 
 impl Vessel {
-    fn transfer(&mut self, parameter: &Value) {
+    fn transfer(&mut self, parameter: &Value, taken: impl Fn(u8) -> bool) {
         let Value::Array(keys) = parameter else { panic!("{parameter:?}") };
         let master = KeyEncryptionKey::from_slice(Suite::Suite0, &self.keys[3]).unwrap();
         for key in keys {
@@ -37,7 +39,9 @@ impl Vessel {
             if *id == 0 {
                 self.sent.insert(key.as_bytes().to_vec());
             }
-            self.keys[usize::from(*id)] = key.as_bytes().to_vec();
+            if taken(*id) {
+                self.keys[usize::from(*id)] = key.as_bytes().to_vec();
+            }
         }
     }
 
@@ -89,13 +93,14 @@ impl MeterAccess for KeyLine {
             match &operation {
                 Operation::Ping => Model::answer(&mut Meter::default(), &operation),
                 Operation::InvokeMethod(method) if vessel.refuses => {
-                    let _ = method;
+                    let takes = vessel.takes.clone();
+                    vessel.transfer(method.parameter.as_ref().unwrap(), |id| takes.contains(&id));
                     Err(RequestError::new(Kind::MeterRefused, Layer::Meter, "as the test wants it"))
                 }
                 Operation::InvokeMethod(method) => {
                     let fault = vessel.faults.pop_front();
                     if fault != Some(Fault::RequestLost) {
-                        vessel.transfer(method.parameter.as_ref().unwrap());
+                        vessel.transfer(method.parameter.as_ref().unwrap(), |_| true);
                     }
                     match fault {
                         None => Ok(Outcome::Method(None)),
@@ -170,7 +175,14 @@ impl KeyScene {
         let settings =
             MeterSettings { mechanism: Mechanism::HlsGmac, security: Some(security), ..MeterSettings::default() };
         registry.create(METER.parse().unwrap(), Change { settings, secrets: secrets.into() }, None).await.unwrap();
-        let vessel = Vessel { keys, sent: Default::default(), refuses: false, faults: VecDeque::new(), refused: 0 };
+        let vessel = Vessel {
+            keys,
+            sent: Default::default(),
+            refuses: false,
+            takes: vec![],
+            faults: VecDeque::new(),
+            refused: 0,
+        };
         Self {
             registry: Arc::new(registry),
             vessel: Arc::new(StdMutex::new(vessel)),
@@ -298,7 +310,7 @@ async fn recovery_finds_out_which_keys_a_meter_has_by_one_attempt_each() {
             let key =
                 |(id, wrapped): (u8, Vec<u8>)| Value::Structure(vec![Value::Enum(id), Value::OctetString(wrapped)]);
             let keys = Value::Array(staged.wrapped.into_iter().map(key).collect());
-            scene.vessel.lock().unwrap().transfer(&keys);
+            scene.vessel.lock().unwrap().transfer(&keys, |_| true);
         }
         let life = scene.start();
         let other = life.run(scene.job("rotate", "one")).await;
@@ -311,4 +323,70 @@ async fn recovery_finds_out_which_keys_a_meter_has_by_one_attempt_each() {
         assert_eq!(scene.vessel.lock().unwrap().refused, refused);
         life.stop().await;
     }
+}
+
+/// What a meter answers to a transfer is not what it did with it.
+#[tokio::test]
+async fn keys_that_a_meter_refused_are_given_up_only_where_those_before_open() {
+    let id: MeterId = METER.parse().unwrap();
+    let refusing = async |takes: Vec<u8>| {
+        let scene = KeyScene::new().await;
+        {
+            let mut vessel = scene.vessel.lock().unwrap();
+            (vessel.refuses, vessel.takes) = (true, takes);
+        }
+        let life = scene.start();
+        let task = life.run(scene.job("rotate", "one")).await;
+        (scene, life, task)
+    };
+    // It has taken them all, and says no: as when it had them from an attempt whose answer was lost.
+    let (scene, life, task) = refusing(vec![0, 1, 2, 3]).await;
+    assert_eq!(task.result, Some(TaskResult::Succeeded), "{task:?}");
+    scene.check("refused, and taken").await;
+    life.stop().await;
+    // Half of them: neither generation opens, and nothing that might open it one day is thrown away.
+    let (scene, life, task) = refusing(vec![0]).await;
+    assert_eq!(task.result, Some(TaskResult::MeterRefused), "{task:?}");
+    let pending = scene.registry.pending_keys(&id).await.unwrap().expect("the only copy of the meter's key");
+    assert!(pending.roles.contains(&SecretRole::EncryptionKey));
+    life.stop().await;
+}
+
+/// A recovery that finds the keys before in use must not forget new ones that are about to be sent.
+#[tokio::test]
+async fn recovery_waits_for_a_rotation_that_is_under_way() {
+    let scene = KeyScene::new().await;
+    let id: MeterId = METER.parse().unwrap();
+    let life = scene.start();
+    let later = scene.clock.now() + SignedDuration::from_secs(600);
+    let rotation = NewJob { not_before: Some(later), ..scene.job("rotate", "one") };
+    let rotation = life.jobs.submit(rotation).await.unwrap();
+    // It has made its keys, and has not sent them yet.
+    let staged = scene.registry.stage_keys(&id, &rotation.to_string(), &ROLES.into()).await.unwrap();
+    let recovery = life.jobs.submit(scene.job("recover", "two")).await.unwrap();
+    let task = async |job| {
+        let mut tasks = life.jobs.store().list_tasks(job, TaskFilter::default(), None, 10).await.unwrap();
+        tasks.remove(0)
+    };
+    while task(recovery).await.attempts < 2 {
+        assert_eq!(task(recovery).await.result, None);
+        scene.clock.jump(SignedDuration::from_secs(1));
+        life.jobs.shared.wake.notify_one();
+        tokio::task::yield_now().await;
+    }
+    let kept = scene.registry.stage_keys(&id, &rotation.to_string(), &ROLES.into()).await.unwrap();
+    assert_eq!(kept.wrapped, staged.wrapped, "the keys are still there");
+
+    scene.clock.jump(SignedDuration::from_secs(600));
+    life.jobs.shared.wake.notify_one();
+    for job in [rotation, recovery] {
+        while task(job).await.state != TaskState::Ended {
+            scene.clock.jump(SignedDuration::from_secs(1));
+            life.jobs.shared.wake.notify_one();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(task(job).await.result, Some(TaskResult::Succeeded));
+    }
+    scene.check("both ended").await;
+    life.stop().await;
 }
