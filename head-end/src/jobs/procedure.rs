@@ -225,12 +225,35 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// Why nothing of it left for the meter, where nothing did.
+/// Why nothing that changes the meter left for it, where nothing did. Of a bundle only what another attempt may mend: its
+/// items are told one by one otherwise.
 fn unsent(outcome: &Outcome) -> Option<&RequestError> {
-    let Outcome::Set(results) = outcome else { return None };
-    let mut errors = results.iter().map(|result| result.as_ref().err().filter(|error| !error.sent()));
-    let first = errors.next().flatten()?;
-    errors.all(|error| error.is_some()).then_some(first)
+    let mut first = None;
+    let bundle = matches!(outcome, Outcome::Bundle(_));
+    if !is_unsent(outcome, &mut first) {
+        return None;
+    }
+    first.filter(|error| !bundle || error.is_retryable() || error.kind() == Kind::Expired)
+}
+
+fn is_unsent<'a>(outcome: &'a Outcome, first: &mut Option<&'a RequestError>) -> bool {
+    let mut unsent = |error: &'a RequestError| {
+        first.get_or_insert(error);
+        !error.sent()
+    };
+    match outcome {
+        Outcome::Set(results) => results.iter().all(|result| result.as_ref().err().is_some_and(&mut unsent)),
+        Outcome::Bundle(outcomes) => outcomes.iter().all(|outcome| match outcome {
+            Ok(outcome) => is_unsent(outcome, first),
+            Err(error) => {
+                first.get_or_insert(error);
+                !error.sent()
+            }
+        }),
+        Outcome::Method(_) => false,
+        // What was read changed nothing.
+        _ => true,
+    }
 }
 
 /// The first item that may or may not have been carried out.
@@ -252,4 +275,29 @@ fn gone(id: ImageId) -> RequestError {
 
 pub(super) fn invalid(message: impl Into<String>) -> RequestError {
     RequestError::new(Kind::InvalidRequest, Layer::HeadEnd, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_writes_of_which_nothing_left_may_be_tried_again() {
+        let error = |kind, sent| RequestError::new(kind, Layer::Link, "as the test wants it").with_sent(sent);
+        let lost = || error(Kind::Unreachable, false);
+        let set = |results: Vec<Result<(), RequestError>>| Ok(Outcome::Set(results));
+        let read = || Ok(Outcome::Attributes(Vec::new()));
+        let retried = |items| unsent(&Outcome::Bundle(items)).map(RequestError::kind);
+        assert_eq!(retried(vec![read(), set(vec![Err(lost()), Err(lost())]), Err(lost())]), Some(Kind::Unreachable));
+        assert_eq!(retried(vec![Err(error(Kind::Expired, false))]), Some(Kind::Expired));
+        // Something may have left, or has.
+        assert_eq!(retried(vec![set(vec![Ok(()), Err(lost())])]), None);
+        assert_eq!(retried(vec![Ok(Outcome::Method(None)), Err(lost())]), None);
+        assert_eq!(retried(vec![Err(lost()), Err(error(Kind::Unreachable, true))]), None);
+        // Another attempt would end like this one; its items are told.
+        assert_eq!(retried(vec![read(), Err(error(Kind::InvalidRequest, false))]), None);
+        assert_eq!(retried(vec![read()]), None);
+        assert_eq!(unsent(&Outcome::Set(vec![Err(lost())])).map(RequestError::kind), Some(Kind::Unreachable));
+        assert!(unsent(&Outcome::Set(vec![])).is_none());
+    }
 }
