@@ -1,6 +1,10 @@
 //! Readings and events out of pushes that were kept.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use dlms::{
     apdu::Apdu,
@@ -23,7 +27,7 @@ use crate::{
     events::{EventLog, EventTable, derive},
     fleet::{moment, profile_rows},
     head_end::HeadEnd,
-    meter::{MeterRecord, TimeBasis, TimePolicy},
+    meter::{MeterId, MeterRecord, TimeBasis, TimePolicy},
     operation::{CaptureColumn, CaptureRow, MeterAccess},
     registry::RegistryError,
     store::{
@@ -56,12 +60,20 @@ pub(super) struct Reader<S, A> {
     pub(super) learning: Mutex<learn::Learning>,
 }
 
+/// What waits of one pass over the pushes: those behind it wait, too, so that what a meter sends is read in its order. All
+/// pushes of a meter where the store failed, else those of the push setup whose object list is not known yet.
+type Waiting = HashSet<(MeterId, Option<ObisCode>)>;
+
 impl<S: Store, A: MeterAccess> Reader<S, A> {
     /// Runs until it is told to stop; what then waits is read at the next start.
     pub(super) async fn run(self: Arc<Self>) {
         let mut again = tokio::time::interval(AGAIN);
         let mut after = 0;
+        let waiting = Mutex::new(Waiting::new());
         while !self.stop.is_cancelled() {
+            if after == 0 {
+                waiting.lock().await.clear();
+            }
             let page = self.head_end.registry().store().waiting_pushes(after, PAGE).await;
             let page = page.unwrap_or_else(|error| {
                 tracing::error!(%error, "pushes cannot be read");
@@ -69,7 +81,17 @@ impl<S: Store, A: MeterAccess> Reader<S, A> {
             });
             if let Some(last) = page.last() {
                 after = last.id;
-                stream::iter(page).for_each_concurrent(ABREAST, |push| self.read(push)).await;
+                // The bits of an alarm descriptor are news by what stood before: one meter's pushes are read one by one.
+                let mut meters: HashMap<MeterId, Vec<StoredPush>> = HashMap::new();
+                for push in page {
+                    meters.entry(push.meter.clone()).or_default().push(push);
+                }
+                let read = async |pushes: Vec<StoredPush>| {
+                    for push in pushes {
+                        self.read(push, &waiting).await;
+                    }
+                };
+                stream::iter(meters.into_values()).for_each_concurrent(ABREAST, read).await;
                 continue;
             }
             tokio::select! {
@@ -97,13 +119,20 @@ impl<S: Store, A: MeterAccess> Reader<S, A> {
     }
 
     /// Reads one push and notes what became of it; one that cannot be read yet stays.
-    async fn read(self: &Arc<Self>, push: StoredPush) {
-        let outcome = match self.make(&push).await {
+    async fn read(self: &Arc<Self>, push: StoredPush, waiting: &Mutex<Waiting>) {
+        if waiting.lock().await.contains(&(push.meter.clone(), None)) {
+            return;
+        }
+        let outcome = match self.make(&push, waiting).await {
             Ok(Made::Read(by)) => PushOutcome { state: PushState::Read, note: by },
             Ok(Made::Unread(why)) => PushOutcome { state: PushState::Unread, note: why },
-            Ok(Made::Later) => return,
+            Ok(Made::Later(setup)) => {
+                waiting.lock().await.insert((push.meter, Some(setup)));
+                return;
+            }
             Err(error) => {
                 tracing::warn!(meter = %push.meter, push = push.id, %error, "a push is read later");
+                waiting.lock().await.insert((push.meter, None));
                 return;
             }
         };
@@ -113,7 +142,7 @@ impl<S: Store, A: MeterAccess> Reader<S, A> {
         }
     }
 
-    async fn make(self: &Arc<Self>, push: &StoredPush) -> Result<Made, StoreError> {
+    async fn make(self: &Arc<Self>, push: &StoredPush, waiting: &Mutex<Waiting>) -> Result<Made, StoreError> {
         let record = match self.head_end.registry().get(&push.meter).await {
             Ok(record) => record,
             Err(RegistryError::Store(StoreError::NotFound(_))) => {
@@ -127,9 +156,11 @@ impl<S: Store, A: MeterAccess> Reader<S, A> {
         let store = self.head_end.registry().store();
         let mut understood = body::understand(&apdu, title, &self.templates, None);
         if let Understood::Needs(setup) = understood {
+            if waiting.lock().await.contains(&(push.meter.clone(), Some(setup))) {
+                return Ok(Made::Later(setup));
+            }
             let Some(objects) = store.profile_layout(&push.meter, setup).await? else {
-                let learning = learn::objects(self, &push.meter, setup).await;
-                return Ok(learning.map_or(Made::Later, |why| Made::Unread(why.to_owned())));
+                return Ok(self.later(push, setup).await);
             };
             understood = body::understand(&apdu, title, &self.templates, Some(&objects.columns));
         }
@@ -140,11 +171,14 @@ impl<S: Store, A: MeterAccess> Reader<S, A> {
             }
             Understood::Unknown(why) => Ok(Made::Unread(why.to_owned())),
             // There was an object list, and it does not fit: it is read anew.
-            Understood::Needs(setup) => {
-                let learning = learn::objects(self, &push.meter, setup).await;
-                Ok(learning.map_or(Made::Later, |why| Made::Unread(why.to_owned())))
-            }
+            Understood::Needs(setup) => Ok(self.later(push, setup).await),
         }
+    }
+
+    /// Has the object list of a push setup read, or says why it cannot be.
+    async fn later(self: &Arc<Self>, push: &StoredPush, setup: ObisCode) -> Made {
+        let learning = learn::objects(self, &push.meter, setup).await;
+        learning.map_or(Made::Later(setup), |why| Made::Unread(why.to_owned()))
     }
 
     /// Keeps the values of a body as readings and events.
@@ -271,8 +305,8 @@ enum Made {
     Read(String),
     /// Nothing, and why.
     Unread(String),
-    /// It waits for something.
-    Later,
+    /// It waits for the object list of its push setup.
+    Later(ObisCode),
 }
 
 fn clock(value: &Value) -> Option<DateTime> {

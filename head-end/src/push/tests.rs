@@ -3,4 +3,5 @@
 mod captures;
 mod hostile;
 mod identity;
+mod order;
 mod support;
