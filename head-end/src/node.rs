@@ -185,7 +185,8 @@ impl Node {
                     crate::mqtt::start(head_end.clone(), broker, tasks, stop);
                 }
                 let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
-                let jobs = Jobs::start(head_end.clone(), codec, clock, JobOptions::default(), &engines.tasks, stop);
+                let options = JobOptions { second_person: security.knows_callers(), ..config.jobs.clone() };
+                let jobs = Jobs::start(head_end.clone(), codec, clock, options, &engines.tasks, stop);
                 let sources = Sources {
                     fleet: Arc::clone(head_end.access()),
                     push: Arc::clone(listeners.counts()),

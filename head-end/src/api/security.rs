@@ -68,6 +68,12 @@ impl Security {
         Ok(Self { files, callers: callers.map(|callers| Arc::new(Live::new(callers))), tls })
     }
 
+    /// Whether callers are told apart.
+    #[must_use]
+    pub(crate) const fn knows_callers(&self) -> bool {
+        self.callers.is_some()
+    }
+
     /// What is missing before anybody from outside may be let in.
     #[must_use]
     pub const fn missing(&self) -> Option<&'static str> {

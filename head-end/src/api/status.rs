@@ -120,6 +120,7 @@ pub(super) fn job(error: &JobError) -> Status {
         JobError::Invalid { field, problem } => return invalid(vec![FieldViolation::new(*field, problem.clone())]),
         JobError::NotFound(_) | JobError::NoMeter(_) | JobError::NoGroup(_) => (Code::NotFound, "NOT_FOUND"),
         JobError::MassDisconnect { .. } => (Code::FailedPrecondition, "MASS_DISCONNECT"),
+        JobError::NobodyToApprove { .. } => (Code::FailedPrecondition, "NOBODY_TO_APPROVE"),
         JobError::SamePerson(_) => (Code::FailedPrecondition, "SAME_PERSON"),
         JobError::State(_) => (Code::FailedPrecondition, "JOB_STATE"),
         JobError::Store(error) => return store(error, None),

@@ -33,6 +33,7 @@ use crate::{
     collection::CollectionOptions,
     events::EventTables,
     fleet::FleetOptions,
+    jobs::JobOptions,
     meter::Timeouts,
     push::{PushOptions, Templates},
     store::sqlite::SqliteOptions,
@@ -69,6 +70,8 @@ pub struct Config {
     pub server: ServerOptions,
     /// Limits of the fleet.
     pub fleet: FleetOptions,
+    /// Limits of jobs. Whether there may be a second person follows from [`security`](Self::security).
+    pub jobs: JobOptions,
     /// Limits of collection.
     pub collection: CollectionOptions,
     /// Limits of the store.
@@ -196,6 +199,7 @@ impl Options {
             response_timeout: self.response_timeout.or(below.response_timeout),
             idle_timeout: self.idle_timeout.or(below.idle_timeout),
             inter_octet_timeout: self.inter_octet_timeout.or(below.inter_octet_timeout),
+            approval_above: self.approval_above.or(below.approval_above),
             collection_in_flight: self.collection_in_flight.or(below.collection_in_flight),
             store_busy_timeout: self.store_busy_timeout.or(below.store_busy_timeout),
             store_patience: self.store_patience.or(below.store_patience),
@@ -227,7 +231,7 @@ impl Options {
         let data_dir = self.data_dir.unwrap_or_else(|| PathBuf::from("head-end-data"));
         let server = ServerOptions::default();
         let fleet = FleetOptions::default();
-        let collection = CollectionOptions::default();
+        let (jobs, collection) = (JobOptions::default(), CollectionOptions::default());
         let store = SqliteOptions::default();
         let timeouts = Timeouts::default();
         Config {
@@ -262,6 +266,7 @@ impl Options {
                 actor_idle: span(self.actor_idle, fleet.actor_idle),
                 ..fleet
             },
+            jobs: JobOptions { approval_above: self.approval_above.unwrap_or(jobs.approval_above), ..jobs },
             collection: CollectionOptions {
                 in_flight: self.collection_in_flight.map_or(collection.in_flight, Into::into),
                 ..collection

@@ -93,6 +93,10 @@ pub struct Options {
     /// Between two octets of a frame on a serial line [default: 500ms]
     #[arg(long, env = "HEADEND_INTER_OCTET_TIMEOUT", value_name = "TIME")]
     pub inter_octet_timeout: Option<Span>,
+    /// Meters of one job that may be cut off without a second person; without callers there is none, and a job above that
+    /// is refused [default: 10]
+    #[arg(long, env = "HEADEND_APPROVAL_ABOVE", value_name = "N")]
+    pub approval_above: Option<u64>,
     /// Meters that are collected from at the same time [default: 256]
     #[arg(long, env = "HEADEND_COLLECTION_IN_FLIGHT", value_name = "N")]
     pub collection_in_flight: Option<NonZeroUsize>,

@@ -41,6 +41,7 @@ fn every_option_is_a_key_of_the_file_a_flag_and_an_environment_variable() {
         ("call_burst", "15"),
         ("cors_origins", "\"https://a.example\""),
         ("mailbox", "4"),
+        ("approval_above", "23"),
         ("collection_in_flight", "9"),
         ("route_sessions", "5"),
         ("actor_idle", "\"6s\""),

@@ -15,6 +15,9 @@ pub struct JobOptions {
     pub expiry: Duration,
     /// Meters of one job that may be cut off without a second person.
     pub approval_above: u64,
+    /// Whether there may be a second person: without callers everybody is the same one, and a job that needs another is
+    /// refused when it is made.
+    pub second_person: bool,
     /// Meters that one tenant may cut off within an hour; more wait.
     pub interruptions_per_hour: u64,
     /// Meters that jobs of one tenant may ask to cut off within a day; a job beyond that is refused.
@@ -29,6 +32,7 @@ impl Default for JobOptions {
             retry_floor: Duration::from_secs(1),
             expiry: Duration::from_secs(24 * 3_600),
             approval_above: 10,
+            second_person: true,
             interruptions_per_hour: 100,
             interruptions_per_day: 1_000,
         }

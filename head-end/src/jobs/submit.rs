@@ -88,6 +88,17 @@ pub enum JobError {
         /// The limit.
         most: u64,
     },
+    /// It needs a second person, and this head-end knows none.
+    #[error(
+        "{asked} meters are more than the {most} that may be cut off without a second person, and there is none as long as \
+         no callers are configured; nothing was sent"
+    )]
+    NobodyToApprove {
+        /// Meters of this job.
+        asked: u64,
+        /// The limit.
+        most: u64,
+    },
     /// Who made a job may not let it run.
     #[error("a job that awaits approval must be approved by somebody else than {0}, who made it")]
     SamePerson(String),
@@ -217,12 +228,18 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
             let since = self.now().saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
             let before = store.count_interrupted(row.tenant, since, job).await?;
             let most = options.interruptions_per_day;
-            if asked.saturating_add(before) > most {
+            let above = options.approval_above;
+            let refused = match asked > above {
+                _ if asked.saturating_add(before) > most => Some(JobError::MassDisconnect { asked, before, most }),
+                true if !options.second_person => Some(JobError::NobodyToApprove { asked, most: above }),
+                _ => None,
+            };
+            if let Some(refused) = refused {
                 store.move_job(job, JobState::Expanding, JobState::Cancelling, None).await?;
                 self.end_waiting(job, TaskResult::Cancelled).await?;
-                return Err(JobError::MassDisconnect { asked, before, most });
+                return Err(refused);
             }
-            if asked > options.approval_above {
+            if asked > above {
                 state = JobState::AwaitingApproval;
             }
         }

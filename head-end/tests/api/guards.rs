@@ -32,6 +32,19 @@ fn disconnect() -> v1::InvokeMethodSpec {
     }
 }
 
+fn entry(token: &NewToken, subject: &str, role: &str) -> String {
+    let (id, hash) = (&token.id, token.hash.text());
+    format!("[[token]]\nid = {id:?}\nhash = {hash:?}\nsubject = {subject:?}\nroles = [{role:?}]\n")
+}
+
+/// A head-end that knows these callers.
+async fn with_callers(folder: &std::path::Path, callers: &[String]) -> Running {
+    let path = folder.join("callers.toml");
+    std::fs::write(&path, callers.concat()).unwrap();
+    let security = SecurityFiles { callers: Some(path), ..Default::default() };
+    Running::with(Config { data_dir: folder.join("with-callers"), security, ..Config::default() }).await
+}
+
 #[tokio::test]
 async fn a_raw_disconnection_meets_the_guards_of_control() {
     let folder = tempfile::tempdir().unwrap();
@@ -60,6 +73,8 @@ async fn a_raw_disconnection_meets_the_guards_of_control() {
     let refused = running.reading().set_attributes(request).await.unwrap_err();
     assert_eq!(info(&refused).reason, "GUARDED");
 
+    let anna = NewToken::draw().unwrap();
+    let with_callers = with_callers(folder.path(), &[entry(&anna, "anna", "operator")]).await;
     let mut jobs = JobsClient::new(running.channel.clone());
     let item = v1::BundleItem { kind: Some(v1::bundle_item::Kind::InvokeMethod(disconnect())) };
     for kind in [
@@ -81,9 +96,17 @@ async fn a_raw_disconnection_meets_the_guards_of_control() {
         let many: Vec<String> = (0..11).map(|n| format!("many{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let request = v1::SubmitRequest { target: target(&many), spec, instruction: within_an_hour() };
-        let job = jobs.submit(request).await.unwrap().into_inner();
+        // Without callers there is nobody else who could allow it.
+        let refused = jobs.submit(request.clone()).await.unwrap_err();
+        let told = (refused.code(), info(&refused).reason);
+        assert_eq!(told, (Code::FailedPrecondition, "NOBODY_TO_APPROVE".to_owned()), "{kind:?}");
+        let mut request = Request::new(request);
+        let header = format!("Bearer {}", anna.token.as_str());
+        request.metadata_mut().insert("authorization", header.parse().unwrap());
+        let job = JobsClient::new(with_callers.channel.clone()).submit(request).await.unwrap().into_inner();
         assert_eq!(job.state(), v1::JobState::AwaitingApproval, "{kind:?}");
     }
+    with_callers.stop().await;
 
     let mut control = ControlClient::new(running.channel.clone());
     for meter in ["meters/m1", "meters/m2"] {
@@ -99,18 +122,9 @@ async fn a_raw_disconnection_meets_the_guards_of_control() {
 async fn keys_are_not_changed_by_who_may_only_talk_to_meters_and_request_ids_are_each_callers_own() {
     let folder = tempfile::tempdir().unwrap();
     let [anna, otto, root] = [(); 3].map(|()| NewToken::draw().unwrap());
-    let entry = |token: &NewToken, subject: &str, role: &str| {
-        let (id, hash) = (&token.id, token.hash.text());
-        format!("[[token]]\nid = {id:?}\nhash = {hash:?}\nsubject = {subject:?}\nroles = [{role:?}]\n")
-    };
-    let path = folder.path().join("callers.toml");
-    std::fs::write(
-        &path,
-        entry(&anna, "anna", "operator") + &entry(&otto, "otto", "operator") + &entry(&root, "root", "administrator"),
-    )
-    .unwrap();
-    let security = SecurityFiles { callers: Some(path), ..Default::default() };
-    let running = Running::with(Config { data_dir: folder.path().join("data"), security, ..Config::default() }).await;
+    let callers =
+        [entry(&anna, "anna", "operator"), entry(&otto, "otto", "operator"), entry(&root, "root", "administrator")];
+    let running = with_callers(folder.path(), &callers).await;
     fn by<T>(token: &NewToken, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let header = format!("Bearer {}", token.token.as_str());

@@ -122,3 +122,14 @@ async fn a_meter_that_was_given_to_another_tenant_is_left_alone() {
     assert_eq!((scene.model().actions("m000"), scene.model().actions("m001")), (1, 1));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_nobody_could_ever_allow_is_refused_when_it_is_asked_for() {
+    let scene = Scene { options: JobOptions { second_person: false, ..options() }, ..Scene::new(4).await };
+    let running = scene.start();
+    let refused = running.jobs.submit(scene.job("disconnect", &[0, 1, 2, 3])).await;
+    assert!(matches!(refused, Err(JobError::NobodyToApprove { asked: 4, most: 3 })), "{refused:?}");
+    assert_eq!((0..4).map(|meter| scene.model().actions(&name(meter))).sum::<u32>(), 0);
+    assert_eq!(running.run(scene.job("disconnect", &[0, 1, 2])).await, [TaskResult::Succeeded; 3]);
+    running.stop().await;
+}
