@@ -133,7 +133,7 @@ pub const METHODS: &[Method] = &[
     changes("dlms.headend.v1.MeterRegistry/DeleteGroup", Register),
     looks("dlms.headend.v1.MeterRegistry/GetGroup", View),
     looks("dlms.headend.v1.MeterRegistry/GetMeter", View),
-    changes("dlms.headend.v1.MeterRegistry/ImportMeters", Register),
+    manages("dlms.headend.v1.MeterRegistry/ImportMeters", Register),
     lists("dlms.headend.v1.MeterRegistry/ListGroups", View),
     lists("dlms.headend.v1.MeterRegistry/ListMeters", View),
     changes("dlms.headend.v1.MeterRegistry/SetLifecycleStatus", Register),

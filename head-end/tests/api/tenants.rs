@@ -156,6 +156,10 @@ async fn no_method_reaches_or_shows_a_meter_of_another_tenant() {
         let mut message = DynamicMessage::new(method.input());
         let names = name_meter(&mut message, "meters/of-north", 3);
         let scoped = METHODS.iter().find(|row| row.path.ends_with(&format!(".{short}"))).unwrap().scoped;
+        if scoped && method.is_client_streaming() {
+            // It answers line by line; what becomes of foreign meters is shown below.
+            continue;
+        }
         if !names && scoped {
             let shown = call(&running, &tokens.south, &method, &message).await;
             if method.input().fields().any(|field| matches!(field.name(), "name" | "job")) {
@@ -337,5 +341,44 @@ async fn jobs_reach_the_meters_of_their_tenant_alone_however_they_are_asked_for(
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_tenant_imports_is_its_own_and_nobody_elses() {
+    use dlms_proto::v1::{ImportErrorReason, ImportMetersRequest, ImportOptions, import_meters_request::Part};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (running, tokens) = start(folder.path(), "").await;
+    create(&running, &tokens.south, plain("of-south", "127.0.0.1:1")).await.unwrap();
+    let import = async |parts: Vec<Part>| {
+        let parts = parts.into_iter().map(|part| ImportMetersRequest { part: Some(part) });
+        let request = by(&tokens.north, futures_util::stream::iter(parts));
+        let mut answers = running.registry().import_meters(request).await?.into_inner();
+        let mut messages = Vec::new();
+        while let Some(message) = answers.message().await? {
+            messages.push(message);
+        }
+        Ok::<_, Status>(messages)
+    };
+    let moved = plain("of-south", "127.0.0.1:2");
+    let given = Meter { tenant: "south".into(), ..plain("given", "127.0.0.1:1") };
+    let options = ImportOptions { update_existing: true, ..Default::default() };
+    let records = [plain("own", "127.0.0.1:1"), moved.clone(), given].map(Part::Record);
+    let messages = import([Part::Options(options)].into_iter().chain(records).collect()).await.unwrap();
+    let counts = messages.last().unwrap().counts.unwrap();
+    assert_eq!((counts.created, counts.updated, counts.refused), (1, 0, 2), "{messages:?}");
+    let errors: Vec<_> = messages.iter().flat_map(|message| &message.errors).collect();
+    assert!(errors.iter().all(|error| error.reason() == ImportErrorReason::OtherTenant), "{errors:?}");
+    // Without options they are as little somebody else's.
+    let alone = import(vec![Part::Record(moved)]).await.unwrap();
+    assert_eq!(alone.last().unwrap().counts.unwrap().refused, 1);
+    let other = ImportOptions { tenant: "south".into(), ..Default::default() };
+    assert_eq!(fields(&import(vec![Part::Options(other)]).await.unwrap_err()), ["options.tenant"]);
+
+    let all = running.registry().list_meters(by(&tokens.all, ListMetersRequest::default())).await.unwrap();
+    let owned: Vec<_> = all.into_inner().meters.into_iter().map(|meter| (meter.name, meter.tenant)).collect();
+    let owner = |name: &str, tenant: &str| (format!("meters/{name}"), tenant.to_owned());
+    assert_eq!(owned, [owner("of-south", "south"), owner("own", "north")]);
     running.stop().await;
 }

@@ -15,7 +15,7 @@ use crate::{
         meter,
         parse::{self, Violations},
     },
-    meter::{MeterId, Secret, SettingsError},
+    meter::{MeterId, Secret, SettingsError, Tenant},
     registry::{Change, ImportError, ImportOptions, Imported, Line, Lines, Naming, Registry, ShipmentReader},
     store::Store,
 };
@@ -39,6 +39,8 @@ struct Ended {
 /// An import on its way.
 pub(super) struct Import<S> {
     registry: Arc<Registry<S>>,
+    /// The caller's: all meters become theirs.
+    tenant: Option<Tenant>,
     input: Streaming<ImportMetersRequest>,
     options: Arc<ImportOptions>,
     begun: bool,
@@ -57,11 +59,17 @@ pub(super) struct Import<S> {
 }
 
 impl<S: Store> Import<S> {
-    pub(super) fn new(registry: Arc<Registry<S>>, input: Streaming<ImportMetersRequest>) -> Self {
+    pub(super) fn new(
+        registry: Arc<Registry<S>>,
+        tenant: Option<Tenant>,
+        input: Streaming<ImportMetersRequest>,
+    ) -> Self {
+        let options = ImportOptions { tenant: tenant.clone(), ..ImportOptions::default() };
         Self {
             registry,
+            tenant,
             input,
-            options: Arc::default(),
+            options: Arc::new(options),
             begun: false,
             shipment: None,
             records: 0,
@@ -126,7 +134,14 @@ impl<S: Store> Import<S> {
         match message.part {
             None => Err(wrong("part", "one of options, chunk and record is required")),
             Some(Part::Options(options)) if first => {
-                self.options = Arc::new(options_of(options)?);
+                let mut options = options_of(options)?;
+                if let Some(own) = &self.tenant {
+                    if options.tenant.as_ref().is_some_and(|tenant| tenant != own) {
+                        return Err(wrong("options.tenant", "is your own"));
+                    }
+                    options.tenant = Some(own.clone());
+                }
+                self.options = Arc::new(options);
                 Ok(())
             }
             Some(Part::Options(_)) => Err(wrong("options", "come in the first message only")),
@@ -169,7 +184,14 @@ impl<S: Store> Import<S> {
 
     fn take_record(&mut self, line: u64, record: &v1::Meter) {
         let meter = parse::meter_name(&record.name);
-        match (meter, meter::change(record)) {
+        let change = meter::change(record);
+        if let (Some(own), Ok(meter), Ok(change)) = (&self.tenant, &meter, &change)
+            && change.settings.tenant.as_ref().is_some_and(|tenant| tenant != own)
+        {
+            let result = Err(ImportError::OtherTenant(meter.clone()));
+            return self.count(Ended { line, meter: Some(meter.clone()), result });
+        }
+        match (meter, change) {
             (Ok(meter), Ok(change)) => self.write(line, meter, change),
             (meter, change) => {
                 let name = meter.as_ref().err().map(|problem| ("name".to_owned(), problem.clone()));

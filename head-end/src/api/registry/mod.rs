@@ -63,8 +63,9 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         &self,
         request: Request<Streaming<ImportMetersRequest>>,
     ) -> Result<Response<Imports>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
         let registry = Arc::clone(self.0.head_end.registry());
-        Ok(Response::new(Box::pin(import::Import::new(registry, request.into_inner()).run())))
+        Ok(Response::new(Box::pin(import::Import::new(registry, tenant, request.into_inner()).run())))
     }
 
     async fn create_group(&self, request: Request<CreateGroupRequest>) -> Result<Response<Group>, Status> {

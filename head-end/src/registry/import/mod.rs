@@ -105,9 +105,10 @@ impl<S: Store> Registry<S> {
         let mut attempt = 0;
         loop {
             match self.import_once(&id, &change, options).await {
-                Err(ImportError::Registry(RegistryError::Store(StoreError::Overloaded { .. })))
-                    if attempt < ATTEMPTS =>
-                {
+                // There is no room in the queue, or somebody else was quicker: it is compared again.
+                Err(ImportError::Registry(RegistryError::Store(
+                    StoreError::Overloaded { .. } | StoreError::Conflict { .. },
+                ))) if attempt < ATTEMPTS => {
                     attempt += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -165,18 +166,14 @@ impl<S: Store> Registry<S> {
         if !options.update {
             return Err(ImportError::Differs { meter: id.clone(), fields });
         }
+        let settings = merged(current, &change.settings);
         if options.dry_run {
-            let problems = change.settings.problems();
+            let problems = settings.problems();
             return if problems.is_empty() { Ok(Imported::Updated) } else { Err(ImportError::Invalid(problems)) };
         }
-        let updated = |current: &MeterSettings| {
-            // What an import does not know of stays.
-            let lifecycle = current.lifecycle.clone();
-            let service_point = current.service_point.clone();
-            let settings = MeterSettings { lifecycle, service_point, ..change.settings.clone() };
-            Ok(Change { settings, secrets: Default::default() })
-        };
-        self.update(id, None, None, updated).await.map_err(refused)?;
+        let updated = |_: &MeterSettings| Ok(Change { settings: settings.clone(), secrets: Default::default() });
+        // What was compared is what is changed: it may have become another tenant's meanwhile.
+        self.update(id, Some(stored.record.revision), None, updated).await.map_err(refused)?;
         Ok(Imported::Updated)
     }
 }
@@ -189,6 +186,26 @@ fn refused(error: RegistryError) -> ImportError {
     match error {
         RegistryError::Invalid(problems) => ImportError::Invalid(problems),
         other => ImportError::Registry(other),
+    }
+}
+
+/// What is registered, with what an import says: the fields that are compared. Labels that people gave, and all that an
+/// import does not know of, stay.
+fn merged(current: &MeterSettings, import: &MeterSettings) -> MeterSettings {
+    let mut labels = current.labels.clone();
+    labels.extend(import.labels.clone());
+    MeterSettings {
+        labels,
+        link: import.link.clone(),
+        client_sap: import.client_sap,
+        server_sap: import.server_sap,
+        mechanism: import.mechanism,
+        security: import.security,
+        system_title: import.system_title,
+        logical_device_name: import.logical_device_name.clone(),
+        max_pdu: import.max_pdu,
+        gateway: import.gateway.clone(),
+        ..current.clone()
     }
 }
 

@@ -126,3 +126,40 @@ fn wrapped_keys_open_with_their_transport_key_alone() {
     let plain = [HEAD, &record(KEYS)];
     assert_eq!(read(&plain, &with(Some(transport.to_vec()))).remove(0).unwrap_err().field, "key_wrap");
 }
+
+/// An operator's work on a meter outlives the shipment file that is imported once more.
+#[tokio::test]
+async fn what_people_added_to_a_meter_stays_when_its_shipment_is_imported_again() {
+    use crate::{
+        meter::Timeouts,
+        store::sqlite::SqliteStore,
+        vault::{MasterKey, Vault},
+    };
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(SqliteStore::open(folder.path(), Default::default()).unwrap());
+    let vault = Vault::new(&MasterKey::from_hex(&"5a".repeat(32), "test").unwrap());
+    let registry = Registry::open(store, vault, Timeouts::default(), None).await.unwrap();
+    let options = ImportOptions { update: true, ..ImportOptions::default() };
+    let import = async |line: &str| {
+        let (id, change) = read(&[HEAD, line], &options).remove(1).unwrap().unwrap();
+        registry.import(id, change, &options).await.unwrap()
+    };
+    assert_eq!(import(&record(KEYS)).await, Imported::Created);
+    let id: MeterId = "70000001".parse().unwrap();
+    let by_hand = |current: &MeterSettings| {
+        let mut settings = current.clone();
+        settings.labels.insert("protected-customer".to_owned(), "yes".to_owned());
+        settings.timeouts.response_ms = Some(90_000);
+        settings.route = "line 7".to_owned();
+        settings.push.device_name = "seven".to_owned();
+        Ok(Change { settings, secrets: Default::default() })
+    };
+    let by_hand = registry.update(&id, None, None, by_hand).await.unwrap().settings;
+    assert_eq!(import(&record(KEYS)).await, Imported::Unchanged);
+    // It has moved: that is taken over, and nothing else.
+    assert_eq!(import(&record(KEYS).replace("192.0.2.1:4059", "192.0.2.9:4059")).await, Imported::Updated);
+    let now = registry.get(&id).await.unwrap().settings;
+    assert_ne!(now.link, by_hand.link);
+    assert_eq!(MeterSettings { link: by_hand.link.clone(), ..now }, by_hand);
+}
