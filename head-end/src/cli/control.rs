@@ -168,8 +168,13 @@ pub(super) struct ResetDemand {
     pub(super) client: ClientOptions,
 }
 
-pub(super) fn seconds(span: Span) -> prost_types::Duration {
-    prost_types::Duration { seconds: i64::try_from(span.duration().as_secs()).unwrap_or(i64::MAX), nanos: 0 }
+/// As the API takes it, which refuses parts of a second where it counts in seconds.
+pub(super) fn in_proto(span: Span) -> prost_types::Duration {
+    let span = span.duration();
+    prost_types::Duration {
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default(),
+    }
 }
 
 /// The answer in the form of other jobs.
@@ -257,8 +262,8 @@ impl Limits {
                 let spec = Some(SetLoadLimitSpec {
                     object: of.object.unwrap_or_default(),
                     threshold,
-                    min_over_duration: over.map(seconds),
-                    min_under_duration: under.map(seconds),
+                    min_over_duration: over.map(in_proto),
+                    min_under_duration: under.map(in_proto),
                 });
                 let (target, instruction) = (with.target(), of.how.instruction());
                 control.set_load_limit(options.request(SetLoadLimitRequest { target, spec, instruction })).await?
@@ -269,7 +274,7 @@ impl Limits {
                     threshold,
                     emergency,
                     begin_time: Some(to_timestamp(begin)),
-                    duration: Some(seconds(duration)),
+                    duration: Some(in_proto(duration)),
                 });
                 let (target, instruction) = (with.target(), of.how.instruction());
                 let request = SetEmergencyLoadLimitRequest { target, spec, instruction };
@@ -292,5 +297,17 @@ impl ResetDemand {
         let (target, instruction) = (self.with.target(), self.how.instruction());
         let answer = control.reset_demand(options.request(ResetDemandRequest { target, spec, instruction })).await?;
         instruct::conclude(&options, job(answer.into_inner())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_second_are_not_cut_off() {
+        let of = |text: &str| in_proto(text.parse().unwrap());
+        assert_eq!(of("500ms"), prost_types::Duration { seconds: 0, nanos: 500_000_000 });
+        assert_eq!(of("2m"), prost_types::Duration { seconds: 120, nanos: 0 });
     }
 }

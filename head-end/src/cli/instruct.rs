@@ -85,6 +85,15 @@ impl How {
 /// Prints what came of a call that made a job. One for several meters is followed to its end, with a bar; where a second
 /// person has to agree first, that is told.
 pub(super) async fn conclude(options: &ClientOptions, answer: JobResponse) -> Result<Exit, Failure> {
+    conclude_if(options, answer, |_| true).await
+}
+
+/// The same, where a meter that was asked with success may still not be as it should.
+pub(super) async fn conclude_if(
+    options: &ClientOptions,
+    answer: JobResponse,
+    is_right: impl Fn(&v1::Task) -> bool,
+) -> Result<Exit, Failure> {
     let job = answer.job.unwrap_or_default();
     if job.state() == v1::JobState::AwaitingApproval {
         output::note(format_args!("{} has to be approved by somebody else: head-end jobs approve", job.name));
@@ -105,7 +114,7 @@ pub(super) async fn conclude(options: &ClientOptions, answer: JobResponse) -> Re
         output::note(format_args!("not done yet: head-end jobs watch {}", job.name));
     }
     tasks::print(options.format, &ended);
-    Ok(Exit::of(ended.iter().all(|task| task.result() == v1::Result::Succeeded)))
+    Ok(Exit::of(ended.iter().all(|task| task.result() == v1::Result::Succeeded && is_right(task))))
 }
 
 pub(super) fn show_job(format: Format, job: &v1::Job) {

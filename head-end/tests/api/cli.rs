@@ -239,3 +239,31 @@ async fn firmware_is_uploaded_and_brought_to_meters_from_the_command_line() {
     assert_eq!(gone.status.code(), Some(0), "{gone:?}");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn meters_that_differ_from_a_template_are_told_by_the_exit_status_however_many_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let meters = simulated(2).await;
+    let running = Running::with(quick(folder.path())).await;
+    for meter in 0..2 {
+        running.create(managed(&format!("m{meter}"), &tcp(&meters, meter))).await.unwrap();
+    }
+    let server = running.address.to_string();
+    let verify = async |zone: &str, meters: &[&str]| {
+        let file = folder.path().join("template.toml");
+        let attribute = format!("[[attribute]]\nattribute = \"8/0-0:1.0.0/3\"\nvalue = \"long:{zone}\"\n");
+        std::fs::write(&file, format!("name = \"zone\"\n{attribute}")).unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        let done =
+            run(&server, &[&["config", "verify"], meters, &["--file", &file, "--format", "json"]].concat()).await;
+        done.status.code()
+    };
+    let set = run(&server, &["set", "m0", "8/0-0:1.0.0/3", "long:-60"]).await;
+    assert_eq!(set.status.code(), Some(0), "{set:?}");
+    let set = run(&server, &["set", "m1", "8/0-0:1.0.0/3", "long:-60"]).await;
+    assert_eq!(set.status.code(), Some(0), "{set:?}");
+    assert_eq!(verify("-60", &["m0", "m1"]).await, Some(0));
+    assert_eq!(verify("-120", &["m0"]).await, Some(1));
+    assert_eq!(verify("-120", &["m0", "m1"]).await, Some(1), "two are no better than one");
+    running.stop().await;
+}

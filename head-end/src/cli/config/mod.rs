@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use super::{
     ClientOptions, Exit, Failure, client,
-    control::seconds,
+    control::in_proto,
     instruct::{self, How, With},
     moment,
 };
@@ -203,8 +203,8 @@ impl Clock {
         };
         let spec = Some(SynchronizeClockSpec {
             object: object.unwrap_or_default(),
-            tolerance: Some(seconds(tolerance)),
-            max_step: Some(seconds(max_step)),
+            tolerance: Some(in_proto(tolerance)),
+            max_step: Some(in_proto(max_step)),
             method: method.into(),
         });
         let Call { how, client } = call;
@@ -232,13 +232,11 @@ impl Config {
         let verifies = matches!(self, Self::Verify(_));
         let answer = self.call(&mut client, &options).await?;
         // A meter that differs was asked with success.
-        let drifted = |task: &v1::Task| match task.outcome.as_ref().and_then(|of| of.kind.as_ref()) {
-            Some(v1::task_outcome::Kind::Drift(of)) => !of.differences.is_empty(),
-            _ => false,
+        let is_right = |task: &v1::Task| match task.outcome.as_ref().and_then(|of| of.kind.as_ref()) {
+            Some(v1::task_outcome::Kind::Drift(of)) => !verifies || of.differences.is_empty(),
+            _ => true,
         };
-        let differs = verifies && answer.task.as_ref().is_some_and(drifted);
-        let exit = instruct::conclude(&options, answer).await?;
-        Ok(if differs { Exit::Partly } else { exit })
+        instruct::conclude_if(&options, answer, is_right).await
     }
 
     async fn call(
@@ -269,7 +267,7 @@ impl Config {
             Self::LoadProfile(of) => {
                 let spec = Some(ConfigureLoadProfileSpec {
                     profile: of.profile.unwrap_or_default(),
-                    capture_period: of.period.map(seconds),
+                    capture_period: of.period.map(in_proto),
                     capture_objects: of.columns,
                     discard_rows: of.discard_rows,
                 });
@@ -288,9 +286,9 @@ impl Config {
                     version: of.class_version,
                     objects: of.columns,
                     destination,
-                    randomisation: of.randomisation.map(seconds),
+                    randomisation: of.randomisation.map(in_proto),
                     retries: of.retries.map(u32::from),
-                    repetition_delay: of.repetition_delay.map(seconds),
+                    repetition_delay: of.repetition_delay.map(in_proto),
                 });
                 let (target, instruction) = (of.with.target(), of.call.how.instruction());
                 client.configure_push(options.request(ConfigurePushRequest { target, spec, instruction })).await?

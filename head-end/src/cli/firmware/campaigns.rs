@@ -121,7 +121,7 @@ impl Create {
             canary: if self.canary_meters.is_empty() { self.canary } else { 0 },
             canary_meters: self.canary_meters,
             sizes: self.sizes,
-            pause: Some(control::seconds(self.pause)),
+            pause: Some(control::in_proto(self.pause)),
             max_failures_percent: self.max_failures,
         };
         let spec = Some(UpdateFirmwareSpec {
