@@ -1,4 +1,4 @@
-//! The store that the configuration asks for.
+//! The store that the configuration asks for, and every call of a store handed on.
 
 use std::{collections::BTreeMap, net::IpAddr, ops::Range, sync::Arc};
 
@@ -9,7 +9,11 @@ use uuid::Uuid;
 
 #[cfg(feature = "postgres")]
 use super::postgres::PostgresStore;
-use super::{sqlite::SqliteStore, *};
+use super::{
+    hooked::{Hook, Hooked},
+    sqlite::SqliteStore,
+    *,
+};
 use crate::{
     group::GroupRecord,
     meter::{CounterId, MeterId, MeterRecord, Tenant},
@@ -28,17 +32,35 @@ pub enum AnyStore {
     Postgres(PostgresStore),
 }
 
-/// Hands calls on to the store that there is.
+/// Hands calls on to the store that there is, and to the one behind a hook.
 macro_rules! forward {
-    ($($part:ident { $($method:ident($($name:ident: $type:ty),*) -> $result:ty;)* } $({ $($other:tt)* })?)*) => {$(
+    ($($part:ident {
+        $($method:ident($($name:ident: $type:ty),*) -> $result:ty;)*
+        $(@at_once $watch:ident() -> $watched:ty;)*
+    })*) => {$(
         impl $part for AnyStore {
-            $($($other)*)?
+            $(fn $watch(&self) -> $watched {
+                match self {
+                    Self::Sqlite(store) => store.$watch(),
+                    #[cfg(feature = "postgres")]
+                    Self::Postgres(store) => store.$watch(),
+                }
+            })*
             $(async fn $method(&self, $($name: $type),*) -> Result<$result, StoreError> {
                 match self {
                     Self::Sqlite(store) => store.$method($($name),*).await,
                     #[cfg(feature = "postgres")]
                     Self::Postgres(store) => store.$method($($name),*).await,
                 }
+            })*
+        }
+
+        impl<S: Store, H: Hook> $part for Hooked<S, H> {
+            $(fn $watch(&self) -> $watched {
+                self.store().$watch()
+            })*
+            $(async fn $method(&self, $($name: $type),*) -> Result<$result, StoreError> {
+                self.hook().call(stringify!($method), self.store().$method($($name),*)).await
             })*
         }
     )*};
@@ -165,14 +187,7 @@ forward! {
         query(query: CaptureQuery) -> CapturePage;
         latest(meter: &MeterId, profile: Option<ObisCode>, before: Timestamp) -> Option<StoredCapture>;
         arrivals(meter: &MeterId, profile: ObisCode, span: Range<Timestamp>) -> Vec<Arrival>;
-    } {
-        fn newest_change(&self) -> watch::Receiver<u64> {
-            match self {
-                Self::Sqlite(store) => store.newest_change(),
-                #[cfg(feature = "postgres")]
-                Self::Postgres(store) => store.newest_change(),
-            }
-        }
+        @at_once newest_change() -> watch::Receiver<u64>;
     }
     RequestStore {
         begin_request(request: RequestKey) -> RequestState;

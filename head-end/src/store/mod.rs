@@ -19,6 +19,7 @@ mod firmware;
 mod flags;
 mod grid;
 mod groups;
+mod hooked;
 mod jobs;
 mod json;
 mod keys;
@@ -57,6 +58,7 @@ pub use self::{
     flags::CaptureFlags,
     grid::Grid,
     groups::GroupStore,
+    hooked::{Hook, Hooked},
     jobs::{
         ClaimedTask, Inserted, JobFilter, JobId, JobRow, JobState, JobStore, Permit, RateLimit, Retry, TaskCounts,
         TaskEnd, TaskFilter, TaskRef, TaskResult, TaskRow, TaskState,
