@@ -8,7 +8,7 @@ use crate::{
     group::Members,
     meter::{MeterId, MeterRecord, Tenant},
     plan::{PlanRecord, PlanTarget, Schedule},
-    store::{MeterFilter, Store, StoreError},
+    store::{MeterFilter, PlanState, Store, StoreError},
 };
 
 /// Meters read and written at once.
@@ -20,14 +20,14 @@ pub(super) fn first_turn(schedule: &Schedule, meter: &MeterId, now: Timestamp) -
     turn.max(now)
 }
 
-/// Brings the states of a plan in step with the registry.
+/// Brings the states of a plan in step with the registry, and with the clock where that was set back.
 pub(super) async fn reconcile<S: Store>(
     store: &S,
     plan: &PlanRecord,
     schedule: &Schedule,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let present = present(store, plan).await?;
+    let present = present(store, plan, schedule, now).await?;
     let mut wanted = BTreeSet::new();
     let (members, tenant) = target(store, plan).await?;
     match members {
@@ -89,15 +89,29 @@ async fn holds<S: Store>(store: &S, plan: &PlanRecord, record: &MeterRecord) -> 
     Ok(is_collected(record, tenant.as_ref()) && members.hold(record))
 }
 
-/// The meters that have a state.
-async fn present<S: Store>(store: &S, plan: &PlanRecord) -> Result<BTreeSet<MeterId>, StoreError> {
+/// The meters that have a state. Those whose turn is later than the next one of all, because the clock was ahead when it
+/// was noted, have it now: nothing would be collected of them until that time comes.
+async fn present<S: Store>(
+    store: &S,
+    plan: &PlanRecord,
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Result<BTreeSet<MeterId>, StoreError> {
+    let next = schedule.after(schedule.latest(now)).opens;
     let mut present = BTreeSet::new();
     let mut after = None;
     loop {
         let page = store.plan_states(&plan.id, after, PAGE).await?;
         after = page.last().map(|state| state.meter.clone());
         let full = page.len() >= PAGE;
-        present.extend(page.into_iter().map(|state| state.meter));
+        for state in page {
+            let latest = next.checked_add(schedule.offset(&state.meter)).unwrap_or(Timestamp::MAX);
+            present.insert(state.meter.clone());
+            if state.due.is_some_and(|due| due > latest) {
+                tracing::info!(meter = %state.meter, plan = %plan.id, "its turn was noted by a clock that was ahead");
+                store.write_state(PlanState { due: Some(now), ..state }, None).await?;
+            }
+        }
         if !full {
             return Ok(present);
         }

@@ -75,9 +75,15 @@ impl<S: Store, A: MeterAccess> Visit<'_, S, A> {
     /// From where.
     fn since(&self) -> Timestamp {
         let back = SignedDuration::from_secs(self.plan.settings.backfill_s.into());
-        // From what is due, and not from a run out of turn.
-        let first = || self.run.target.checked_sub(back).unwrap_or(Timestamp::MIN);
-        self.state.watermark.unwrap_or_else(first)
+        // From what was due when its first turn came, however long that was missed, and not from a run out of turn.
+        let first = || {
+            let turn = self.state.due.unwrap_or(self.now);
+            let turn = turn.checked_sub(self.schedule.offset(self.meter())).unwrap_or(turn);
+            let target = self.schedule.latest(turn).target.min(self.run.target);
+            target.checked_sub(back).unwrap_or(Timestamp::MIN)
+        };
+        // One in the future was noted by a clock that was wrong.
+        self.state.watermark.filter(|watermark| *watermark <= self.now).unwrap_or_else(first)
     }
 
     /// Collects what is missing.

@@ -80,3 +80,36 @@ async fn a_capture_period_that_changes_at_noon_leaves_no_gap() {
     let day = world.captures(0).await.into_iter().filter(|capture| capture.time > at("2026-11-20T00:00:00Z"));
     assert_eq!(day.count(), 47 + 25);
 }
+
+#[tokio::test]
+async fn a_turn_that_was_noted_by_a_clock_that_was_ahead_is_not_waited_for() {
+    let world = World::new(2, "2026-11-21T02:00:00Z").await;
+    world.plan(daily("UTC")).await;
+    world.until_known("2026-11-21T00:00:00Z").await;
+    world.jump(SignedDuration::from_hours(72));
+    world.until_known("2026-11-24T00:00:00Z").await;
+    world.jump(SignedDuration::from_hours(-72));
+    let world = world.restart(CollectionOptions::default()).await;
+    let right = at("2026-11-21T12:00:00Z");
+    world.until("looked at again", |state| state.attempted.is_some_and(|attempted| attempted < right)).await;
+    let next = at("2026-11-22T00:00:05Z");
+    world.until("due as ever", |state| state.due.is_some_and(|due| due <= next)).await;
+    world.until("known up to now and no longer", |state| state.watermark == Some(at("2026-11-21T00:00:00Z"))).await;
+}
+
+#[tokio::test]
+async fn a_first_turn_that_was_missed_for_days_reaches_back_from_when_it_was_due() {
+    let world = World::new(1, "2026-11-21T02:00:00Z").await;
+    world.stop.cancel();
+    world.tasks.close();
+    world.tasks.wait().await;
+    world.plan(daily("UTC")).await;
+    let plan = world.collection.get(&plan_id()).await.unwrap();
+    let schedule = plan.settings.schedule().unwrap();
+    let now = world.clock.now();
+    members::reconcile(&**world.registry.store(), &plan, &schedule, now).await.unwrap();
+    world.clock.jump(SignedDuration::from_hours(72));
+    let world = world.restart(CollectionOptions::default()).await;
+    world.until_known("2026-11-24T00:00:00Z").await;
+    assert_continuous(&world.captures(0).await, "2026-11-20T00:15:00Z", 4 * 96);
+}
