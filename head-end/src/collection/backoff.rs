@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::{meter::MeterId, operation::RequestErrorKind as Kind};
 
 /// First and longest pause after an error.
@@ -26,9 +24,7 @@ const fn bounds(kind: Kind) -> (Duration, Duration) {
 pub(super) fn pause(kind: Kind, attempt: u32, meter: &MeterId) -> Duration {
     let (first, longest) = bounds(kind);
     let whole = first.saturating_mul(1 << attempt.saturating_sub(1).min(20)).min(longest);
-    let digest = Sha256::new().chain_update(meter.as_str()).chain_update(attempt.to_be_bytes()).finalize();
-    let share = digest.first().copied().map_or(0.0, |octet| f64::from(octet) / 255.0);
-    whole.mul_f64(0.5 + share / 2.0)
+    whole.mul_f64(0.5 + f64::from(meter.share(attempt)) / 255.0 / 2.0)
 }
 
 /// Pause while the meter's newest captures are not there yet: its clock may be late.

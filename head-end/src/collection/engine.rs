@@ -117,6 +117,7 @@ impl<S: Store, A: MeterAccess> Engine<S, A> {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = woken => {}
                 () = sleep_until(wait) => {}

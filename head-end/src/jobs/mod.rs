@@ -202,8 +202,8 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         Ok(())
     }
 
-    fn retry_at(&self, now: Timestamp, kind: RequestErrorKind, failures: u32) -> Timestamp {
-        retry::due(now, self.shared.options.retry_floor, kind, failures)
+    fn retry_at(&self, meter: &MeterId, now: Timestamp, kind: RequestErrorKind, failures: u32) -> Timestamp {
+        retry::due(meter, now, self.shared.options.retry_floor, kind, failures)
     }
 
     fn changed(&self, job: JobId) {

@@ -94,7 +94,7 @@ fn broken<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedTask) ->
     tracing::error!(job = %claimed.task.job, meter = %claimed.task.meter, "an attempt panicked");
     let error = RequestError::new(Kind::Protocol, Layer::HeadEnd, "the attempt was broken off inside the head-end");
     Next::Again {
-        due: jobs.retry_at(jobs.shared.clock.now(), Kind::Protocol, claimed.attempts),
+        due: jobs.retry_at(&claimed.task.meter, jobs.shared.clock.now(), Kind::Protocol, claimed.attempts),
         attempts: claimed.attempts.saturating_add(1),
         refusals: claimed.refusals,
         failure: Some(error),
@@ -152,7 +152,9 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
     let loaded = match jobs.load(task.job).await {
         Ok(Some(loaded)) => loaded,
         Ok(None) => return Next::end(TaskResult::Cancelled, invalid("the job is gone or cannot be read")),
-        Err(error) => return again(Some(error.into()), jobs.retry_at(now, Kind::Store, claimed.attempts)),
+        Err(error) => {
+            return again(Some(error.into()), jobs.retry_at(&claimed.task.meter, now, Kind::Store, claimed.attempts));
+        }
     };
     let until = match claimed.sent {
         Some(_) => Instant::now() + jobs.shared.options.attempt,
@@ -175,7 +177,7 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
     }
     if let Err(error) = allowed(jobs, &loaded, &task.meter).await {
         return match error.kind() {
-            Kind::Store => again(Some(error), jobs.retry_at(now, Kind::Store, claimed.attempts)),
+            Kind::Store => again(Some(error), jobs.retry_at(&claimed.task.meter, now, Kind::Store, claimed.attempts)),
             kind => Next::end(kind.into(), error),
         };
     }
@@ -196,7 +198,7 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
     let decided = matches!(error.kind(), Kind::MeterRefused | Kind::InvalidRequest);
     if in_air.load(Ordering::Acquire) && !decided {
         // To be resolved as soon as the meter can be asked.
-        return again(Some(error), jobs.retry_at(now, Kind::UnknownOutcome, 0));
+        return again(Some(error), jobs.retry_at(&claimed.task.meter, now, Kind::UnknownOutcome, 0));
     }
     let not_before = *port.not_before.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(not_before) = not_before {
@@ -215,12 +217,12 @@ async fn attempt<S: Store, A: MeterAccess>(jobs: &Jobs<S, A>, claimed: &ClaimedT
                 jobs.alarm(Alarm { meter: task.meter.clone(), job: task.job, kind: AlarmKind::Security, at: now });
                 return Next::end(TaskResult::SecurityFailed, error);
             }
-            let due = jobs.retry_at(now, Kind::SecurityFailed, refusals).min(loaded.row.expires);
+            let due = jobs.retry_at(&claimed.task.meter, now, Kind::SecurityFailed, refusals).min(loaded.row.expires);
             Next::Again { due, attempts: claimed.attempts.saturating_add(1), refusals, failure: Some(error) }
         }
         // The attempt's time is over, not the job's.
         Kind::Expired | Kind::Unreachable | Kind::Protocol | Kind::Busy | Kind::Store => {
-            let due = jobs.retry_at(now, error.kind(), claimed.attempts).min(loaded.row.expires);
+            let due = jobs.retry_at(&claimed.task.meter, now, error.kind(), claimed.attempts).min(loaded.row.expires);
             again(Some(error), due)
         }
         kind => Next::end(kind.into(), error),
@@ -253,7 +255,9 @@ async fn resolve<S: Store, A: MeterAccess>(
                 Next::End { result: TaskResult::Expired, failure: None, outcome: None }
             }
             Ok(()) => again(now, None),
-            Err(error) => again(jobs.retry_at(now, Kind::Store, claimed.attempts), Some(error.into())),
+            Err(error) => {
+                again(jobs.retry_at(&claimed.task.meter, now, Kind::Store, claimed.attempts), Some(error.into()))
+            }
         },
         Err(error) if error.kind() == Kind::ShuttingDown => Next::Park,
         Err(error) => {
@@ -261,7 +265,7 @@ async fn resolve<S: Store, A: MeterAccess>(
             if hopeless || now.duration_since(sent) >= RESOLVE_PATIENCE {
                 return Next::end(TaskResult::UnknownOutcome, error);
             }
-            again(jobs.retry_at(now, error.kind(), claimed.attempts), Some(error))
+            again(jobs.retry_at(&claimed.task.meter, now, error.kind(), claimed.attempts), Some(error))
         }
     }
 }

@@ -89,6 +89,7 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
                 while changes.try_recv().is_ok() {}
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = changed => {}
                 () = sleep_until(wake) => {}

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use sha2::{Digest, Sha256};
+
 /// Identifier of a meter in this head-end, the last part of the resource name `meters/{meter}`.
 ///
 /// One to 63 characters of `A-Z a-z 0-9 . _ ~ -`, the first one a letter or a digit: serial
@@ -59,6 +61,12 @@ impl MeterId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Where the meter stands among others in a `round`, from 0 to 255: the same each time, and in each round elsewhere.
+    pub(crate) fn share(&self, round: u32) -> u8 {
+        let digest = Sha256::new().chain_update(self.as_str()).chain_update(round.to_be_bytes()).finalize();
+        digest.first().copied().unwrap_or_default()
     }
 
     /// The resource name, `meters/{meter}`.
