@@ -146,6 +146,7 @@ pub const METHODS: &[Method] = &[
     // Reading
     looks("dlms.headend.v1.Reading/DiscoverObjects", Operate),
     looks("dlms.headend.v1.Reading/GetAttributes", Operate),
+    looks("dlms.headend.v1.Reading/GetCommsDiagnostics", Operate),
     changes("dlms.headend.v1.Reading/InvokeMethod", Operate),
     lists("dlms.headend.v1.Reading/PingMeters", Operate),
     looks("dlms.headend.v1.Reading/ReadBillingPeriod", Operate),

@@ -16,6 +16,7 @@ mod billing;
 mod bundle;
 mod check;
 mod client;
+mod comms;
 mod completion;
 mod config;
 mod control;
@@ -121,6 +122,8 @@ enum Command {
     Bundle(bundle::Bundle),
     /// Ask meters whether they answer
     Ping(ping::Ping),
+    /// Show what is known of the way to a meter
+    Comms(comms::Comms),
     /// Read the object list of a meter
     Discover(discover::Discover),
     /// Show events and alarms, and see to them
@@ -207,6 +210,7 @@ impl Command {
             Self::Ping(command) => command.run().await,
             Self::Billing(command) => command.run().await,
             Self::Latest(command) => command.run().await,
+            Self::Comms(command) => command.run().await,
             Self::Discover(command) => command.run().await,
             Self::Events(command) => command.run().await,
             Self::Unclaimed(command) => command.run().await,
@@ -250,6 +254,7 @@ impl Command {
             Self::Ping(command) => command.client.format,
             Self::Billing(command) => command.client.format,
             Self::Latest(command) => command.client.format,
+            Self::Comms(command) => command.client.format,
             Self::Discover(command) => command.client.format,
             Self::Events(command) => command.client().format,
             Self::Unclaimed(command) => command.client().format,

@@ -107,7 +107,7 @@ struct Live {
     /// Operations since it was opened or others last had a chance.
     turn: u32,
     /// Counts it among the open ones.
-    _open: Inside,
+    _open: [Inside; 2],
 }
 
 /// What an actor woke up for.
@@ -240,6 +240,7 @@ impl Actor {
             };
             live.turn += 1;
             self.memory.receive_floor = live.session.receive_floor().unwrap_or(self.memory.receive_floor);
+            self.environment.counts.counters(live.session.counters());
             live.until = Instant::now() + live.session.config().timeouts.idle;
 
             let unheard = live.session.answers() == answers;
@@ -267,7 +268,9 @@ impl Actor {
             return Ok(());
         }
         let config = self.config(work).await?;
-        let place = match self.routes.of(&config) {
+        let route = self.routes.of(&config);
+        self.environment.counts.on_route(route.as_ref().map(|route| route.name()));
+        let place = match route {
             Some(route) => Some(route.enter(work.deadline).await?),
             None => None,
         };

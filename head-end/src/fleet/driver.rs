@@ -1,6 +1,6 @@
 //! Drives one client connection of the stack over a transport, with tokio's time.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::ops::ControlFlow;
 
 use dlms::{
     association::client::{Config, Connection, ConnectionError, Event, Negotiated, UsageError},
@@ -9,8 +9,8 @@ use dlms::{
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
+    contact::Tally,
     counters::{COUNTERS_LOW, CounterSource},
-    counts::Counts,
     link::REQUEST_OCTETS_MAX,
     notification::Inbox,
     tapped::TappedLink,
@@ -70,7 +70,7 @@ pub(super) type StackConnection = Connection<TappedLink, RustCrypto, OsRandom, V
 pub(super) struct Surroundings {
     pub(super) random: OsRandom,
     pub(super) inbox: Inbox,
-    pub(super) counts: Arc<Counts>,
+    pub(super) counts: Tally,
 }
 
 /// One client connection on one transport.
@@ -85,7 +85,7 @@ pub(super) struct Driver {
     output: Buffer,
     counters: Option<CounterSource>,
     inbox: Inbox,
-    counts: Arc<Counts>,
+    counts: Tally,
     octets_sent: u64,
     notifications: u64,
     /// When the connection was told the time last.
@@ -171,6 +171,12 @@ impl Driver {
     /// Lowest invocation counter that is acceptable from the meter.
     pub(super) fn receive_floor(&self) -> Option<u32> {
         self.connection.receive_floor()
+    }
+
+    /// The next transmit counter, and the first one that is not reserved.
+    pub(super) const fn counters(&mut self) -> (u32, u32) {
+        let counter = self.connection.counter_mut();
+        (counter.next(), counter.end())
     }
 
     /// Whether a request waits for its answer: then only closing is possible.

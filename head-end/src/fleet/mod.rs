@@ -13,6 +13,7 @@
 mod actor;
 mod attributes;
 mod batch;
+mod contact;
 mod counters;
 mod counts;
 mod directory;
@@ -50,6 +51,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -65,10 +67,12 @@ pub use self::{
 pub(crate) use self::{
     notification::encode,
     profile::{moment, profile_rows},
+    registers::date_time,
 };
 
 use self::{
     actor::{Actor, Control, Job, Limits, Ties},
+    contact::{Contacts, Tally},
     directory::Directory,
     driver::OsRandom,
     failure::{expired, head_end},
@@ -83,8 +87,8 @@ use crate::{
     config::QuirkModels,
     meter::MeterId,
     operation::{
-        MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms, Trace,
-        TraceError,
+        Diagnosis, MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms,
+        Trace, TraceError,
     },
 };
 
@@ -142,6 +146,7 @@ struct Inner {
     abort: CancellationToken,
     tasks: TaskTracker,
     counts: Arc<Counts>,
+    contacts: Contacts,
     traces: Arc<Traces>,
 }
 
@@ -214,6 +219,7 @@ impl Fleet {
             abort: CancellationToken::new(),
             tasks: TaskTracker::new(),
             counts: Arc::default(),
+            contacts: Contacts::default(),
             traces: Arc::default(),
         };
         Ok((Self(Arc::new(inner)), received))
@@ -266,7 +272,7 @@ impl Fleet {
             inbox: Inbox::new(meter.clone(), self.0.notifications.clone()),
             counter_jump_max: options.counter_jump_max,
             quirks: options.quirks.clone(),
-            counts: Arc::clone(&self.0.counts),
+            counts: self.tally(meter),
             tap: Tap::new(meter.clone(), Arc::clone(&self.0.traces)),
         };
         let limits = Limits { actor_idle: options.actor_idle, release: options.release };
@@ -276,6 +282,11 @@ impl Fleet {
         let actor = Actor::new(meter.clone(), environment, routes, limits, ties);
         self.0.tasks.spawn(supervise(self.clone(), meter.clone(), Arc::clone(&control), actor));
         Mailbox { jobs, control, voice }
+    }
+
+    /// Where what is done with a meter is counted.
+    fn tally(&self, meter: &MeterId) -> Tally {
+        Tally { all: Arc::clone(&self.0.counts), own: self.0.contacts.of(meter, Timestamp::now()) }
     }
 
     async fn submit(&self, meter: &MeterId, operation: Operation, terms: Terms) -> Result<Outcome, RequestError> {
@@ -337,6 +348,13 @@ impl MeterAccess for Fleet {
     async fn execute(&self, meter: &MeterId, operation: Operation, terms: Terms) -> Result<Outcome, RequestError> {
         let (began, kind) = (Instant::now(), operation.index());
         let result = self.submit(meter, operation, terms).await;
+        match &result {
+            Err(error) if error.kind() == Kind::NotFound => self.0.contacts.forget(meter),
+            _ => {
+                let (contact, now) = (self.tally(meter).own, Timestamp::now());
+                contact.ended(result.as_ref().map(drop), began.elapsed(), now);
+            }
+        }
         let ended = result.as_ref().map(|_| ()).map_err(RequestError::kind);
         self.0.counts.operation(kind, ended, began.elapsed());
         result.map_err(|error| error.with_meter(meter))
@@ -346,6 +364,13 @@ impl MeterAccess for Fleet {
         if let Some(mailbox) = self.0.registry.get(meter) {
             mailbox.control.invalidate();
         }
+    }
+
+    fn diagnosis(&self, meter: &MeterId) -> Option<Diagnosis> {
+        let contact = self.0.contacts.get(meter)?;
+        let waiting = self.0.registry.get(meter).map_or(0, |mailbox| mailbox.jobs.len());
+        let route = contact.route().and_then(|name| self.0.routes.load_of(&name));
+        Some(Diagnosis { route, ..contact.diagnosis(waiting, Timestamp::now()) })
     }
 
     fn trace(&self, meter: &MeterId, octets: bool) -> Result<Trace, TraceError> {

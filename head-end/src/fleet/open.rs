@@ -18,8 +18,8 @@ use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::{
+    contact::Tally,
     counters::CounterSource,
-    counts::Counts,
     directory::Directory,
     driver::{DriveError, Driver, OsRandom, Surroundings},
     failure::{counter_refused, expired, from_drive, from_transport, head_end},
@@ -62,7 +62,7 @@ pub(super) struct Environment {
     /// By how much the meter's word may move our counter up.
     pub(super) counter_jump_max: u32,
     pub(super) quirks: QuirkModels,
-    pub(super) counts: Arc<Counts>,
+    pub(super) counts: Tally,
     pub(super) tap: Tap,
 }
 
@@ -211,7 +211,7 @@ async fn connect(
             let surroundings = Surroundings {
                 random: environment.random,
                 inbox: environment.inbox.clone(),
-                counts: Arc::clone(&environment.counts),
+                counts: environment.counts.clone(),
             };
             Ok(Driver::new(link, association, counter, transport, counters, surroundings))
         }

@@ -247,7 +247,7 @@ fn scaler_unit(value: &Value) -> Option<ScalerUnit> {
 }
 
 /// A date-time in any of the forms that meters send; `None` for null-data, which stands for "never".
-pub(super) fn date_time(value: &Value) -> Option<DateTime> {
+pub(crate) fn date_time(value: &Value) -> Option<DateTime> {
     match value.as_data()? {
         dlms::axdr::Data::Null => None,
         data => DateTime::from_data(data).ok(),

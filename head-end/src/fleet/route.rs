@@ -14,7 +14,7 @@ use tokio::{
 use super::failure::head_end;
 use crate::{
     meter::{LinkConfig, MeterConfig},
-    operation::{RequestError, RequestErrorKind},
+    operation::{RequestError, RequestErrorKind, RouteLoad},
 };
 
 /// A medium with room for a limited number of sessions.
@@ -47,6 +47,17 @@ impl Route {
     fn new(name: Arc<str>, places: usize) -> Self {
         let (waiting, wanted) = (AtomicUsize::new(0), Notify::new());
         Self { name, places: Arc::new(Semaphore::new(places)), capacity: places, waiting, wanted }
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    fn load(&self) -> RouteLoad {
+        let sessions = self.capacity.saturating_sub(self.places.available_permits());
+        let (capacity, waiting) = (self.capacity, self.waiting.load(Ordering::Relaxed));
+        RouteLoad { name: self.name.to_string(), capacity, sessions, waiting }
     }
 
     /// Waits for a place. Those who hold one and do nothing with it are asked to leave.
@@ -125,9 +136,14 @@ impl Routes {
     /// How many routes there are, how many sessions they carry, and how many wait for a place.
     pub(super) fn load(&self) -> (usize, usize, usize) {
         self.routes.iter().fold((0, 0, 0), |(routes, sessions, waiting), route| {
-            let taken = route.capacity.saturating_sub(route.places.available_permits());
-            (routes + 1, sessions + taken, waiting + route.waiting.load(Ordering::Relaxed))
+            let load = route.load();
+            (routes + 1, sessions + load.sessions, waiting + load.waiting)
         })
+    }
+
+    /// What goes on on the route of that name, while it is in use.
+    pub(super) fn load_of(&self, name: &str) -> Option<RouteLoad> {
+        self.routes.get(name).map(|route| route.load())
     }
 
     /// Forgets routes that nobody uses.

@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     meter::MeterConfig,
-    operation::{AttributeRef, Layer, MeterAnswer, ObjectRef, Opening, RequestError, RequestErrorKind as Kind},
+    operation::{
+        AttributeRef, Counters, Layer, MeterAnswer, ObjectRef, Opening, RequestError, RequestErrorKind as Kind,
+    },
 };
 
 /// Octets that one value may have when it arrives in blocks: an object list of a large meter has tens of thousands.
@@ -99,6 +101,13 @@ impl Session {
     /// Lowest invocation counter that is acceptable from the meter.
     pub(super) fn receive_floor(&self) -> Option<u32> {
         self.driver.receive_floor()
+    }
+
+    /// Where the invocation counters of the key in use stand; `None` without ciphering.
+    pub(super) fn counters(&mut self) -> Option<Counters> {
+        self.config.ciphering.as_ref()?;
+        let (next, reserved) = self.driver.counters();
+        Some(Counters { next, reserved, receive_floor: self.receive_floor().unwrap_or(0) })
     }
 
     /// Waits until the association is lost; cancel safe.

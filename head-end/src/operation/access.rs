@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use super::{ObjectModel, Operation, Outcome, ProfileLayout, RequestError, Terms, Trace, TraceError};
+use super::{Diagnosis, ObjectModel, Operation, Outcome, ProfileLayout, RequestError, Terms, Trace, TraceError};
 use crate::meter::{CounterId, MeterConfig, MeterId};
 
 /// Carries operations out: the fleet.
@@ -30,6 +30,12 @@ pub trait MeterAccess: Send + Sync + 'static {
     /// Lets go of `meter`: its configuration changed or it was deleted. The association is released,
     /// queued operations are carried out with the new configuration, or fail if there is none.
     fn invalidate(&self, meter: &MeterId);
+
+    /// What is known of the way to `meter`; `None` where it was never spoken to, and from who notes nothing.
+    fn diagnosis(&self, meter: &MeterId) -> Option<Diagnosis> {
+        let _ = meter;
+        None
+    }
 
     /// Follows what is said to `meter` and by it, with the `octets` of the line where they are wanted.
     ///

@@ -4,6 +4,7 @@
 //! program that embeds the library all speak in these types; the fleet carries them out.
 
 mod access;
+mod diagnosis;
 mod error;
 mod guard;
 mod outcome;
@@ -13,6 +14,7 @@ mod trace;
 
 pub use self::{
     access::{CounterBlock, MeterAccess, MeterDirectory},
+    diagnosis::{Counters, Diagnosis, Percentiles, RouteLoad, Window},
     error::{AttributeRef, ItemResult, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind},
     guard::Guard,
     outcome::{

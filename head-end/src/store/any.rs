@@ -162,6 +162,7 @@ forward! {
         dismiss(plan: &PlanId, meters: Vec<MeterId>) -> ();
         revive(meter: &MeterId, due: Timestamp) -> ();
         plan_states(plan: &PlanId, after: Option<MeterId>, limit: usize) -> Vec<PlanState>;
+        meter_states(meter: &MeterId) -> Vec<PlanState>;
         due_states(plan: &PlanId, now: Timestamp, limit: usize) -> Vec<PlanState>;
         next_due(plan: &PlanId, after: Timestamp) -> Option<Timestamp>;
         write_state(state: PlanState, ended: Option<bool>) -> ();

@@ -100,6 +100,12 @@ pub trait PlanStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<PlanState>, StoreError>> + Send;
 
+    /// States of one meter in all plans, in the order of the plans' names.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn meter_states(&self, meter: &MeterId) -> impl Future<Output = Result<Vec<PlanState>, StoreError>> + Send;
+
     /// States whose turn it is at `now`, the longest due first.
     ///
     /// # Errors

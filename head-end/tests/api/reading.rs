@@ -335,3 +335,120 @@ async fn the_newest_value_of_each_object_is_found_wherever_it_lies() {
     assert_eq!(fields(&latest(&[], &[]).await.unwrap_err()), ["meters"]);
     running.stop().await;
 }
+
+async fn diagnostics(running: &Running, id: &str, read_modem: bool) -> v1::CommsDiagnostics {
+    let request = v1::GetCommsDiagnosticsRequest { meter: format!("meters/{id}"), read_modem };
+    running.reading().get_comms_diagnostics(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_way_to_a_meter_is_told_without_asking_it() {
+    let (running, meters, _folder) = setup().await;
+    assert_eq!(diagnostics(&running, "m1", false).await.since, None, "nobody has spoken to it");
+    let read = async |obis: &str| {
+        let registers = vec![v1::RegisterSelector { obis: obis.into(), class_id: 3 }];
+        running.reading().read_registers(v1::ReadRegistersRequest { meter: "meters/m1".into(), registers }).await
+    };
+    for _ in 0..3 {
+        read("1-0:1.8.0").await.unwrap();
+    }
+    let before = meters.counts();
+    let known = diagnostics(&running, "m1", false).await;
+    assert_eq!(meters.counts().answers, before.answers, "the meter was not asked");
+    assert!(seconds(&known.since) <= seconds(&known.last_success_time));
+    assert_eq!((known.last_failure.clone(), known.failures_in_row), (None, 0));
+    let windows: Vec<_> =
+        known.windows.iter().map(|of| (of.length.unwrap().seconds, of.succeeded, of.failed)).collect();
+    assert_eq!(windows, [(3_600, 3, 0), (86_400, 3, 0), (604_800, 3, 0)]);
+    assert!(known.windows.iter().all(|of| of.success_rate == Some(1.0)));
+    assert_eq!((known.latency.unwrap().samples, known.opening.unwrap().samples), (3, 1));
+    assert!(known.latency.unwrap().p50.unwrap().nanos > 0);
+    assert_eq!((known.octets_sent, known.octets_received), (before.received_octets, before.sent_octets));
+    assert_eq!((known.associations_opened, known.associations_failed, known.associated), (1, 0, true));
+    let counters = known.counters.unwrap();
+    assert!(counters.next >= 4 && counters.next < counters.reserved && counters.receive_floor > 0, "{counters:?}");
+    assert_eq!((known.route, known.plans.len(), known.modems.len(), known.security_failures), (None, 0, 0, 0));
+
+    // The meter goes away, and its place on a route is shown.
+    drop(meters);
+    running.create(v1::Meter { route: "pool".into(), ..plain("m2", "127.0.0.1:1") }).await.unwrap();
+    for _ in 0..2 {
+        read("1-0:1.8.0").await.unwrap_err();
+    }
+    let known = diagnostics(&running, "m1", false).await;
+    assert_eq!((known.failures_in_row, known.windows[0].succeeded, known.windows[0].failed), (2, 3, 2));
+    assert_eq!((known.windows[2].success_rate, known.associated), (Some(0.6), false));
+    let failure = known.last_failure.unwrap();
+    assert_eq!((failure.reason.as_str(), failure.layer()), ("UNREACHABLE", v1::Layer::Link));
+    ping(&running, v1::target::Kind::Meter("meters/m2".into()), 900).await;
+    let route = diagnostics(&running, "m2", false).await.route.unwrap();
+    assert_eq!((route.name.as_str(), route.capacity, route.sessions, route.waiting), ("pool", 8, 0, 0));
+    let unknown = v1::GetCommsDiagnosticsRequest { meter: "meters/none".into(), read_modem: false };
+    assert_eq!(running.reading().get_comms_diagnostics(unknown).await.unwrap_err().code(), Code::NotFound);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn failures_of_security_are_told_apart_and_plans_say_when_they_try_again() {
+    let (running, meters, _folder) = setup().await;
+    let mut wrong = managed("wrong", &tcp(&meters, 0));
+    wrong.security.as_mut().unwrap().encryption_key = vec![9; 16];
+    running.create(wrong).await.unwrap();
+    ping(&running, v1::target::Kind::Meter("meters/wrong".into()), 900).await;
+    let known = diagnostics(&running, "wrong", false).await;
+    assert!(known.security_failures >= 1 && known.associations_opened == 0, "{known:?}");
+    assert!(known.associations_failed >= 1);
+    assert_eq!(known.last_failure.unwrap().reason, "SECURITY_FAILED");
+
+    running.create(plain("gone", "127.0.0.1:1")).await.unwrap();
+    let mut plans = v1::collection_client::CollectionClient::new(running.channel.clone());
+    let plan = v1::Plan {
+        profiles: vec!["1-0:99.1.0".into()],
+        target: Some(v1::plan::Target::Meters(v1::MeterList { meters: vec!["meters/gone".into()] })),
+        cadence: Some(v1::plan::Cadence::Every(prost_types::Duration { seconds: 900, nanos: 0 })),
+        ..Default::default()
+    };
+    let request = v1::CreatePlanRequest { plan: Some(plan), plan_id: "quarter".into(), ..Default::default() };
+    plans.create_plan(request).await.unwrap();
+    let run = v1::RunNowRequest { plan: "plans/quarter".into(), ..Default::default() };
+    plans.run_now(run).await.unwrap();
+    let state = async {
+        loop {
+            let known = diagnostics(&running, "gone", false).await;
+            if let [plan] = &known.plans[..]
+                && let Some(state) = plan.state.clone().filter(|state| state.attempt > 0)
+            {
+                return (plan.plan.clone(), state);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let (plan, state) = tokio::time::timeout(PATIENCE, state).await.unwrap();
+    assert_eq!((plan.as_str(), state.error.as_str()), ("plans/quarter", "UNREACHABLE"));
+    assert!(state.due_time.is_some());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_modem_sees_is_read_where_it_is_asked_for() {
+    let (running, _meters, _folder) = setup().await;
+    let known = diagnostics(&running, "m1", true).await;
+    assert_eq!(known.modem_failure, None);
+    let [modem] = &known.modems[..] else { panic!("{:?}", known.modems) };
+    assert_eq!(modem.object, "0.0.25.6.0.255");
+    assert_eq!(
+        (modem.operator.as_deref(), modem.registration, modem.packet_switched),
+        (Some("00101"), Some(1), Some(5))
+    );
+    assert_eq!((modem.cell, modem.area, modem.channel), (Some(123_456), Some(4_660), Some(6_300)));
+    assert_eq!((modem.signal_quality, modem.signal_dbm), (Some(21), Some(-71)));
+    assert_eq!(modem.adjacent, [v1::AdjacentCell { cell: 123_457, signal_quality: 14, signal_dbm: Some(-85) }]);
+    assert!(modem.capture_time.is_some());
+
+    // A meter without a modem says so, and the rest is told all the same.
+    running.create(plain("m2", "127.0.0.1:1")).await.unwrap();
+    let known = diagnostics(&running, "m2", true).await;
+    assert_eq!(known.modem_failure.unwrap().reason, "UNREACHABLE");
+    assert_eq!(known.failures_in_row, 1);
+    running.stop().await;
+}

@@ -8,7 +8,7 @@ use crate::{
     store::{PlanRun, PlanState},
 };
 
-pub(super) fn state(state: &PlanState) -> v1::PlanState {
+pub(in crate::api) fn state(state: &PlanState) -> v1::PlanState {
     let time = |time: Option<jiff::Timestamp>| time.map(to_timestamp);
     let (error, message) = state.error.clone().unwrap_or_default();
     v1::PlanState {

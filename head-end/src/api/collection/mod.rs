@@ -1,6 +1,6 @@
 //! The service Collection.
 
-mod answer;
+pub(super) mod answer;
 mod ask;
 mod plan;
 

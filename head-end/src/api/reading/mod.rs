@@ -2,15 +2,17 @@
 
 pub(super) mod answer;
 pub(super) mod ask;
+mod diagnostics;
 mod ping;
 
 use std::pin::Pin;
 
 use dlms_proto::v1::{
-    BundleItem, DiscoverObjectsRequest, DiscoverObjectsResponse, GetAttributesRequest, GetAttributesResponse,
-    InvokeMethodRequest, InvokeMethodResponse, PingMetersRequest, ReadBillingPeriodRequest, ReadBillingPeriodResponse,
-    ReadProfileRequest, ReadProfileResponse, ReadRegistersRequest, ReadRegistersResponse, RunBundleRequest,
-    RunBundleResponse, SetAttributesRequest, SetAttributesResponse, reading_server::Reading,
+    BundleItem, CommsDiagnostics, DiscoverObjectsRequest, DiscoverObjectsResponse, GetAttributesRequest,
+    GetAttributesResponse, GetCommsDiagnosticsRequest, InvokeMethodRequest, InvokeMethodResponse, PingMetersRequest,
+    ReadBillingPeriodRequest, ReadBillingPeriodResponse, ReadProfileRequest, ReadProfileResponse, ReadRegistersRequest,
+    ReadRegistersResponse, RunBundleRequest, RunBundleResponse, SetAttributesRequest, SetAttributesResponse,
+    reading_server::Reading,
 };
 use futures_util::{Stream, stream};
 use prost::Message;
@@ -125,6 +127,14 @@ impl<S: Store, A: MeterAccess> Reading for Service<S, A> {
         let read = self.0.head_end.read_billing_period(&meter, profile, period, deadline).await;
         let read = read.map_err(|error| status::operation(&error, &meter))?;
         Ok(Response::new(answer::billing_period(&meter, &read)))
+    }
+
+    async fn get_comms_diagnostics(
+        &self,
+        request: Request<GetCommsDiagnosticsRequest>,
+    ) -> Result<Response<CommsDiagnostics>, Status> {
+        let deadline = self.deadline(&request);
+        Ok(Response::new(self.diagnostics(request.get_ref(), deadline).await?))
     }
 
     type PingMetersStream = ping::Answers;

@@ -163,6 +163,11 @@ impl PlanStore for PostgresStore {
             .await
     }
 
+    async fn meter_states(&self, meter: &MeterId) -> Result<Vec<PlanState>, StoreError> {
+        let (meter, action) = (meter.clone(), "listing states of a meter");
+        self.0.connections.read(action, move |db| Box::pin(async move { states::of_meter(db, &meter).await })).await
+    }
+
     async fn due_states(&self, plan: &PlanId, now: Timestamp, limit: usize) -> Result<Vec<PlanState>, StoreError> {
         let plan = plan.clone();
         let action = "looking for what is due";

@@ -71,6 +71,16 @@ pub(super) async fn list(
     rows.iter().map(|row| state(row, plan)).collect()
 }
 
+pub(super) async fn of_meter(db: &impl GenericClient, meter: &MeterId) -> Result<Vec<PlanState>, StoreError> {
+    let sql = format!("SELECT {COLUMNS}, plan FROM plan_states WHERE meter = $1 ORDER BY plan");
+    let rows = rows(db, "listing states of a meter", &sql, &[&meter.as_str()]).await?;
+    let of_plan = |row: &Row| {
+        let plan: &str = get(row, 13)?;
+        state(row, &plan.parse().map_err(|_| corrupt(format!("{plan:?} is no name of a plan")))?)
+    };
+    rows.iter().map(of_plan).collect()
+}
+
 pub(super) async fn due(
     db: &impl GenericClient,
     plan: &PlanId,

@@ -93,6 +93,11 @@ impl PlanStore for SqliteStore {
         self.0.readers.control(move |db| states::list(db, &plan, after.as_ref(), limit)).await
     }
 
+    async fn meter_states(&self, meter: &MeterId) -> Result<Vec<PlanState>, StoreError> {
+        let meter = meter.clone();
+        self.0.readers.control(move |db| states::of_meter(db, &meter)).await
+    }
+
     async fn due_states(&self, plan: &PlanId, now: Timestamp, limit: usize) -> Result<Vec<PlanState>, StoreError> {
         let plan = plan.clone();
         self.0.readers.control(move |db| states::due(db, &plan, now, limit)).await

@@ -65,6 +65,19 @@ pub(super) fn list(
     Ok(found)
 }
 
+pub(super) fn of_meter(db: &Connection, meter: &MeterId) -> Result<Vec<PlanState>, StoreError> {
+    let sql = format!("SELECT {COLUMNS}, plan FROM plan_states WHERE meter = ?1 ORDER BY plan");
+    let mut query = db.prepare_cached(&sql).context(FILE, "listing states of a meter")?;
+    let mut rows = query.query([meter.as_str()]).context(FILE, "listing states of a meter")?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().context(FILE, "listing states of a meter")? {
+        let plan: String = row.get(13).context(FILE, "listing states of a meter")?;
+        let plan = plan.parse().map_err(|_| corrupt(format!("{plan:?} is no name of a plan")))?;
+        found.push(state(row, &plan)?);
+    }
+    Ok(found)
+}
+
 pub(super) fn due(db: &Connection, plan: &PlanId, now: Timestamp, limit: usize) -> Result<Vec<PlanState>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM plan_states WHERE plan = ?1 AND due_ms <= ?2 ORDER BY due_ms LIMIT ?3");
     let mut query = db.prepare_cached(&sql).context(FILE, "looking for what is due")?;

@@ -100,6 +100,13 @@ async fn meters_take_their_turns_and_states_come_back_as_written(place: &impl Pl
     assert_eq!((anew.due, anew.watermark, anew.attempt), (Some(now()), None, 0));
     let after = store.plan_states(&plan_id("p"), Some(id("m1")), 10).await.unwrap();
     assert_eq!(after.into_iter().map(|state| state.meter).collect::<Vec<_>>(), [id("m2")]);
+    store.create_plan(plan("another", 1), None).await.unwrap();
+    store.enrol(&plan_id("another"), vec![(id("m1"), now() + 3.hours())]).await.unwrap();
+    let of_m1 = store.meter_states(&id("m1")).await.unwrap();
+    let plans: Vec<_> = of_m1.iter().map(|state| (state.plan.to_string(), state.due)).collect();
+    assert_eq!(plans, [("another".to_owned(), Some(now() + 3.hours())), ("p".to_owned(), Some(now()))]);
+    assert_eq!(of_m1[1], anew);
+    assert_eq!(store.meter_states(&id("nobody")).await.unwrap(), []);
     store.delete_meter(&id("m2"), None, None).await.unwrap();
     assert_eq!(states(&store).await.len(), 1);
     store.write_state(PlanState { meter: id("m2"), ..written }, None).await.unwrap();
