@@ -16,7 +16,7 @@ use crate::{
     jobs::{JobOptions, Jobs},
     metrics::{self, Metrics, Sources},
     push::{ListenError, Listeners},
-    registry::{Registry, RegistryError},
+    registry::{AnchorError, Anchors, Registry, RegistryError},
     store::{AnyStore, Store, StoreError, sqlite::SqliteStore},
     vault::{MasterKey, MasterKeyError, Vault},
 };
@@ -97,6 +97,9 @@ pub enum NodeError {
     /// The registry cannot be opened.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The authorities of meters cannot be read.
+    #[error(transparent)]
+    Anchors(#[from] AnchorError),
     /// The fleet cannot be started.
     #[error(transparent)]
     Fleet(#[from] FleetError),
@@ -149,6 +152,7 @@ impl Node {
             Some(text) => (MasterKey::from_hex(text, MASTER_KEY_VARIABLE)?, false),
             None => MasterKey::load_or_generate(&config.master_key_file)?,
         };
+        let anchors = config.meter_ca_file.as_deref().map(Anchors::from_file).transpose()?.unwrap_or_default();
         let opened = Registry::open(store, Vault::new(&master), config.timeouts, config.system_title).await;
         let registry = match opened {
             // A key that opens nothing must not stay where the lost one belongs.
@@ -159,7 +163,7 @@ impl Node {
                 }
                 return Err(NodeError::MasterKeyMissing { path });
             }
-            opened => Arc::new(opened?),
+            opened => Arc::new(opened?.with_anchors(anchors)),
         };
         if made {
             let file = config.master_key_file.display();

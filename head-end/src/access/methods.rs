@@ -140,6 +140,7 @@ pub const METHODS: &[Method] = &[
     changes("dlms.headend.v1.MeterRegistry/UpdateMeter", Register),
     // MeterSecurity
     looks("dlms.headend.v1.MeterSecurity/GetKeyStatus", Secure),
+    looks("dlms.headend.v1.MeterSecurity/GetSigningKey", Secure),
     changes("dlms.headend.v1.MeterSecurity/RecoverKeys", Secure),
     changes("dlms.headend.v1.MeterSecurity/RotateKeys", Secure),
     changes("dlms.headend.v1.MeterSecurity/SetSecurityPolicy", Secure),

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use dlms::{
+    id::SystemTitle,
     obis::ObisCode,
-    security::{Protection, SecurityPolicy},
+    security::{Protection, SecurityPolicy, Suite},
 };
 use dlms_proto::v1::{
-    self, GetKeyStatusRequest, KeyKind, KeyState, KeyStatus, KeysOutcome, MessageProtection, PolicyOutcome,
-    RecoverKeysRequest, RecoverKeysSpec, RotateKeysRequest, SecurityResponse, SetSecurityPolicyRequest, job_spec::Kind,
-    keys_outcome::State, meter_security_server::MeterSecurity,
+    self, GetKeyStatusRequest, GetSigningKeyRequest, KeyKind, KeyState, KeyStatus, KeysOutcome, MessageProtection,
+    PolicyOutcome, RecoverKeysRequest, RecoverKeysSpec, RotateKeysRequest, SecurityResponse, SetSecurityPolicyRequest,
+    SigningKey, job_spec::Kind, keys_outcome::State, meter_security_server::MeterSecurity,
 };
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -156,6 +157,30 @@ impl<S: Store, A: MeterAccess> MeterSecurity for Service<S, A> {
             (request.target.clone(), Kind::SetSecurityPolicy(spec), request.instruction.clone())
         })
         .await
+    }
+
+    async fn get_signing_key(&self, request: Request<GetSigningKeyRequest>) -> Result<Response<SigningKey>, Status> {
+        let request = request.into_inner();
+        let mut violations = parse::Violations::default();
+        let suite = u8::try_from(request.suite).ok().and_then(|id| Suite::from_id(id).ok());
+        let suite = suite.filter(|suite| suite.curve().is_some()).ok_or("is 1 or 2");
+        let suite = violations.check("suite", suite);
+        let title = match &request.client_system_title[..] {
+            [] => Some(None),
+            octets => {
+                let title = SystemTitle::from_slice(octets).ok_or("a system title has eight octets");
+                violations.check("client_system_title", title).map(Some)
+            }
+        };
+        let (suite, title) = violations.finish(suite.zip(title))?;
+        let key = self.0.head_end.registry().signing_key(suite, title);
+        let key = key.map_err(|error| Status::internal(format!("the signing key cannot be used: {error}")))?;
+        Ok(Response::new(SigningKey {
+            suite: suite.id().into(),
+            system_title: key.title.0.to_vec(),
+            public_key: key.public_key,
+            certification_request: key.request,
+        }))
     }
 
     async fn get_key_status(&self, request: Request<GetKeyStatusRequest>) -> Result<Response<KeyStatus>, Status> {

@@ -18,6 +18,7 @@ use crate::{
     events::EventTables,
     node::MASTER_KEY_VARIABLE,
     push::Templates,
+    registry::Anchors,
     store::sqlite::{Inspection, SqliteStore},
     vault::{MasterKey, Sealed, Vault},
 };
@@ -144,6 +145,9 @@ fn look(config: &Config, findings: &mut Findings) {
     }
     if let Some(path) = &config.quirks_file {
         findings.file(path, QuirkModels::from_file(path), "mend the line, or leave --quirks out");
+    }
+    if let Some(path) = &config.meter_ca_file {
+        findings.file(path, Anchors::from_file(path), "give authorities in PEM, or leave --meter-ca out");
     }
     if let Some(path) = &config.templates_file {
         findings.file(path, Templates::from_file(path), "mend the line, or leave --push-templates out; docs/pushes.md");

@@ -228,6 +228,7 @@ pub(super) fn meter(of: &v1::Meter) -> Value {
         json!({
             "mechanism": of.mechanism().as_str_name().trim_start_matches("MECHANISM_"),
             "password_set": of.password_set,
+            "certificate_set": !of.certificate.is_empty(),
         })
     });
     object([

@@ -1,12 +1,12 @@
 //! `head-end keys`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use dlms_proto::v1::{
-    self, GetKeyStatusRequest, Instruction, KeyKind, KeyStatus, MessageProtection, MeterNames, MeterSelector,
-    RecoverKeysRequest, RotateKeysRequest, RotateKeysSpec, SecurityResponse, SetSecurityPolicyRequest,
-    SetSecurityPolicySpec, Target, meter_security_client::MeterSecurityClient, target, task_outcome,
+    self, GetKeyStatusRequest, GetSigningKeyRequest, Instruction, KeyKind, KeyStatus, MessageProtection, MeterNames,
+    MeterSelector, RecoverKeysRequest, RotateKeysRequest, RotateKeysSpec, SecurityResponse, SetSecurityPolicyRequest,
+    SetSecurityPolicySpec, SigningKey, Target, meter_security_client::MeterSecurityClient, target, task_outcome,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use super::{
     json::{object, text, time},
     meters, output,
 };
-use crate::config::Span;
+use crate::config::{Span, TitleText};
 
 /// Keys and security policies of meters, for security officers.
 #[derive(Debug, Subcommand)]
@@ -28,6 +28,24 @@ pub(super) enum Keys {
     Recover(Recover),
     /// Make meters demand more protection
     Policy(Policy),
+    /// Show the head-end's public key of digital signature, for meters that demand signatures
+    Signing(Signing),
+}
+
+/// Show the head-end's public key of digital signature.
+#[derive(Debug, Args)]
+pub(super) struct Signing {
+    /// Security suite: 1 or 2
+    #[arg(long, value_name = "N")]
+    suite: u32,
+    /// System title that the certificate is to be for [default: the head-end's own]
+    #[arg(long, value_name = "HEX")]
+    client_title: Option<TitleText>,
+    /// Write the certification request (PKCS#10, DER) into this file
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    #[command(flatten)]
+    client: ClientOptions,
 }
 
 /// Show which keys of a meter are held.
@@ -166,6 +184,7 @@ impl Keys {
             Self::Rotate(command) => &command.client,
             Self::Recover(command) => &command.client,
             Self::Policy(command) => &command.client,
+            Self::Signing(command) => &command.client,
         }
     }
 
@@ -176,6 +195,17 @@ impl Keys {
             Self::Status(command) => {
                 let request = command.client.request(GetKeyStatusRequest { meter: command.meter });
                 show_status(&security.get_key_status(request).await?.into_inner(), format);
+                return Ok(Exit::Success);
+            }
+            Self::Signing(command) => {
+                let title = command.client_title.map(|title| title.0.0.to_vec()).unwrap_or_default();
+                let request = GetSigningKeyRequest { suite: command.suite, client_system_title: title };
+                let key = security.get_signing_key(command.client.request(request)).await?.into_inner();
+                if let Some(path) = &command.request {
+                    std::fs::write(path, &key.certification_request)
+                        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
+                }
+                show_signing(&key, format);
                 return Ok(Exit::Success);
             }
             Self::Rotate(command) => {
@@ -232,6 +262,19 @@ fn show(done: &SecurityResponse, format: Format) -> Exit {
         Format::Table => output::print(format_args!("{} {result} {outcome}", task.meter)),
     }
     Exit::of(task.result() == v1::Result::Succeeded)
+}
+
+fn show_signing(of: &SigningKey, format: Format) {
+    let (title, key) = (hex::encode_upper(&of.system_title), hex::encode_upper(&of.public_key));
+    match format {
+        Format::Json => output::print_json(&json!({
+            "suite": of.suite,
+            "system_title": title,
+            "public_key": key,
+            "certification_request": hex::encode_upper(&of.certification_request),
+        })),
+        Format::Table => output::print(format_args!("suite {}, system title {title}, public key {key}", of.suite)),
+    }
 }
 
 fn show_status(of: &KeyStatus, format: Format) {

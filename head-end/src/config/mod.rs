@@ -64,6 +64,8 @@ pub struct Config {
     pub master_key_file: PathBuf,
     /// Our own system title, if it is not to be drawn.
     pub system_title: Option<SystemTitle>,
+    /// File of the authorities whose certificates of meters are believed, read when the head-end is started.
+    pub meter_ca_file: Option<PathBuf>,
     /// File of quirks, read by whoever starts the head-end into [`FleetOptions::quirks`].
     pub quirks_file: Option<PathBuf>,
     /// Limits of the server.
@@ -185,6 +187,7 @@ impl Options {
             store_timeout: self.store_timeout.or(below.store_timeout),
             master_key_file: self.master_key_file.or(below.master_key_file),
             system_title: self.system_title.or(below.system_title),
+            meter_ca: self.meter_ca.or(below.meter_ca),
             quirks: self.quirks.or(below.quirks),
             request_timeout: self.request_timeout.or(below.request_timeout),
             drain_timeout: self.drain_timeout.or(below.drain_timeout),
@@ -249,6 +252,7 @@ impl Options {
             database_connections: self.store_connections.map_or(16, Into::into),
             database_timeout: span(self.store_timeout, Duration::from_secs(30)),
             system_title: self.system_title.map(|title| title.0),
+            meter_ca_file: self.meter_ca,
             quirks_file: self.quirks,
             server: ServerOptions {
                 default_timeout: span(self.request_timeout, server.default_timeout),

@@ -51,6 +51,9 @@ pub struct Options {
     /// start]
     #[arg(long, env = "HEADEND_SYSTEM_TITLE", value_name = "HEX")]
     pub system_title: Option<TitleText>,
+    /// Authorities whose certificates of meters are believed, in PEM [default: none]
+    #[arg(long, env = "HEADEND_METER_CA", value_name = "FILE")]
+    pub meter_ca: Option<PathBuf>,
     /// File of quirks of meter models in TOML [default: those that are built in]
     #[arg(long, env = "HEADEND_QUIRKS", value_name = "FILE")]
     pub quirks: Option<PathBuf>,

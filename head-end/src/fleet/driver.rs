@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use dlms::{
-    association::client::{Config, Connection, ConnectionError, Event, Negotiated, UsageError},
+    association::client::{Config, Connection, ConnectionError, Event, General, Negotiated, UsageError},
     security::{InvocationCounter, Random, RustCrypto},
 };
 use tokio::time::{Duration, Instant, sleep_until};
@@ -127,7 +127,7 @@ impl Buffer {
 impl Driver {
     pub(super) fn new(
         link: TappedLink,
-        config: Config,
+        (config, signatures): (Config, Option<General>),
         counter: InvocationCounter,
         transport: Transport,
         counters: Option<CounterSource>,
@@ -137,8 +137,12 @@ impl Driver {
         let storage = |octets| vec![0; octets];
         let input = if transport.is_datagram() { DATAGRAM_OCTETS } else { READ_OCTETS };
         let (out, long) = (storage(REQUEST_OCTETS_MAX), storage(LONG_REQUEST_OCTETS_MAX));
+        let connection = Connection::new(link, config, random, counter, out, long);
         Self {
-            connection: Connection::new(link, config, random, counter, out, long),
+            connection: match signatures {
+                Some(signatures) => connection.with_general(signatures),
+                None => connection,
+            },
             transport,
             epoch: Instant::now(),
             input: Buffer::new(input),

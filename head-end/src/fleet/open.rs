@@ -7,12 +7,12 @@ use dlms::{
     apdu::{AttributeDescriptor, AttributeRequest},
     association::{
         Secret as StackSecret,
-        client::{Config, GeneralBlocks, Security},
+        client::{Config, General, GeneralBlocks, Security},
     },
     id::{AttributeId, ClassId, ClientSap},
     obis::ObisCode,
     quirk::Identity,
-    security::{InvocationCounter, KeySet, Protection, Random, Suite},
+    security::{InvocationCounter, KeySet, PrivateKey, Protection, Random, SecurityError, Suite, public_key::hls7},
 };
 use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     config::QuirkModels,
-    meter::{Authentication, Ciphering, Envelope, MeterConfig},
+    meter::{Authentication, Ciphering, Envelope, HlsDigest, MeterConfig},
     operation::{Layer, RequestError, RequestErrorKind as Kind},
 };
 
@@ -157,7 +157,7 @@ impl Session {
         memory: &mut Memory,
         deadline: Instant,
     ) -> Result<Result<Self, DriveError>, RequestError> {
-        let association = association(environment, config, memory.receive_floor)?;
+        let association = (association(environment, config, memory.receive_floor)?, signatures(config)?);
         let counters = config.ciphering.as_ref().map(|ciphering| source(environment, ciphering));
         if let Some(source) = &counters {
             source.top_up(&mut memory.counter).await?;
@@ -194,7 +194,7 @@ fn source(environment: &Environment, ciphering: &Ciphering) -> CounterSource {
 async fn connect(
     environment: &Environment,
     config: &Arc<MeterConfig>,
-    association: Config,
+    (association, signatures): (Config, Option<General>),
     counter: InvocationCounter,
     counters: Option<CounterSource>,
     deadline: Instant,
@@ -213,7 +213,7 @@ async fn connect(
                 inbox: environment.inbox.clone(),
                 counts: environment.counts.clone(),
             };
-            Ok(Driver::new(link, association, counter, transport, counters, surroundings))
+            Ok(Driver::new(link, (association, signatures), counter, transport, counters, surroundings))
         }
         Err(error) => {
             let error = match Instant::now() >= deadline {
@@ -286,7 +286,7 @@ async fn read_counter(
     };
     debug_assert_eq!(association.client, ClientSap::PUBLIC);
     let none = InvocationCounter::new(0, 0);
-    let connected = connect(environment, config, association, none, None, work.deadline).await;
+    let connected = connect(environment, config, (association, None), none, None, work.deadline).await;
     let mut driver = connected.map_err(|(_, error)| error)?;
     let read = match driver.associate(work.deadline).await {
         Ok(negotiated) => {
@@ -318,6 +318,7 @@ fn response_timeout_ms(config: &MeterConfig) -> u64 {
 
 /// What the stack's client needs to know.
 fn association(environment: &Environment, config: &MeterConfig, receive_floor: u32) -> Result<Config, RequestError> {
+    let mut own_title = None;
     let (mechanism, secret) = match &config.authentication {
         Authentication::None => (Mechanism::Lowest, StackSecret::NONE),
         Authentication::Lls { password } => {
@@ -325,13 +326,33 @@ fn association(environment: &Environment, config: &MeterConfig, receive_floor: u
                 .ok_or_else(|| head_end(Kind::InvalidRequest, "the password is too long"))?;
             (Mechanism::Lls, secret)
         }
+        Authentication::HlsDigest { digest, secret, client_title } => {
+            own_title = Some(*client_title);
+            let secret = StackSecret::new(secret.expose())
+                .ok_or_else(|| head_end(Kind::InvalidRequest, "the secret is too long"))?;
+            let mechanism = match digest {
+                HlsDigest::Md5 => Mechanism::Md5,
+                HlsDigest::Sha1 => Mechanism::Sha1,
+                HlsDigest::Sha256 => Mechanism::Sha256,
+            };
+            (mechanism, secret)
+        }
         Authentication::HlsGmac => (Mechanism::Gmac, StackSecret::NONE),
+        Authentication::HlsEcdsa { client_title, .. } => {
+            own_title = Some(*client_title);
+            (Mechanism::Ecdsa, StackSecret::NONE)
+        }
+    };
+    let identity = Identity { system_title: config.meter_title, logical_device_name: None };
+    let public = Config::public(config.server);
+    let challenge_length = match mechanism {
+        Mechanism::Ecdsa => hls7::CHALLENGE_MIN,
+        _ => public.challenge_length,
     };
     let security = match &config.ciphering {
         Some(ciphering) => Some(security(environment, config, ciphering, receive_floor)?),
         None => None,
     };
-    let identity = Identity { system_title: config.meter_title, logical_device_name: None };
     Ok(Config {
         quirks: environment.quirks.find(&identity),
         client: config.client,
@@ -341,8 +362,23 @@ fn association(environment: &Environment, config: &MeterConfig, receive_floor: u
         security,
         max_pdu: config.max_pdu,
         response_timeout_ms: response_timeout_ms(config),
-        ..Config::public(config.server)
+        challenge_length,
+        system_title: own_title,
+        peer_title: config.meter_title,
+        ..public
     })
+}
+
+/// Keys for signatures, where the meter proves itself by them.
+fn signatures(config: &MeterConfig) -> Result<Option<General>, RequestError> {
+    let Authentication::HlsEcdsa { own, meter, .. } = &config.authentication else { return Ok(None) };
+    let own = PrivateKey::from_slice(meter.curve(), own.expose()).map_err(unusable)?;
+    // Nothing but the challenge is signed, which needs no transaction-id.
+    Ok(Some(General::signing(own, *meter, 0)))
+}
+
+fn unusable(error: SecurityError) -> RequestError {
+    RequestError::new(Kind::SecurityFailed, Layer::Security, format!("the meter's keys cannot be used: {error}"))
 }
 
 fn security(
@@ -351,9 +387,6 @@ fn security(
     ciphering: &Ciphering,
     receive_floor: u32,
 ) -> Result<Security, RequestError> {
-    let unusable = |error: dlms::security::SecurityError| {
-        RequestError::new(Kind::SecurityFailed, Layer::Security, format!("the meter's keys cannot be used: {error}"))
-    };
     let suite = Suite::from_id(ciphering.suite).map_err(unusable)?;
     let keys = KeySet::new(suite, ciphering.keys.encryption.expose(), ciphering.keys.authentication.expose());
     let dedicated_key = match ciphering.dedicated_key {

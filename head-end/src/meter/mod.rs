@@ -18,7 +18,7 @@ pub use self::{
     lifecycle::{Lifecycle, LifecycleError, LifecycleStatus},
     link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig, ModeE},
     secret::{CounterId, Secret},
-    security::{Authentication, Ciphering, Envelope, MeterKeys, PolicyBits},
+    security::{Authentication, Ciphering, Envelope, HlsDigest, MeterKeys, PolicyBits},
     settings::{
         GatewaySettings, Mechanism, MeterRecord, MeterSettings, PushSettings, SecuritySettings, SettingsError,
         TimeoutSettings,

@@ -1,6 +1,6 @@
 //! Authentication and ciphering of one association.
 
-use dlms::id::SystemTitle;
+use dlms::{id::SystemTitle, security::PublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::{CounterId, Secret};
@@ -15,14 +15,43 @@ pub enum Authentication {
         /// The password.
         password: Secret,
     },
+    /// High level security with a secret and a digest: mechanism 3, 4 or 6.
+    HlsDigest {
+        /// Which digest.
+        digest: HlsDigest,
+        /// The secret.
+        secret: Secret,
+        /// Our own system title, which goes into the proofs of mechanism 6.
+        client_title: SystemTitle,
+    },
     /// High level security with GMAC (mechanism 5); uses the keys of [`Ciphering`].
     HlsGmac,
+    /// High level security with signatures (mechanism 7).
+    HlsEcdsa {
+        /// Our private key of digital signature, on the curve of the meter's.
+        own: Secret,
+        /// The meter's public key, from a certificate that was led to a trust anchor.
+        meter: PublicKey,
+        /// Our own system title, which the certificate that the meter has of us is for.
+        client_title: SystemTitle,
+    },
+}
+
+/// Digest of an HLS mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HlsDigest {
+    /// Mechanism 3.
+    Md5,
+    /// Mechanism 4.
+    Sha1,
+    /// Mechanism 6.
+    Sha256,
 }
 
 /// Ciphering of one association.
 #[derive(Clone, Debug)]
 pub struct Ciphering {
-    /// Security suite: 0 is AES-GCM-128.
+    /// Security suite: 0 and 1 are AES-GCM-128, 2 is AES-GCM-256.
     pub suite: u8,
     /// Protection of requests, and the least that a response must carry.
     pub policy: PolicyBits,

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, time::Duration};
 use dlms::{
     gateway::Route,
     id::{ClientSap, SystemTitle},
+    security::Suite,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,6 +33,9 @@ pub struct MeterSettings {
     pub server_sap: u16,
     /// Authentication mechanism.
     pub mechanism: Mechanism,
+    /// Certificate of digital signature of the meter, in DER; empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "octets")]
+    pub certificate: Vec<u8>,
     /// Ciphering.
     pub security: Option<SecuritySettings>,
     /// The meter's system title.
@@ -117,6 +121,22 @@ pub enum Mechanism {
     Lls,
     /// High level security with GMAC.
     HlsGmac,
+    /// High level security with MD5.
+    HlsMd5,
+    /// High level security with SHA-1.
+    HlsSha1,
+    /// High level security with SHA-256.
+    HlsSha256,
+    /// High level security with ECDSA.
+    HlsEcdsa,
+}
+
+impl Mechanism {
+    /// Whether it is proved with a password or a secret.
+    #[must_use]
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::Lls | Self::HlsMd5 | Self::HlsSha1 | Self::HlsSha256)
+    }
 }
 
 /// Ciphering, without its keys.
@@ -136,6 +156,14 @@ pub struct SecuritySettings {
     /// Our own system title for this meter; `None` takes the head-end's.
     #[serde(default, with = "optional_title")]
     pub client_title: Option<SystemTitle>,
+}
+
+impl SecuritySettings {
+    /// Octets of each of its keys; those of suite 0 where the suite is none.
+    #[must_use]
+    pub fn key_length(&self) -> usize {
+        Suite::from_id(self.suite).unwrap_or_default().key_length()
+    }
 }
 
 /// Timeouts of one meter; `None` takes the head-end's.
@@ -184,6 +212,8 @@ pub struct SettingsError {
     pub problem: String,
 }
 
+/// Largest certificate that is taken, in octets; those of the profile have a third of it.
+const CERTIFICATE_MAX: usize = 2_048;
 /// Smallest and largest timeout that makes sense.
 const TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
@@ -208,12 +238,15 @@ impl MeterSettings {
             "time_policy.fallback_offset_min",
             || "from -720 to 840 minutes".into(),
         );
+        let certified = self.mechanism != Mechanism::HlsEcdsa || !self.certificate.is_empty();
+        rules.check(certified, "authentication.certificate", || "is needed for HLS-ECDSA".into());
+        rules.check(self.certificate.len() <= CERTIFICATE_MAX, "authentication.certificate", || {
+            format!("at most {CERTIFICATE_MAX} octets")
+        });
         let hls = self.mechanism == Mechanism::HlsGmac;
         rules.check(!hls || self.security.is_some(), "security", || "HLS-GMAC needs the keys of a security".into());
         if let Some(security) = &self.security {
-            rules.check(security.suite == 0, "security.suite", || {
-                format!("the head-end associates in suite 0 only, not in suite {}", security.suite)
-            });
+            rules.check(Suite::from_id(security.suite).is_ok(), "security.suite", || "from 0 to 2".into());
         }
         // At most 16 octets by the Blue Book; longer ones have been seen.
         rules.check(self.logical_device_name.len() <= 64, "logical_device_name", || "at most 64 octets".into());
@@ -314,6 +347,7 @@ impl Default for MeterSettings {
             client_sap: ClientSap::PUBLIC.0,
             server_sap: 1,
             mechanism: Mechanism::None,
+            certificate: Vec::new(),
             security: None,
             system_title: None,
             time_policy: TimePolicy::default(),

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use dlms::{
-    id::{ClientSap, ServerSap},
+    id::{ClientSap, ServerSap, SystemTitle},
     obis::ObisCode,
 };
 
 use super::Registry;
 use crate::{
     meter::{
-        Authentication, Ciphering, CounterId, GatewaySettings, KeyRotation, Mechanism, MeterConfig, MeterId, MeterKeys,
-        Secret, SecuritySettings, TimeoutSettings, Timeouts,
+        Authentication, Ciphering, CounterId, GatewaySettings, HlsDigest, KeyRotation, Mechanism, MeterConfig, MeterId,
+        MeterKeys, MeterSettings, Secret, SecuritySettings, TimeoutSettings, Timeouts,
     },
     operation::{CounterBlock, Layer, MeterDirectory, ObjectModel, ProfileLayout, RequestError, RequestErrorKind},
     store::{Store, StoreError, StoredMeter},
@@ -55,13 +55,23 @@ impl<S: Store> Registry<S> {
                 RequestError::new(RequestErrorKind::InvalidRequest, Layer::HeadEnd, message).with_meter(&id)
             })
         };
-        let settings = record.settings;
+        let mut settings = record.settings;
+        let client_title = settings.security.and_then(|security| security.client_title).unwrap_or(self.title);
+        let digest = |digest, secret| Authentication::HlsDigest { digest, secret, client_title };
         let authentication = match settings.mechanism {
             Mechanism::None => Authentication::None,
             Mechanism::Lls => Authentication::Lls { password: take(SecretRole::Password)? },
             Mechanism::HlsGmac => Authentication::HlsGmac,
+            Mechanism::HlsMd5 => digest(HlsDigest::Md5, take(SecretRole::Password)?),
+            Mechanism::HlsSha1 => digest(HlsDigest::Sha1, take(SecretRole::Password)?),
+            Mechanism::HlsSha256 => digest(HlsDigest::Sha256, take(SecretRole::Password)?),
+            Mechanism::HlsEcdsa => {
+                let (authentication, title) = self.ecdsa(&settings, client_title).map_err(|e| e.with_meter(&id))?;
+                settings.system_title = Some(title);
+                authentication
+            }
         };
-        let ciphering = settings.security.map(|security| self.ciphering(&security, take)).transpose()?;
+        let ciphering = settings.security.map(|security| self.ciphering(&security, client_title, take)).transpose()?;
         Ok(MeterConfig {
             id,
             revision: record.revision,
@@ -80,12 +90,29 @@ impl<S: Store> Registry<S> {
         })
     }
 
+    /// Our key and the meter's for HLS-ECDSA, and the title that its certificate is for. The certificate is looked at
+    /// each time: it may have expired, and its authority may not be believed any more.
+    fn ecdsa(
+        &self,
+        settings: &MeterSettings,
+        client_title: SystemTitle,
+    ) -> Result<(Authentication, SystemTitle), RequestError> {
+        let refused = |reason: &dyn std::fmt::Display| {
+            let message = format!("the meter's certificate is not believed: {reason}");
+            RequestError::new(RequestErrorKind::SecurityFailed, Layer::Security, message)
+        };
+        let verified = self.anchors.verify(&settings.certificate, settings.system_title);
+        let verified = verified.map_err(|error| refused(&error).with_source(error))?;
+        let own = self.signing.of(verified.suite).ok_or_else(|| refused(&"suite 0 has no signatures"))?.clone();
+        Ok((Authentication::HlsEcdsa { own, meter: verified.key, client_title }, verified.title))
+    }
+
     fn ciphering(
         &self,
         security: &SecuritySettings,
+        client_title: SystemTitle,
         mut take: impl FnMut(SecretRole) -> Result<Secret, RequestError>,
     ) -> Result<Ciphering, RequestError> {
-        let client_title = security.client_title.unwrap_or(self.title);
         let encryption = take(SecretRole::EncryptionKey)?;
         let counter = Vault::counter_id(&client_title, &encryption);
         Ok(Ciphering {

@@ -2,23 +2,29 @@
 
 mod directory;
 mod error;
+mod identity;
 mod import;
 mod keys;
 pub(crate) mod push;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use dlms::id::SystemTitle;
+use dlms::{
+    id::SystemTitle,
+    security::{Suite, certificate::CertificateError},
+};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
+use self::identity::SigningKeys;
 pub use self::{
     error::RegistryError,
+    identity::{AnchorError, Anchors, SigningKey},
     import::{ImportError, ImportOptions, Imported, LINE_MAX, Line, Lines, Naming, ShipmentError, ShipmentReader},
     keys::{KeyError, KeyStatus, PendingKeys, StagedKeys},
 };
 use crate::{
-    meter::{LifecycleStatus, Mechanism, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},
+    meter::{LifecycleStatus, MeterId, MeterRecord, MeterSettings, Secret, SettingsError, Tenant, Timeouts},
     store::{MeterFilter, NewMeter, RequestKey, SecretChange, Store, StoreError, Written},
     vault::{Sealed, SecretRole, Vault},
 };
@@ -48,6 +54,8 @@ pub struct Registry<S> {
     vault: Vault,
     timeouts: Timeouts,
     title: SystemTitle,
+    signing: SigningKeys,
+    anchors: Anchors,
     changes: broadcast::Sender<MeterId>,
 }
 
@@ -70,7 +78,24 @@ impl<S: Store> Registry<S> {
             Some(title) => title,
             None => kept_title(&*store).await?,
         };
-        Ok(Self { store, vault, timeouts, title, changes: broadcast::channel(CHANGES).0 })
+        let signing = SigningKeys::open(&*store, &vault).await?;
+        let (anchors, changes) = (Anchors::default(), broadcast::channel(CHANGES).0);
+        Ok(Self { store, vault, timeouts, title, signing, anchors, changes })
+    }
+
+    /// The same, with the authorities whose certificates of meters are believed.
+    #[must_use]
+    pub fn with_anchors(self, anchors: Anchors) -> Self {
+        Self { anchors, ..self }
+    }
+
+    /// Our public key of digital signature in `suite`, and the request for its certificate, for `title` or our own.
+    ///
+    /// # Errors
+    /// [`CertificateError::Algorithm`] for suite 0, which has none.
+    pub fn signing_key(&self, suite: Suite, title: Option<SystemTitle>) -> Result<SigningKey, CertificateError> {
+        let key = self.signing.of(suite).ok_or(CertificateError::Algorithm)?;
+        identity::signing_key(suite, key, title.unwrap_or(self.title))
     }
 
     /// Our own system title, for meters that do not state another.
@@ -182,6 +207,10 @@ impl<S: Store> Registry<S> {
             // repetition, which only the store can tell.
             let base = revision.unwrap_or(current.revision);
             let change = change(&current.settings)?;
+            let short = keys_of_another_length(&current.settings, &change);
+            if !short.is_empty() {
+                return Err(RegistryError::Invalid(short));
+            }
             let record =
                 MeterRecord { revision: base.saturating_add(1), updated: now(), settings: change.settings, ..current };
             let new = self.prepare(record, &change.secrets)?;
@@ -250,6 +279,26 @@ impl<S: Store> Registry<S> {
         self.prepare(record, &change.secrets)
     }
 
+    /// What is wrong with the certificate of a meter, if it has one.
+    fn certificate_problem(&self, settings: &MeterSettings) -> Option<SettingsError> {
+        if settings.certificate.is_empty() {
+            return None;
+        }
+        let problem = match self.anchors.verify(&settings.certificate, settings.system_title) {
+            Err(_) if self.anchors.is_empty() => {
+                "cannot be checked: no trust anchors are configured (--meter-ca)".to_owned()
+            }
+            Err(error) => error.to_string(),
+            Ok(verified) => match settings.security {
+                Some(security) if security.suite != verified.suite.id() => {
+                    format!("is one of suite {}, not of suite {}", verified.suite.id(), security.suite)
+                }
+                _ => return None,
+            },
+        };
+        Some(SettingsError { field: "authentication.certificate".into(), problem })
+    }
+
     /// Checks a record with its secrets as they will be, and seals what is new.
     fn prepare(&self, mut record: MeterRecord, secrets: &Secrets) -> Result<NewMeter, RegistryError> {
         let mut changes: Vec<SecretChange> = Vec::new();
@@ -266,6 +315,7 @@ impl<S: Store> Registry<S> {
         }
         let mut problems = record.settings.problems();
         problems.extend(secret_problems(&record, secrets));
+        problems.extend(self.certificate_problem(&record.settings));
         if problems.is_empty() {
             Ok(NewMeter { record, secrets: changes })
         } else {
@@ -274,23 +324,40 @@ impl<S: Store> Registry<S> {
     }
 }
 
+/// Keys that are held and have not the length that a new suite demands.
+fn keys_of_another_length(current: &MeterSettings, change: &Change) -> Vec<SettingsError> {
+    let length = |settings: &MeterSettings| settings.security.map(|security| security.key_length());
+    let wanted = length(&change.settings);
+    if length(current).is_none() || wanted.is_none() || length(current) == wanted {
+        return Vec::new();
+    }
+    let keys = [
+        (SecretRole::EncryptionKey, "security.encryption_key"),
+        (SecretRole::AuthenticationKey, "security.authentication_key"),
+    ];
+    let missing = keys.into_iter().filter(|(role, _)| !change.secrets.contains_key(role));
+    let problem = |(_, field): (SecretRole, &'static str)| SettingsError {
+        field: field.into(),
+        problem: format!("{} octets with the new suite", wanted.unwrap_or_default()),
+    };
+    missing.map(problem).collect()
+}
+
 fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError> {
     let mut problems = Vec::new();
     let mut add = |field: &'static str, problem: &str| {
         problems.push(SettingsError { field: Cow::Borrowed(field), problem: problem.to_owned() })
     };
     let octets = |role| secrets.get(&role).and_then(Option::as_ref).map(Secret::len);
-    if octets(SecretRole::EncryptionKey).is_some_and(|octets| octets != 16) {
-        add("security.encryption_key", "16 octets with suite 0");
-    }
-    if octets(SecretRole::AuthenticationKey).is_some_and(|octets| octets != 16) {
-        add("security.authentication_key", "16 octets with suite 0");
-    }
-    for (role, field) in
-        [(SecretRole::MasterKey, "security.master_key"), (SecretRole::BroadcastKey, "security.broadcast_key")]
-    {
-        if octets(role).is_some_and(|octets| octets != 16) {
-            add(field, "16 octets with suite 0");
+    let length = record.settings.security.map_or(Suite::Suite0.key_length(), |security| security.key_length());
+    for (role, field) in [
+        (SecretRole::EncryptionKey, "security.encryption_key"),
+        (SecretRole::AuthenticationKey, "security.authentication_key"),
+        (SecretRole::MasterKey, "security.master_key"),
+        (SecretRole::BroadcastKey, "security.broadcast_key"),
+    ] {
+        if octets(role).is_some_and(|octets| octets != length) {
+            add(field, &format!("{length} octets with this suite"));
         }
     }
     if octets(SecretRole::Password).is_some_and(|octets| !(1..=64).contains(&octets)) {
@@ -304,8 +371,8 @@ fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError
             add("security.authentication_key", "is needed for ciphering");
         }
     }
-    if record.settings.mechanism == Mechanism::Lls && !record.password_set {
-        add("authentication.password", "is needed for low level security");
+    if record.settings.mechanism.has_secret() && !record.password_set {
+        add("authentication.password", "is needed for this mechanism");
     }
     problems
 }

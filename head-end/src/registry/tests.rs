@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::{
-    meter::{Authentication, PolicyBits, SecuritySettings},
+    meter::{Authentication, Mechanism, PolicyBits, SecuritySettings},
     operation::{MeterDirectory, RequestErrorKind},
     store::sqlite::{SqliteOptions, SqliteStore},
     vault::MasterKey,

@@ -136,12 +136,28 @@ impl Vault {
         self.open_bound(&binding(meter.as_str(), role.name()), sealed)
     }
 
+    /// Seals a secret of the head-end itself, which has this name.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_own(&self, name: &str, secret: &Secret) -> Result<Sealed, VaultError> {
+        self.seal_bound(&binding("", name), secret)
+    }
+
+    /// Opens what [`seal_own`](Self::seal_own) made under the same name.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_own(&self, name: &str, sealed: &Sealed) -> Result<Secret, VaultError> {
+        self.open_bound(&binding("", name), sealed)
+    }
+
     /// Seals a known text, to be kept in the store so that another master key is noticed at start.
     ///
     /// # Errors
     /// [`VaultError::Random`].
     pub fn seal_check(&self) -> Result<Sealed, VaultError> {
-        self.seal_bound(&binding("", "check"), &Secret::new(CHECK.to_vec()))
+        self.seal_own("check", &Secret::new(CHECK.to_vec()))
     }
 
     /// Whether `sealed` was made by [`seal_check`](Self::seal_check) under the same master key.
@@ -149,7 +165,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::Format`] or [`VaultError::Tag`] when it was not.
     pub fn verify_check(&self, sealed: &Sealed) -> Result<(), VaultError> {
-        let opened = self.open_bound(&binding("", "check"), sealed)?;
+        let opened = self.open_own("check", sealed)?;
         if opened.expose() == CHECK { Ok(()) } else { Err(VaultError::Tag) }
     }
 

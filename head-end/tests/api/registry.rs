@@ -67,7 +67,7 @@ async fn every_wrong_field_is_named_at_once() {
     assert_eq!(fields(&status), ["meter.link.tcp_wrapper.address", "meter.client_sap", "meter.system_title"]);
     let mut meter = managed("m1", ADDRESS);
     meter.security.as_mut().unwrap().authentication_key = vec![0; 15];
-    meter.security.as_mut().unwrap().suite = 1;
+    meter.security.as_mut().unwrap().suite = 3;
     let status = running.create(meter).await.unwrap_err();
     assert_eq!(fields(&status), ["meter.security.suite", "meter.security.authentication_key"]);
     let status = running.create(plain("no/slash", ADDRESS)).await.unwrap_err();

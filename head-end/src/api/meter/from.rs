@@ -53,6 +53,7 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
         client_sap,
         server_sap,
         mechanism,
+        certificate: meter.authentication.as_ref().map(|of| of.certificate.clone()).unwrap_or_default(),
         security,
         system_title,
         time_policy,
@@ -107,6 +108,10 @@ fn mechanism(violations: &mut Violations, authentication: Option<&v1::Authentica
         Ok(Proto::Unspecified | Proto::None) => Mechanism::None,
         Ok(Proto::Lls) => Mechanism::Lls,
         Ok(Proto::HlsGmac) => Mechanism::HlsGmac,
+        Ok(Proto::HlsMd5) => Mechanism::HlsMd5,
+        Ok(Proto::HlsSha1) => Mechanism::HlsSha1,
+        Ok(Proto::HlsSha256) => Mechanism::HlsSha256,
+        Ok(Proto::HlsEcdsa) => Mechanism::HlsEcdsa,
         Err(_) => {
             violations.add("authentication.mechanism", format!("{number} is not a mechanism"));
             Mechanism::None
@@ -156,7 +161,7 @@ fn security(violations: &mut Violations, of: &v1::Security) -> SecuritySettings 
         }
     };
     SecuritySettings {
-        suite: violations.check("security.suite", u8::try_from(of.suite).map_err(|_| "0")).unwrap_or(0),
+        suite: violations.check("security.suite", u8::try_from(of.suite).map_err(|_| "from 0 to 2")).unwrap_or(0),
         policy,
         envelope,
         dedicated_key: of.dedicated_key,

@@ -171,6 +171,7 @@ fn authentication(to: &mut v1::Authentication, from: v1::Authentication, field: 
     match field {
         "mechanism" => to.mechanism = from.mechanism,
         "password" => to.password = from.password,
+        "certificate" => to.certificate = from.certificate,
         _ => return false,
     }
     true

@@ -33,6 +33,10 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
         Mechanism::None => Proto::None,
         Mechanism::Lls => Proto::Lls,
         Mechanism::HlsGmac => Proto::HlsGmac,
+        Mechanism::HlsMd5 => Proto::HlsMd5,
+        Mechanism::HlsSha1 => Proto::HlsSha1,
+        Mechanism::HlsSha256 => Proto::HlsSha256,
+        Mechanism::HlsEcdsa => Proto::HlsEcdsa,
     };
     v1::Meter {
         name: String::new(),
@@ -46,6 +50,7 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
             mechanism: mechanism.into(),
             password: Vec::new(),
             password_set: false,
+            certificate: of.certificate.clone(),
         }),
         security: of.security.as_ref().map(security),
         system_title: of.system_title.map(|title| title.0.to_vec()).unwrap_or_default(),

@@ -1,7 +1,11 @@
 //! Settings of a meter as flags.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, ValueEnum};
 use dlms_proto::v1::{self, authentication::Mechanism, link::Kind, security};
+
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::super::Failure;
 use crate::config::{Span, TitleText};
@@ -49,9 +53,15 @@ pub(in crate::cli) struct Settings {
     /// Authentication
     #[arg(long, value_name = "MECHANISM")]
     authentication: Option<AuthenticationText>,
-    /// Password of LLS: text, or @FILE to keep it out of the list of processes
+    /// Password of LLS, or secret of HLS with a digest: text, or @FILE to keep it out of the list of processes
     #[arg(long, env = "HEADEND_METER_PASSWORD", hide_env_values = true, value_name = "TEXT")]
     password: Option<String>,
+    /// Certificate of digital signature of the meter, for hls-ecdsa, in PEM or DER
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Security suite: 0, 1 or 2
+    #[arg(long, value_name = "N")]
+    suite: Option<u32>,
     /// Global unicast encryption key: hexadecimal digits, or @FILE
     #[arg(long, env = "HEADEND_METER_GUEK", hide_env_values = true, value_name = "HEX")]
     guek: Option<String>,
@@ -132,6 +142,10 @@ enum AuthenticationText {
     None,
     Lls,
     HlsGmac,
+    HlsMd5,
+    HlsSha1,
+    HlsSha256,
+    HlsEcdsa,
 }
 
 /// Policy on the command line.
@@ -192,7 +206,7 @@ impl Settings {
             ("link", self.link().is_some()),
             ("client_sap", self.client_sap.is_some()),
             ("server_sap", self.server_sap.is_some()),
-            ("authentication", self.authentication.is_some() || self.password.is_some()),
+            ("authentication", self.authentication.is_some() || self.password.is_some() || self.certificate.is_some()),
             ("security", self.changes_security()),
             ("system_title", self.system_title.is_some()),
             ("time_policy", self.inverted_deviation || self.utc_offset.is_some()),
@@ -230,14 +244,20 @@ impl Settings {
 
     fn authentication(&self) -> Result<Option<v1::Authentication>, Failure> {
         let password = self.password.as_deref().map(secret_text).transpose()?;
+        let certificate = self.certificate.as_deref().map(certificate).transpose()?.unwrap_or_default();
         let mechanism = match (self.authentication, &password) {
-            (None, None) => return Ok(None),
+            (None, None) if certificate.is_empty() => return Ok(None),
+            (None, None) => Mechanism::HlsEcdsa,
             (Some(AuthenticationText::None), _) => Mechanism::None,
             (Some(AuthenticationText::Lls), _) | (None, Some(_)) => Mechanism::Lls,
             (Some(AuthenticationText::HlsGmac), _) => Mechanism::HlsGmac,
+            (Some(AuthenticationText::HlsMd5), _) => Mechanism::HlsMd5,
+            (Some(AuthenticationText::HlsSha1), _) => Mechanism::HlsSha1,
+            (Some(AuthenticationText::HlsSha256), _) => Mechanism::HlsSha256,
+            (Some(AuthenticationText::HlsEcdsa), _) => Mechanism::HlsEcdsa,
         };
         let password = password.unwrap_or_default().into_bytes();
-        Ok(Some(v1::Authentication { mechanism: mechanism.into(), password, password_set: false }))
+        Ok(Some(v1::Authentication { mechanism: mechanism.into(), password, password_set: false, certificate }))
     }
 
     const fn changes_security(&self) -> bool {
@@ -245,6 +265,7 @@ impl Settings {
             || self.gak.is_some()
             || self.kek.is_some()
             || self.gbek.is_some()
+            || self.suite.is_some()
             || self.policy.is_some()
             || self.general_ciphering
             || self.dedicated_key
@@ -256,6 +277,9 @@ impl Settings {
             return Ok(current);
         }
         let mut security = current.unwrap_or_default();
+        if let Some(suite) = self.suite {
+            security.suite = suite;
+        }
         if let Some(key) = &self.guek {
             security.encryption_key = secret_hex("--guek", key)?;
         }
@@ -315,6 +339,18 @@ impl Settings {
             idle: or(self.idle_timeout, current.idle),
             inter_octet: or(self.inter_octet_timeout, current.inter_octet),
         }
+    }
+}
+
+/// The first certificate of a file, in DER.
+fn certificate(path: &Path) -> Result<Vec<u8>, Failure> {
+    let read = std::fs::read(path);
+    let octets = read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    match CertificateDer::from_pem_slice(&octets) {
+        Ok(certificate) => Ok(certificate.to_vec()),
+        // DER begins with a SEQUENCE.
+        Err(_) if octets.first() == Some(&0x30) => Ok(octets),
+        Err(error) => Err(Failure::usage(format!("{} has no certificate: {error}", path.display()))),
     }
 }
 
