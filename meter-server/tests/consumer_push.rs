@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dlms::apdu::Apdu;
-use dlms::axdr::Value;
+use dlms::apdu::{Apdu, DataAccessResult, GeneralBlockTransfer};
+use dlms::axdr::{Data, Value};
 use dlms::id::SystemTitle;
 use dlms::security::{Context, EncryptionKey, KeySet, Protection, ReceiveFloor, RustCrypto, Suite};
 use dlms::{hdlc, mbus};
@@ -26,6 +26,8 @@ const BEFORE_NOON: i64 = 1_773_575_990;
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     frame: String,
+    /// Octets of the information field of each frame behind each other, where there are several.
+    fields: Vec<usize>,
     /// The first octets of the APDU, up to the tag of the time, without what counts.
     head: String,
     body: Value,
@@ -58,16 +60,33 @@ fn opened(frame: String, apdu: &[u8], key: &[u8]) -> Seen {
     }
     let Ok(Apdu::DataNotification(sent)) = Apdu::decode(&octets) else { panic!("{octets:02X?}") };
     let head = format!("{:02X} {:02X} {:02X}", octets[0], octets[1], octets[5]);
-    Seen { frame, head, body: Value::from(sent.body) }
+    Seen { frame, fields: Vec::new(), head, body: Value::from(sent.body) }
 }
 
 fn keys_without_tag(key: &[u8]) -> KeySet {
     KeySet::new(Suite::Suite0, key, &[0; 16]).unwrap()
 }
 
+/// Lengths of the information fields of frames that follow each other, whose header ends at `header`.
+fn fields(raw: &[u8], header: usize) -> Vec<usize> {
+    let (mut fields, mut rest) = (Vec::new(), raw);
+    while let [0x7E, rest_of_format @ ..] = rest {
+        let [high @ 0xA0..=0xAF, low, ..] = rest_of_format else {
+            rest = rest_of_format;
+            continue;
+        };
+        let length = usize::from(u16::from_be_bytes([high & 7, *low]));
+        // Without the header behind the flag, and the check sequence.
+        fields.push(length + 1 - header - 2);
+        rest = &rest[length + 1..];
+    }
+    fields
+}
+
 /// Takes pushes out of a stream.
 enum Receiver {
-    Hdlc(Box<hdlc::Listener<Vec<u8>>>, Vec<u8>),
+    /// With the octets since the last push, and the blocks of one.
+    Hdlc(Box<hdlc::Listener<Vec<u8>>>, Vec<u8>, Vec<Vec<u8>>),
     Mbus(Box<mbus::Listener<Vec<u8>>>),
 }
 
@@ -76,7 +95,7 @@ impl Receiver {
         let storage = || vec![0; 4_096];
         match dialect {
             P1Dialect::KaifaAustria => Self::Mbus(Box::new(mbus::Listener::new(storage(), storage(), 60_000, false))),
-            _ => Self::Hdlc(Box::new(hdlc::Listener::new(storage(), storage(), 60_000, true)), Vec::new()),
+            _ => Self::Hdlc(Box::new(hdlc::Listener::new(storage(), storage(), 60_000, true)), Vec::new(), Vec::new()),
         }
     }
 
@@ -86,19 +105,32 @@ impl Receiver {
         // One octet at a time: an event belongs to the octet that ended it.
         for octet in octets {
             match self {
-                Self::Hdlc(listener, raw) => {
+                Self::Hdlc(listener, raw, blocks) => {
                     raw.push(*octet);
                     assert_eq!(listener.handle_input(&[*octet], now), 1);
-                    if listener.poll_event().is_some() {
-                        // Up to the LLC header: format without the length, addresses, control.
-                        let llc = raw.windows(3).position(|three| three == [0xE6, 0xE7, 0]).unwrap();
-                        let start = raw[..llc].iter().rposition(|octet| *octet == 0x7E).unwrap();
-                        let frame = hex::encode(&raw[start + 3..llc - 2]);
-                        seen.push(opened(frame, listener.apdu(), key));
-                        listener.release_apdu();
-                        raw.clear();
-                        raw.push(*octet);
+                    if listener.poll_event().is_none() {
+                        continue;
                     }
+                    let mut apdu = listener.apdu().to_vec();
+                    listener.release_apdu();
+                    if apdu[0] == 0xE0 {
+                        let block = GeneralBlockTransfer::decode(&apdu).unwrap();
+                        assert_eq!((usize::from(block.number), block.acknowledged), (blocks.len() + 1, 0));
+                        assert!(block.control.is_streaming() && block.control.window() == 0);
+                        blocks.push(block.data.to_vec());
+                        if !block.control.is_last() {
+                            continue;
+                        }
+                        apdu = std::mem::take(blocks).concat();
+                    }
+                    // Up to the LLC header: format without the length, addresses, control.
+                    let llc = raw.windows(3).position(|three| three == [0xE6, 0xE7, 0]).unwrap();
+                    let start = raw[..llc].iter().rposition(|octet| *octet == 0x7E).unwrap();
+                    let frame = hex::encode(&raw[start + 3..llc - 2]);
+                    let fields = fields(&raw[start..], llc - start);
+                    seen.push(Seen { fields, ..opened(frame, &apdu, key) });
+                    raw.clear();
+                    raw.push(*octet);
                 }
                 Self::Mbus(listener) => {
                     assert_eq!(listener.handle_input(&[*octet], now), 1);
@@ -138,6 +170,15 @@ fn server(model: &str) -> Server {
     Server::start(FleetConfig { tcp: localhost, model, speed: 60.0, ..stopped(7, BEFORE_NOON) })
 }
 
+/// What a push setup lists, behind its list, of which the first entry is the list itself: class, code and type of each value.
+fn listed(setup: &str, objects: &[(u8, String, &str)]) -> String {
+    let entry = |code: &str| format!("structure[long-unsigned {code} integer long-unsigned]");
+    let codes = [setup].into_iter().chain(objects.iter().map(|(_, code, _)| code.as_str()));
+    let list: Vec<_> = codes.map(entry).collect();
+    let values: Vec<_> = objects.iter().map(|(_, _, kind)| *kind).collect();
+    format!("structure[array[{}] {}]", list.join(" "), values.join(" "))
+}
+
 /// The lists of each make, in the order of their length: names and types as in captures.
 fn expected(model: &str) -> Vec<String> {
     let number = "double-long-unsigned";
@@ -164,6 +205,25 @@ fn expected(model: &str) -> Vec<String> {
             hour.extend([number; 4]);
             [vec![number], list, hour].map(|list| format!("structure[{}]", list.join(" "))).to_vec()
         }
+        "switzerland-landis-gyr" => {
+            let mut objects = vec![(40, "0.8.25.9.0".to_owned(), "0.8.25.9.0")];
+            objects.push((1, "0.0.96.1.0".to_owned(), "octet-string"));
+            objects.extend([1, 2].map(|c| (3, format!("1.0.{c}.7.0"), number)));
+            objects.extend([1, 2, 5, 6, 7, 8].map(|c| (3, format!("1.1.{c}.8.0"), number)));
+            objects.extend([31, 51, 71].map(|c| (3, format!("1.0.{c}.7.0"), "long-unsigned")));
+            vec![listed("0.8.25.9.0", &objects)]
+        }
+        "switzerland-iskraemeco" => {
+            let mut objects = vec![(40, "0.6.25.9.0".to_owned(), "0.6.25.9.0")];
+            objects.extend(["0.0.42.0.0", "0.0.96.1.1"].map(|code| (1, code.to_owned(), "octet-string")));
+            objects.push((8, "0.0.1.0.0".to_owned(), "octet-string"));
+            objects.extend((1..=4).map(|c| (3, format!("1.1.{c}.7.0"), number)));
+            for c in [1, 2, 5, 6, 7, 8] {
+                objects.extend((0..=2).map(|rate| (3, format!("1.1.{c}.8.{rate}"), number)));
+            }
+            objects.push((3, "1.0.13.7.0".to_owned(), "long-unsigned"));
+            vec![listed("0.6.25.9.0", &objects)]
+        }
         "norway-kamstrup" => {
             let mut list: Vec<_> = ["visible-string", "1.1.0.0.5", "visible-string", "1.1.96.1.1", "visible-string"]
                 .map(str::to_owned)
@@ -186,12 +246,18 @@ fn expected(model: &str) -> Vec<String> {
     }
 }
 
-const MODELS: [(&str, &str, &str); 4] = [
+const MODELS: [(&str, &str, &str); 6] = [
     ("norway-aidon", "41088313", "0F 40 00"),
     ("norway-kaifa", "01020110", "0F 40 09"),
     ("norway-kamstrup", "2b2113", "0F 00 0C"),
     ("austria-kaifa", "ff 1 103", "0F 80 0C"),
+    ("switzerland-landis-gyr", "ceff0313", "0F 00 0C"),
+    ("switzerland-iskraemeco", "cf022303", "0F 00 0C"),
 ];
+
+/// Information fields of the captured pushes of Swiss meters, which lists as long are sent in.
+const FIELDS: [(&str, &[usize]); 2] =
+    [("switzerland-landis-gyr", &[122, 115, 128]), ("switzerland-iskraemeco", &[154, 154, 154, 154, 75])];
 
 #[test]
 fn lists_have_names_order_and_types_of_captured_ones() {
@@ -201,6 +267,9 @@ fn lists_have_names_order_and_types_of_captured_ones() {
         let mut shapes = Vec::new();
         for push in &seen {
             assert_eq!((push.frame.as_str(), push.head.as_str()), (frame, head), "{model}");
+            if let Some((_, fields)) = FIELDS.iter().find(|(known, _)| *known == model) {
+                assert_eq!(push.fields, *fields, "{model}");
+            }
             let shape = shape(&push.body);
             if !shapes.contains(&shape) {
                 shapes.push(shape);
@@ -236,6 +305,33 @@ fn values_of_lists_are_those_of_the_registers() {
 }
 
 #[test]
+fn a_client_says_what_a_swiss_meter_sends() {
+    let server = server("switzerland-landis-gyr");
+    let mut client = tcp(server.ports(0).tcp.unwrap(), management(), 1).associate().unwrap();
+    let of = |class: u16, code: [u8; 6]| {
+        let members = [Value::LongUnsigned(class), Value::OctetString(code.to_vec()), Value::Integer(2)];
+        Value::Structure([&members[..], &[Value::LongUnsigned(0)]].concat())
+    };
+    let list = Value::Array(vec![of(1, [0, 0, 96, 1, 0, 255]), of(3, [1, 1, 1, 8, 0, 255])]).to_vec();
+    let list = Data::from_slice(&list).unwrap();
+    assert_eq!(client.set(40, "0.8.25.9.0.255", 2, list).unwrap(), DataAccessResult::Success);
+    let seen = pushes(&server, "switzerland-landis-gyr");
+    let [serial, energy] = elements(&seen[0].body) else { panic!("{:?}", seen[0]) };
+    assert_eq!(octets(serial), b"74000001");
+    let register = number(&client.get(3, "1.1.1.8.0.255", 2));
+    assert!(number(energy) > 0 && (0..1_000).contains(&(register - number(energy))), "{energy:?} {register}");
+    client.release().unwrap();
+    // Others have no such push setup.
+    let model = Arc::new(BuiltInModel::find("norway-kaifa").unwrap().model().unwrap());
+    let other = Server::start(FleetConfig { model, ..stopped(7, BEFORE_NOON) });
+    let config = P1Config { tcp: Some("127.0.0.1:0".parse().unwrap()), ..P1Config::new(P1Dialect::LandisGyr) };
+    let refused = other.runtime().block_on(other.fleet().open_p1(&config)).unwrap_err();
+    assert!(refused.to_string().contains("the dialect of the customer port must be one whose push setup"), "{refused}");
+    other.shutdown();
+    server.shutdown();
+}
+
+#[test]
 fn captured_pushes_look_the_same() {
     let Some(folder) = std::env::var_os("DLMS_CAPTURES") else { return };
     let captures = [
@@ -247,6 +343,8 @@ fn captured_pushes_look_the_same() {
         ("hdlc.jsonl", "obinsect-kamstrup-10s-list", "norway-kamstrup"),
         ("hdlc.jsonl", "obinsect-kamstrup-1h-list", "norway-kamstrup"),
         ("mbus.jsonl", "dlmsparser-mbus-netz-noe-p1", "austria-kaifa"),
+        ("hdlc.jsonl", "ams-landis-gyr-gh740", "switzerland-landis-gyr"),
+        ("hdlc.jsonl", "scs-am550", "switzerland-iskraemeco"),
     ];
     let mut compared = 0;
     for (file, id, model) in captures {
@@ -262,8 +360,11 @@ fn captured_pushes_look_the_same() {
             let (_, frame, head) = MODELS.into_iter().find(|(known, ..)| *known == model).unwrap();
             assert_eq!((seen.frame.as_str(), seen.head.as_str()), (frame, head), "{id}");
             assert!(expected(model).contains(&shape(&seen.body)), "{id}: {}", shape(&seen.body));
+            if let Some((_, fields)) = FIELDS.iter().find(|(known, _)| *known == model) {
+                assert_eq!(seen.fields, *fields, "{id}");
+            }
             compared += 1;
         }
     }
-    assert!(compared >= 6, "{compared}");
+    assert!(compared >= 8, "{compared}");
 }

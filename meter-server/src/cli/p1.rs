@@ -17,7 +17,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH", help_heading = "Customer port")]
     p1_serial: Vec<String>,
     /// What is sent: telegrams of dsmr5, emucs, luxembourg or austria, the last two ciphered; lists of aidon, kaifa or
-    /// kamstrup in HDLC frames, or of kaifa-austria ciphered over M-Bus. What the model says without it, or else dsmr5.
+    /// kamstrup in HDLC frames, or of kaifa-austria ciphered over M-Bus; what the push setup 0-8:25.9.0 or 0-6:25.9.0 of the
+    /// model lists as landis-gyr or iskraemeco in HDLC frames. What the model says without it, or else dsmr5.
     #[arg(long, value_name = "NAME", help_heading = "Customer port")]
     p1_dialect: Option<P1Dialect>,
     /// Seconds of simulated time between telegrams; as in the dialect's country without it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dlms::apdu::{ActionResult, Apdu, DataNotification, LongInvokeIdAndPriority};
+use dlms::apdu::{ActionResult, Apdu, DataAccessResult, DataNotification, LongInvokeIdAndPriority};
 use dlms::axdr::{Data, Writer};
 use dlms::cosem::common::Window;
 use dlms::cosem::push_setup::{Delay, MessageType, OperationMethod, SendDestinationAndMethod, TransportService};
@@ -300,15 +300,30 @@ impl Meter {
         }
     }
 
+    /// The body of what a push setup pushes.
+    fn write_push(&self, setup: &ModelPush, at: Moment, out: &mut Writer<'_>) -> Result<(), DataAccessResult> {
+        let access = self.own_access();
+        let cx = Context { access: &access, at, table: &*self.model };
+        let list = Data::from_slice(setup.attributes.kept(self, AttributeId(2)));
+        write_body(self, &cx, &list.map_err(|_| DataAccessResult::TypeUnmatched)?, setup.array, out)
+    }
+
+    /// The same of the push setup with an instance, for the customer port.
+    pub(in crate::simulator) fn write_pushed(
+        &self,
+        instance: ObisCode,
+        at: Moment,
+        out: &mut Writer<'_>,
+    ) -> Result<(), DataAccessResult> {
+        let setup = self.model.pushes.iter().find(|setup| setup.instance == instance);
+        self.write_push(setup.ok_or(DataAccessResult::ObjectUndefined)?, at, out)
+    }
+
     /// The notification in clear.
     fn make_notification(&mut self, setup: &ModelPush, at: Moment) -> Option<Vec<u8>> {
-        let model = Arc::clone(&self.model);
-        let access = self.own_access();
-        let cx = Context { access: &access, at, table: &*model };
-        let list = Data::from_slice(setup.attributes.kept(self, AttributeId(2))).ok()?;
         let mut body = vec![0; APDU_MAX];
         let mut out = Writer::new(&mut body);
-        write_body(self, &cx, &list, setup.array, &mut out).ok()?;
+        self.write_push(setup, at, &mut out).ok()?;
         self.pushes.made = self.pushes.made.wrapping_add(1);
         let flags = if setup.is_confirmed(self) { LongInvokeIdAndPriority::CONFIRMED } else { 0 };
         let notification = Apdu::DataNotification(DataNotification {

@@ -29,6 +29,8 @@ pub const MODELS: &[BuiltInModel] = built_in![
     "norway-kaifa",
     "norway-kamstrup",
     "austria-kaifa",
+    "switzerland-landis-gyr",
+    "switzerland-iskraemeco",
     "short-names",
     "prepayment",
 ];

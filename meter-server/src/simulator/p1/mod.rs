@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use dlms::obis::ObisCode;
+
 use super::config::SerialConfig;
 
 pub(crate) use self::page::{Peaks, telegram};
@@ -42,11 +44,16 @@ pub enum P1Dialect {
     Kamstrup,
     /// The list of Austrian Kaifa meters, ciphered without a tag over M-Bus, each five seconds.
     KaifaAustria,
+    /// What push setup 0-8:25.9.0 lists, the list in front of it, as Swiss Landis+Gyr E450 have it: in blocks, each in an
+    /// HDLC frame, each five seconds.
+    LandisGyr,
+    /// The same of push setup 0-6:25.9.0, as Swiss Iskraemeco AM550 have it: in segmented HDLC frames.
+    Iskraemeco,
 }
 
 impl P1Dialect {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Dsmr5,
         Self::Emucs,
         Self::Luxembourg,
@@ -55,6 +62,8 @@ impl P1Dialect {
         Self::Kaifa,
         Self::Kamstrup,
         Self::KaifaAustria,
+        Self::LandisGyr,
+        Self::Iskraemeco,
     ];
 
     /// What it is asked for by.
@@ -69,6 +78,8 @@ impl P1Dialect {
             Self::Kaifa => "kaifa",
             Self::Kamstrup => "kamstrup",
             Self::KaifaAustria => "kaifa-austria",
+            Self::LandisGyr => "landis-gyr",
+            Self::Iskraemeco => "iskraemeco",
         }
     }
 
@@ -80,7 +91,7 @@ impl P1Dialect {
             Self::Kaifa => 2_000,
             Self::Aidon => 2_500,
             // The hour is told five seconds after it.
-            Self::Austria | Self::KaifaAustria | Self::Kamstrup => 5_000,
+            Self::Austria | Self::KaifaAustria | Self::Kamstrup | Self::LandisGyr | Self::Iskraemeco => 5_000,
             Self::Luxembourg => 10_000,
         }
     }
@@ -88,7 +99,17 @@ impl P1Dialect {
     /// Whether lists are pushed, instead of telegrams of text.
     #[must_use]
     pub const fn is_push(self) -> bool {
-        matches!(self, Self::Aidon | Self::Kaifa | Self::Kamstrup | Self::KaifaAustria)
+        matches!(self, Self::Aidon | Self::Kaifa | Self::Kamstrup | Self::KaifaAustria) || self.push_setup().is_some()
+    }
+
+    /// The push setup (class 40) whose objects are pushed, where it is the meter's that says what is sent.
+    #[must_use]
+    pub const fn push_setup(self) -> Option<ObisCode> {
+        match self {
+            Self::LandisGyr => Some(ObisCode::new(0, 8, 25, 9, 0, 255)),
+            Self::Iskraemeco => Some(ObisCode::new(0, 6, 25, 9, 0, 255)),
+            _ => None,
+        }
     }
 
     /// Whether telegrams are ciphered.

@@ -64,6 +64,16 @@ pub(in crate::simulator) async fn open(
     if config.serial.len() > devices.len() {
         return Err(FleetError::SerialPorts { ports: config.serial.len(), devices: devices.len() });
     }
+    let has_push = |device: &DeviceHandle, setup| {
+        let mut groups = device.site.population.groups(device.site.numbers.clone());
+        groups.all(|group| group.model.pushes.iter().any(|push| push.instance == setup))
+    };
+    if let Some(setup) = config.dialect.push_setup()
+        && !devices.iter().all(|device| has_push(device, setup))
+    {
+        let range = "one whose push setup the model has";
+        return Err(FleetError::Setting { what: "the dialect of the customer port", range });
+    }
     let mut addresses = Vec::new();
     for (number, device) in (0_u32..).zip(devices) {
         let serial = config.serial.get(number as usize);

@@ -1,7 +1,11 @@
-//! Consumer ports that push lists of values: Norwegian meters in HDLC frames, an Austrian one ciphered over M-Bus.
+//! Consumer ports that push lists of values: Norwegian meters in HDLC frames, an Austrian one ciphered over M-Bus, and Swiss
+//! ones what their push setups list.
 //!
 //! Lists, their order, types, scalers and frames are those of captured pushes of each make.
 
+use std::ops::Range;
+
+use dlms::apdu::{BlockControl, GeneralBlockTransfer};
 use dlms::axdr::{BufferFull, Writer};
 use dlms::hdlc::{self, Address, Control, Kind, Repr, Sequence, Width};
 use dlms::obis::ObisCode;
@@ -14,7 +18,16 @@ use crate::simulator::meter::Meter;
 use crate::simulator::meter::values::Instantaneous;
 
 /// Octets of a list.
-const LIST_MAX: usize = 1_024;
+const LIST_MAX: usize = 4_096;
+/// Octets of a block, and of an information field, as captured.
+const BLOCK_OCTETS: usize = 122;
+const SEGMENT_OCTETS: usize = 154;
+/// Octets of an entry of a push object list.
+const ENTRY_OCTETS: usize = 18;
+/// Octets of a notification in front of its body: tag, long invoke-id and time.
+const PUSHED_HEADER: usize = 18;
+/// What stands in front of an APDU in a frame.
+const LLC: [u8; 3] = [0xE6, 0xE7, 0x00];
 
 type Written = Result<(), BufferFull>;
 
@@ -57,6 +70,7 @@ pub(super) fn notification(dialect: P1Dialect, list: List, meter: &Meter, at: Mo
         P1Dialect::Aidon => page.aidon(list)?,
         P1Dialect::Kaifa => page.kaifa(list)?,
         P1Dialect::Kamstrup => page.kamstrup(list)?,
+        P1Dialect::LandisGyr | P1Dialect::Iskraemeco => page.pushed(dialect)?,
         _ => page.austria()?,
     }
     let length = page.out.len();
@@ -66,32 +80,88 @@ pub(super) fn notification(dialect: P1Dialect, list: List, meter: &Meter, at: Mo
 
 /// An APDU in the frames of the dialect.
 pub(super) fn framed(dialect: P1Dialect, apdu: &[u8]) -> Result<Vec<u8>, BufferFull> {
+    let information = || [&LLC, apdu].concat();
     match dialect {
-        P1Dialect::Aidon => frame(Address::client(0x20), Address::new(4, 0x41, Width::Two), Kind::Ui, apdu),
+        P1Dialect::Aidon => {
+            frame((Address::client(0x20), Address::new(4, 0x41, Width::Two)), Kind::Ui, false, &information())
+        }
         // Information frames of a link that nobody has opened.
         P1Dialect::Kaifa => {
-            let information = Kind::I { send: Sequence::ZERO, receive: Sequence::ZERO };
-            frame(Address::client(0), Address::new(1, 0, Width::Two), information, apdu)
+            let kind = Kind::I { send: Sequence::ZERO, receive: Sequence::ZERO };
+            frame((Address::client(0), Address::new(1, 0, Width::Two)), kind, false, &information())
         }
-        P1Dialect::Kamstrup => frame(Address::client(0x15), Address::new(0x10, 0, Width::One), Kind::Ui, apdu),
+        P1Dialect::Kamstrup => {
+            frame((Address::client(0x15), Address::new(0x10, 0, Width::One)), Kind::Ui, false, &information())
+        }
+        P1Dialect::LandisGyr => blocks(apdu),
+        P1Dialect::Iskraemeco => {
+            let addresses = (Address::client(0x67), Address::new(1, 0x11, Width::Two));
+            let information = information();
+            let mut segments = information.chunks(SEGMENT_OCTETS).peekable();
+            let mut octets = Vec::new();
+            while let Some(segment) = segments.next() {
+                octets.extend(frame(addresses, Kind::Ui, segments.peek().is_some(), segment)?);
+            }
+            Ok(octets)
+        }
         _ => Ok(mbus(apdu)),
     }
 }
 
 fn frame(
-    destination: Option<Address>,
-    source: Option<Address>,
+    (destination, source): (Option<Address>, Option<Address>),
     kind: Kind,
-    apdu: &[u8],
+    segmented: bool,
+    information: &[u8],
 ) -> Result<Vec<u8>, BufferFull> {
-    let information = [&[0xE6, 0xE7, 0x00], apdu].concat();
     let (destination, source) = destination.zip(source).ok_or(BufferFull)?;
-    let control = if kind == Kind::Ui { Control::from_byte(0x13) } else { Control::with_poll_final(kind) };
-    let frame = Repr { destination, source, control, segmented: false, information: &information };
+    let control = match kind {
+        // Only the last segment of several has the poll bit.
+        Kind::Ui if segmented => Control::from_byte(0x03),
+        Kind::Ui => Control::from_byte(0x13),
+        _ => Control::with_poll_final(kind),
+    };
+    let frame = Repr { destination, source, control, segmented, information };
     let mut buffer = vec![0; hdlc::FRAME_MAX];
     let mut out = Writer::new(&mut buffer);
     frame.emit(&mut out)?;
     Ok(out.written().to_vec())
+}
+
+/// Blocks of general block transfer, each in a frame of its own and only the first behind an LLC header. No entry of the push
+/// object list is cut in two.
+fn blocks(apdu: &[u8]) -> Result<Vec<u8>, BufferFull> {
+    let addresses = (Address::new(0x67, 0x7F, Width::Two), Address::client(1));
+    let list = object_list(apdu);
+    let (mut octets, mut number, mut start) = (Vec::new(), 1, 0);
+    while start < apdu.len() {
+        let mut end = (start + BLOCK_OCTETS).min(apdu.len());
+        if list.contains(&end) {
+            end -= (end - list.start) % ENTRY_OCTETS;
+        }
+        let data = apdu.get(start..end).ok_or(BufferFull)?;
+        let control = BlockControl::new(end == apdu.len(), true, 0);
+        let mut buffer = [0; LLC.len() + BLOCK_OCTETS + 16];
+        let mut out = Writer::new(&mut buffer);
+        if start == 0 {
+            out.bytes(&LLC)?;
+        }
+        GeneralBlockTransfer { control, number, acknowledged: 0, data }.encode(&mut out)?;
+        octets.extend(frame(addresses, Kind::Ui, false, out.written())?);
+        (number, start) = (number + 1, end);
+    }
+    Ok(octets)
+}
+
+/// Where the entries of the push object list are in a notification that begins with it.
+fn object_list(apdu: &[u8]) -> Range<usize> {
+    match apdu.get(PUSHED_HEADER..) {
+        Some([0x02, _, 0x01, count @ ..0x80, ..]) => {
+            let start = PUSHED_HEADER + 4;
+            start..start + usize::from(*count) * ENTRY_OCTETS
+        }
+        _ => 0..0,
+    }
 }
 
 /// Long frames of the wired M-Bus: at most 250 octets behind the length, of them 245 of the APDU. The control information
@@ -295,15 +365,26 @@ impl Page<'_, '_> {
         Ok(())
     }
 
+    /// What stands in front of a body, with a number that counts: here seconds.
+    fn numbered(&mut self, flags: u32, clock: &DateTime) -> Written {
+        self.out.u8(0x0F)?;
+        self.out.u32(u32::try_from(self.at.as_seconds() & 0x00FF_FFFF).unwrap_or(0) | flags)?;
+        self.out.u8(0x0C)?;
+        self.out.bytes(clock.as_bytes())
+    }
+
+    /// What a push setup lists.
+    fn pushed(&mut self, dialect: P1Dialect) -> Written {
+        let clock = if dialect == P1Dialect::LandisGyr { self.local_clock() } else { self.clock() };
+        self.numbered(0, &clock)?;
+        let setup = dialect.push_setup().ok_or(BufferFull)?;
+        self.meter.write_pushed(setup, self.at, &mut self.out).map_err(|_| BufferFull)
+    }
+
     /// Structure of the clock, logical names with values and scalers by turns, and the meter's number.
     fn austria(&mut self) -> Written {
         let clock = self.clock();
-        // The long invoke-id counts; what it counts here is seconds.
-        let invoke = u32::try_from(self.at.as_seconds() & 0x00FF_FFFF).unwrap_or(0) | 0x8000_0000;
-        self.out.u8(0x0F)?;
-        self.out.u32(invoke)?;
-        self.out.u8(0x0C)?;
-        self.out.bytes(clock.as_bytes())?;
+        self.numbered(0x8000_0000, &clock)?;
         self.out.structure(35)?;
         self.out.octets(clock.as_bytes())?;
         for c in [1, 2] {
