@@ -169,7 +169,7 @@ impl Node {
             let file = config.master_key_file.display();
             tracing::warn!(%file, "made a new master key; keep a copy, without it the meters' keys are lost");
         }
-        let (fleet, notifications) = Fleet::start(Arc::clone(&registry), Network, config.fleet.clone())?;
+        let (fleet, notifications) = Fleet::start(Arc::clone(&registry), Network::default(), config.fleet.clone())?;
         let engines = Engines::default();
         let events = Arc::new(EventLog::new(config.event_tables.clone()));
         let (tasks, stop) = (&engines.tasks, &engines.stop);

@@ -93,7 +93,7 @@ pub(super) struct Actor {
     /// The registry does not know the meter: there is nothing to live for.
     unknown: bool,
     memory: Memory,
-    live: Option<Live>,
+    live: Option<Box<Live>>,
 }
 
 /// An open association and the place that it takes.
@@ -127,38 +127,40 @@ impl Actor {
         routes: Arc<Routes>,
         limits: Limits,
         ties: Ties,
-    ) -> Self {
+    ) -> Box<Self> {
         let Ties { jobs, control, stop, voice } = ties;
         let (config, live, memory) = (None, None, Memory::new());
-        Self { meter, environment, routes, limits, jobs, control, stop, voice, config, unknown: false, memory, live }
+        let unknown = false;
+        Box::new(Self { meter, environment, routes, limits, jobs, control, stop, voice, config, unknown, memory, live })
     }
 
     /// Carries out jobs until there are none for a while, or until the fleet stops. Jobs that were queued when it
     /// stopped are answered.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         // An actor that ends may still be releasing its association: two never talk to one meter.
         let voice = Arc::clone(&self.voice);
         let _voice = voice.lock().await;
         loop {
             match self.wake().await {
-                Wake::Job(job) => self.take(job).await,
+                // What it takes to do something is on the heap, and not kept by every actor that waits.
+                Wake::Job(job) => Box::pin(self.take(job)).await,
                 Wake::Changed => {
                     if self.control.stale.swap(false, Ordering::AcqRel) {
-                        self.forget().await;
+                        Box::pin(self.forget()).await;
                     }
                 }
                 Wake::Lost(error) => {
                     tracing::debug!(meter = %self.meter, %error, "association lost while idle");
                     self.environment.counts.failed(&error);
-                    self.drop_session().await;
+                    Box::pin(self.drop_session()).await;
                 }
-                Wake::Wanted => self.release().await,
-                Wake::Idle if self.live.is_some() => self.release().await,
+                Wake::Wanted => Box::pin(self.release()).await,
+                Wake::Idle if self.live.is_some() => Box::pin(self.release()).await,
                 Wake::Idle => {
                     // Nobody can queue a job after this, and what was queued before is still taken.
                     self.jobs.close();
                     while let Some(job) = self.jobs.try_recv() {
-                        self.take(job).await;
+                        Box::pin(self.take(job)).await;
                     }
                     break;
                 }
@@ -170,7 +172,7 @@ impl Actor {
             let stopping = head_end(Kind::ShuttingDown, "the head-end is shutting down").with_meter(&self.meter);
             answer(job.reply, Err(stopping));
         }
-        self.release().await;
+        Box::pin(self.release()).await;
     }
 
     async fn wake(&mut self) -> Wake {
@@ -178,13 +180,16 @@ impl Actor {
         let patience = if *unknown { Duration::ZERO } else { limits.actor_idle };
         let until = live.as_ref().map_or_else(|| Instant::now() + patience, |live| live.until);
         let idle = async {
-            match live {
-                Some(Live { session, place: Some(place), .. }) => tokio::select! {
-                    error = session.idle() => Wake::Lost(error),
-                    () = place.wanted() => Wake::Wanted,
-                },
-                Some(Live { session, place: None, .. }) => Wake::Lost(session.idle().await),
-                None => std::future::pending().await,
+            let Some(Live { session, place, .. }) = live.as_deref_mut() else { return std::future::pending().await };
+            let wanted = async {
+                match place {
+                    Some(place) => place.wanted().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                error = session.idle() => Wake::Lost(error),
+                () = wanted => Wake::Wanted,
             }
         };
         tokio::select! {
@@ -286,7 +291,7 @@ impl Actor {
         let until = Instant::now() + config.timeouts.idle;
         let opening = Opening { total: began.elapsed(), ..session.opening() };
         let open = self.environment.counts.opened(opening.total);
-        self.live = Some(Live { session, opening, place, until, turn: 0, _open: open });
+        self.live = Some(Box::new(Live { session, opening, place, until, turn: 0, _open: open }));
         Ok(())
     }
 
@@ -333,7 +338,8 @@ impl Actor {
     }
 
     async fn end(&mut self, within: Duration) {
-        let Some(Live { session, place, _open, .. }) = self.live.take() else { return };
+        let Some(live) = self.live.take() else { return };
+        let Live { session, place, _open, .. } = *live;
         if let Some(lost) = session.lost() {
             self.environment.counts.failed(lost);
         }

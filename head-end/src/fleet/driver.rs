@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 
 use dlms::{
     association::client::{Config, Connection, ConnectionError, Event, General, Negotiated, UsageError},
-    security::{InvocationCounter, Random, RustCrypto},
+    security::{InvocationCounter, OnHeap, Random, RustCrypto},
+    wrapper::Header,
 };
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{
     contact::Tally,
     counters::{COUNTERS_LOW, CounterSource},
-    link::REQUEST_OCTETS_MAX,
+    link::{REQUEST_OCTETS_MAX, receive_octets},
     notification::Inbox,
+    room::Room,
     tapped::TappedLink,
     transport::{Received, Transport, TransportError},
 };
@@ -22,12 +24,16 @@ use crate::operation::{Direction, RequestError};
 const LONG_REQUEST_OCTETS_MAX: usize = 8 * 1024;
 /// Octets taken from a stream at once.
 const READ_OCTETS: usize = 4 * 1024;
-/// Room for the largest datagram: header and an APDU of any length.
-const DATAGRAM_OCTETS: usize = 8 + 65_535;
 /// Room for one frame or one wrapped APDU on its way out.
 const WRITE_OCTETS: usize = 4 * 1024;
 /// The clock's grain: sleeping shorter would spin.
 const TICK: Duration = Duration::from_millis(1);
+/// Octets taken from a stream at once in an association at rest, which has no room for more.
+const RESTING_OCTETS: usize = 32;
+/// How long nothing must have been asked for before an association rests.
+const RESTLESS: Duration = Duration::from_secs(1);
+/// How often an association that was disturbed is laid to rest again.
+const RESTED: Duration = Duration::from_secs(600);
 /// Far enough away to be never, near enough to be a time.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
 
@@ -64,7 +70,7 @@ pub(super) enum DriveError {
 }
 
 /// The stack's client as it is used here.
-pub(super) type StackConnection = Connection<TappedLink, RustCrypto, OsRandom, Vec<u8>>;
+pub(super) type StackConnection = Connection<TappedLink, OnHeap<RustCrypto>, OsRandom, Room>;
 
 /// What a driver has of the fleet.
 pub(super) struct Surroundings {
@@ -90,24 +96,26 @@ pub(super) struct Driver {
     notifications: u64,
     /// When the connection was told the time last.
     ticked: Instant,
+    /// Memory was given back, for there is nothing to send and nothing has arrived.
+    rests: bool,
     /// Nothing is left to drive.
     ended: bool,
 }
 
 /// Octets on their way, `start..end` of `octets`.
 struct Buffer {
-    octets: Box<[u8]>,
+    octets: Room,
     start: usize,
     end: usize,
 }
 
 impl Buffer {
     fn new(size: usize) -> Self {
-        Self { octets: vec![0; size].into(), start: 0, end: 0 }
+        Self { octets: Room::new(size), start: 0, end: 0 }
     }
 
     fn waiting(&self) -> &[u8] {
-        self.octets.get(self.start..self.end).unwrap_or_default()
+        self.octets.as_ref().get(self.start..self.end).unwrap_or_default()
     }
 
     fn consume(&mut self, count: usize) {
@@ -119,7 +127,7 @@ impl Buffer {
 
     /// Moves what waits to the front, so that the free room is in one piece.
     fn compact(&mut self) {
-        self.octets.copy_within(self.start..self.end, 0);
+        self.octets.as_mut().copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
     }
 }
@@ -134,9 +142,8 @@ impl Driver {
         surroundings: Surroundings,
     ) -> Self {
         let Surroundings { random, inbox, counts } = surroundings;
-        let storage = |octets| vec![0; octets];
-        let input = if transport.is_datagram() { DATAGRAM_OCTETS } else { READ_OCTETS };
-        let (out, long) = (storage(REQUEST_OCTETS_MAX), storage(LONG_REQUEST_OCTETS_MAX));
+        let input = if transport.is_datagram() { Header::LENGTH + receive_octets(config.max_pdu) } else { READ_OCTETS };
+        let (out, long) = (Room::new(REQUEST_OCTETS_MAX), Room::new(LONG_REQUEST_OCTETS_MAX));
         let connection = Connection::new(link, config, random, counter, out, long);
         Self {
             connection: match signatures {
@@ -153,6 +160,7 @@ impl Driver {
             octets_sent: 0,
             notifications: 0,
             ticked: Instant::now(),
+            rests: false,
             ended: false,
         }
     }
@@ -199,6 +207,7 @@ impl Driver {
         command: impl FnOnce(&mut StackConnection, dlms::Instant) -> Result<(), UsageError>,
     ) -> Result<(), UsageError> {
         let now = self.now();
+        self.rests = false;
         command(&mut self.connection, now)
     }
 
@@ -241,12 +250,28 @@ impl Driver {
         }
     }
 
-    /// Keeps an association alive that nothing is asked of, until it is lost.
+    /// Keeps an association alive that nothing is asked of, until it is lost. Its memory is given back after a moment.
     pub(super) async fn idle(&mut self) -> DriveError {
-        match self.drive(None, |_| ControlFlow::<std::convert::Infallible>::Continue(())).await {
-            Err(error) => error,
-            Ok(never) => match never {},
+        let mut patience = RESTLESS;
+        loop {
+            let until = Instant::now() + patience;
+            match self.drive(Some(until), |_| ControlFlow::<std::convert::Infallible>::Continue(())).await {
+                Err(DriveError::Deadline) => self.rest(),
+                Err(error) => return error,
+                Ok(never) => match never {},
+            }
+            patience = RESTED;
         }
+    }
+
+    /// Gives back what memory is not needed until something is asked for, or arrives.
+    fn rest(&mut self) {
+        let nothing = self.input.waiting().is_empty() && self.output.waiting().is_empty();
+        let Some((link, own)) = self.connection.at_rest().filter(|_| nothing) else { return };
+        let Some(below) = link.at_rest() else { return };
+        let buffers = [&mut self.input.octets, &mut self.output.octets];
+        own.into_iter().chain(below).chain(buffers).for_each(Room::give_back);
+        self.rests = true;
     }
 
     /// Carries octets, time and events until `take` has seen what it waits for.
@@ -330,15 +355,18 @@ impl Driver {
     /// Sends what waits; whether anything was sent.
     async fn send(&mut self, deadline: Option<Instant>) -> Result<bool, DriveError> {
         let mut any = false;
+        if self.rests {
+            return Ok(false);
+        }
         loop {
             if self.output.waiting().is_empty() {
-                let Some(length) = self.connection.poll_transmit(&mut self.output.octets) else { return Ok(any) };
+                let Some(length) = self.connection.poll_transmit(self.output.octets.as_mut()) else { return Ok(any) };
                 (self.output.start, self.output.end) = (0, length);
                 self.connection.link().octets(Direction::ToMeter, self.output.waiting());
             }
             let wake = self.due(deadline).max(Instant::now() + TICK);
             let Buffer { octets, start, end } = &self.output;
-            let write = self.transport.write(octets.get(*start..*end).unwrap_or_default());
+            let write = self.transport.write(octets.as_ref().get(*start..*end).unwrap_or_default());
             tokio::select! {
                 biased;
                 written = write => {
@@ -361,29 +389,45 @@ impl Driver {
         if due <= now && now >= self.ticked + TICK {
             return self.tick(deadline);
         }
-        self.input.compact();
-        let end = self.input.end;
-        let room = self.input.octets.get_mut(end..).unwrap_or_default();
-        if room.is_empty() {
-            // The connection refuses octets although nothing waits in it: it has closed.
-            return Err(DriveError::Closed(ConnectionError::ClosedByPeer));
-        }
-        tokio::select! {
-            biased;
-            received = self.transport.read(room) => match received {
-                Ok(Received::Octets(count)) => {
-                    self.input.end = end + count;
-                    self.counts.received(count);
-                    let octets = self.input.octets.get(end..end + count).unwrap_or_default();
-                    self.connection.link().octets(Direction::FromMeter, octets);
-                }
-                Ok(Received::End) => {
-                    let now = self.now();
-                    self.connection.handle_close(now);
-                }
-                Err(error) => return Err(DriveError::Transport(error)),
-            },
-            () = sleep_until(due.max(now + TICK)) => self.tick(deadline)?,
+        let wake = sleep_until(due.max(now + TICK));
+        let received = if self.rests {
+            let mut first = [0; RESTING_OCTETS];
+            let received = tokio::select! {
+                biased;
+                received = self.transport.wake(&mut first) => received.map_err(DriveError::Transport)?,
+                () = wake => return self.tick(deadline),
+            };
+            self.rests = false;
+            if let Received::Octets(count) = received {
+                // Nothing waits there: that is what resting means.
+                self.input.octets.as_mut().iter_mut().zip(first.iter().take(count)).for_each(|(to, from)| *to = *from);
+            }
+            received
+        } else {
+            self.input.compact();
+            let room = self.input.octets.as_mut().get_mut(self.input.end..).unwrap_or_default();
+            if room.is_empty() {
+                // The connection refuses octets although nothing waits in it: it has closed.
+                return Err(DriveError::Closed(ConnectionError::ClosedByPeer));
+            }
+            tokio::select! {
+                biased;
+                received = self.transport.read(room) => received.map_err(DriveError::Transport)?,
+                () = wake => return self.tick(deadline),
+            }
+        };
+        match received {
+            Received::Octets(count) => {
+                let end = self.input.end + count;
+                self.counts.received(count);
+                let octets = self.input.octets.as_ref().get(self.input.end..end).unwrap_or_default();
+                self.connection.link().octets(Direction::FromMeter, octets);
+                self.input.end = end;
+            }
+            Received::End => {
+                let now = self.now();
+                self.connection.handle_close(now);
+            }
         }
         Ok(())
     }
@@ -402,7 +446,7 @@ impl Driver {
         if deadline.is_some_and(|deadline| now >= deadline) {
             return Err(DriveError::Deadline);
         }
-        self.ticked = now;
+        (self.ticked, self.rests) = (now, false);
         let now = self.now();
         self.connection.handle_timeout(now);
         Ok(())

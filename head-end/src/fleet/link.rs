@@ -11,6 +11,7 @@ use dlms::{
     wrapper::{Header, client::Wrapper},
 };
 
+use super::room::Room;
 use crate::{
     meter::{AddressWidth, HdlcConfig, LinkConfig, MeterConfig},
     operation::{Layer, RequestError, RequestErrorKind},
@@ -29,28 +30,36 @@ const NETWORK_INTER_OCTET_MS: u32 = 500;
 
 /// The links that meters are reached by.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant)] // one per session, never moved in bulk
+#[allow(clippy::large_enum_variant)] // the largest is by far the most common
 pub(super) enum MeterLink {
-    Wrapper(Wrapper<Vec<u8>>),
-    Hdlc(hdlc::client::Session<Vec<u8>>),
+    Wrapper(Wrapper<Room>),
+    Hdlc(Box<hdlc::client::Session<Vec<u8>>>),
     /// The same to a gateway, and the meter behind it.
-    BehindWrapper(Behind<Wrapper<Vec<u8>>, Vec<u8>>),
-    BehindHdlc(Behind<hdlc::client::Session<Vec<u8>>, Vec<u8>>),
+    BehindWrapper(Box<Behind<Wrapper<Room>, Vec<u8>>>),
+    BehindHdlc(Box<Behind<hdlc::client::Session<Vec<u8>>, Vec<u8>>>),
 }
 
 impl MeterLink {
+    /// Its storage while nothing of an APDU is in it. Only a wrapper's: slow lines have few meters each.
+    pub(super) fn at_rest(&mut self) -> Option<[&mut Room; 2]> {
+        match self {
+            Self::Wrapper(wrapper) => wrapper.at_rest(),
+            Self::Hdlc(_) | Self::BehindWrapper(_) | Self::BehindHdlc(_) => None,
+        }
+    }
+
     /// The link between `client` and the configured logical device of a meter.
     pub(super) fn new(config: &MeterConfig, client: ClientSap, quirks: &Quirks) -> Result<Self, RequestError> {
-        let receive = usize::from(config.max_pdu) + RECEIVE_SLACK + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
+        let receive = receive_octets(config.max_pdu) + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
         let transmit = REQUEST_OCTETS_MAX + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
         let (parameters, serial) = match &config.link {
             LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => {
-                let room = |octets| vec![0; Header::LENGTH + octets];
+                let room = |octets| Room::new(Header::LENGTH + octets);
                 let timeout = millis(config.timeouts.response);
                 let wrapper = Wrapper::new(client, config.server, room(receive), room(transmit), timeout);
                 let wrapper = wrapper.tolerating(quirks.tolerated);
                 return Ok(match config.gateway {
-                    Some(route) => Self::BehindWrapper(Behind::new(wrapper, route, vec![0; transmit])),
+                    Some(route) => Self::BehindWrapper(Box::new(Behind::new(wrapper, route, vec![0; transmit]))),
                     None => Self::Wrapper(wrapper),
                 });
             }
@@ -63,10 +72,15 @@ impl MeterLink {
         let room = |octets| vec![0; hdlc::LLC_COMMAND.len() + octets];
         let session = hdlc::client::Session::new(station, vec![0; frame], room(receive), room(transmit));
         Ok(match config.gateway {
-            Some(route) => Self::BehindHdlc(Behind::new(session, route, vec![0; transmit])),
-            None => Self::Hdlc(session),
+            Some(route) => Self::BehindHdlc(Box::new(Behind::new(session, route, vec![0; transmit]))),
+            None => Self::Hdlc(Box::new(session)),
         })
     }
+}
+
+/// Octets that an APDU of a meter may have to which `max_pdu` was proposed.
+pub(super) fn receive_octets(max_pdu: u16) -> usize {
+    usize::from(max_pdu) + RECEIVE_SLACK
 }
 
 /// The rate to reckon with: a meter may select less than the highest at a sign-on, seldom under 2400.

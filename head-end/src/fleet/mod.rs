@@ -16,6 +16,7 @@ mod batch;
 mod contact;
 mod counters;
 mod counts;
+mod datagram;
 mod directory;
 mod discover;
 mod driver;
@@ -30,6 +31,7 @@ mod perform;
 mod profile;
 mod registers;
 mod registry;
+mod room;
 mod route;
 mod session;
 mod sign_on;
@@ -60,6 +62,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     counts::Counts,
+    datagram::DatagramLine,
     notification::Notification,
     profile::{Gap, gaps},
     transport::{ByteStream, Connector, Network, Transport, TransportError},
@@ -380,7 +383,7 @@ impl MeterAccess for Fleet {
 
 /// Runs an actor to its end. A panic in it ends this meter's task and nothing else: its callers are told, and the next
 /// request starts a new one.
-async fn supervise(fleet: Fleet, meter: MeterId, control: Arc<Control>, actor: Actor) {
+async fn supervise(fleet: Fleet, meter: MeterId, control: Arc<Control>, actor: Box<Actor>) {
     let run = AssertUnwindSafe(actor.run()).catch_unwind();
     tokio::select! {
         ended = run => if let Err(panic) = ended {

@@ -9,7 +9,7 @@ use dlms::{
     link::{Link, LinkError, LinkEvent},
 };
 
-use super::{explain::Explainer, link::MeterLink, trace::Tap};
+use super::{explain::Explainer, link::MeterLink, room::Room, trace::Tap};
 use crate::{
     meter::MeterConfig,
     operation::{Direction, Said},
@@ -25,6 +25,11 @@ pub(super) struct TappedLink {
 impl TappedLink {
     pub(super) fn new(link: MeterLink, tap: Tap, config: Arc<MeterConfig>, dedicated: Option<Secret>) -> Self {
         Self { link, tap, explainer: Explainer::new(config, dedicated) }
+    }
+
+    /// Its storage while nothing of an APDU is in it.
+    pub(super) fn at_rest(&mut self) -> Option<[&mut Room; 2]> {
+        self.link.at_rest()
     }
 
     fn say(&mut self, direction: Direction, apdu: &[u8]) {

@@ -1,17 +1,20 @@
 //! Octets to and from a meter: TCP, UDP, serial ports, or anything that reads and writes.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, UdpSocket, lookup_host},
+    net::{TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
 use tokio_serial::SerialPortBuilderExt;
 
-use super::sign_on::{opening_baud, sign_on};
+use super::{
+    datagram::{DatagramLine, Sockets},
+    sign_on::{opening_baud, sign_on},
+};
 use crate::meter::{HostPort, LinkConfig, ModeE};
 
 /// Silence on a TCP connection after which the operating system probes whether the peer is still there.
@@ -28,8 +31,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 pub enum Transport {
     /// Octets in order, cut anywhere.
     Stream(Box<dyn ByteStream>),
-    /// One APDU in each datagram.
-    Datagram(UdpSocket),
+    /// One APDU in each datagram, over a socket that meters share.
+    Datagram(DatagramLine),
 }
 
 impl std::fmt::Debug for Transport {
@@ -101,8 +104,6 @@ impl TransportError {
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
                 Self::Reset
             }
-            // A datagram socket learns only now that nobody listens.
-            io::ErrorKind::ConnectionRefused => Self::Refused { peer: "the meter".into() },
             _ => Self::Io { reason: error.to_string() },
         }
     }
@@ -127,9 +128,15 @@ pub trait Connector: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Transport, TransportError>>;
 }
 
-/// The operating system's sockets and serial ports.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Network;
+/// The operating system's sockets and serial ports. Clones share the datagram sockets.
+#[derive(Clone, Default)]
+pub struct Network(Arc<Sockets>);
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
 
 impl Connector for Network {
     fn connect<'a>(
@@ -142,7 +149,7 @@ impl Connector for Network {
                 LinkConfig::TcpWrapper { address } | LinkConfig::HdlcTcp { address, .. } => {
                     tcp(address, deadline).await.map(|stream| Transport::Stream(Box::new(stream)))
                 }
-                LinkConfig::UdpWrapper { address } => udp(address, deadline).await.map(Transport::Datagram),
+                LinkConfig::UdpWrapper { address } => self.udp(address, deadline).await.map(Transport::Datagram),
                 LinkConfig::HdlcSerial { device, baud, mode_e, .. } => {
                     serial(device, *baud, mode_e.as_ref(), deadline).await
                 }
@@ -192,23 +199,19 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-async fn udp(address: &HostPort, deadline: Instant) -> Result<UdpSocket, TransportError> {
-    let addresses = resolve(address, deadline).await?;
-    let mut last = None;
-    for peer in addresses {
-        let local = if peer.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
-        let bound = async {
-            let socket = UdpSocket::bind(local).await?;
-            // Connected, so that datagrams from elsewhere are not seen.
-            socket.connect(peer).await?;
-            Ok(socket)
-        };
-        match bound.await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = Some(TransportError::from_connect(address, &error)),
+impl Network {
+    /// The first address of the host that there is a way to.
+    async fn udp(&self, address: &HostPort, deadline: Instant) -> Result<DatagramLine, TransportError> {
+        let nothing = TransportError::Resolve { host: address.host().to_owned(), reason: "it has no address".into() };
+        let mut last = nothing;
+        for peer in resolve(address, deadline).await? {
+            match self.0.open(peer) {
+                Ok(line) => return Ok(line),
+                Err(error) => last = TransportError::from_connect(address, &error),
+            }
         }
+        Err(last)
     }
-    Err(last.unwrap_or(TransportError::Resolve { host: address.host().to_owned(), reason: "it has no address".into() }))
 }
 
 /// Opens a serial port with 8 data bits, no parity and one stop bit, as HDLC has it (IEC 62056-46), and signs on there
@@ -261,14 +264,32 @@ impl Transport {
                 Ok(count) => Ok(Received::Octets(count)),
                 Err(error) => Err(TransportError::from_io(&error)),
             },
-            Self::Datagram(socket) => loop {
-                let count = socket.recv(room).await.map_err(|error| TransportError::from_io(&error))?;
-                let datagram = room.get(..count).unwrap_or_default();
-                match dlms::wrapper::decode_datagram(datagram) {
-                    Ok((_, apdu)) => return Ok(Received::Octets(dlms::wrapper::Header::LENGTH + apdu.len())),
-                    Err(error) => tracing::debug!(%error, octets = count, "datagram passed over"),
+            Self::Datagram(line) => loop {
+                let taken = line.receive(|datagram| {
+                    let (_, apdu) = dlms::wrapper::decode_datagram(datagram).map_err(|error| error.to_string())?;
+                    let length = dlms::wrapper::Header::LENGTH + apdu.len();
+                    let whole = datagram.get(..length).ok_or("no length")?;
+                    room.get_mut(..length).ok_or("too long")?.copy_from_slice(whole);
+                    Ok::<_, String>(length)
+                });
+                match taken.await {
+                    Ok(length) => return Ok(Received::Octets(length)),
+                    Err(error) => tracing::debug!(error, "datagram passed over"),
                 }
             },
+        }
+    }
+
+    /// Waits for something to [`read`](Self::read), and where that cannot be had otherwise, reads it into `room`.
+    ///
+    /// Cancel safety: no octet is lost when the future is dropped.
+    pub(super) async fn wake(&mut self, room: &mut [u8]) -> Result<Received, TransportError> {
+        match self {
+            Self::Stream(_) => self.read(room).await,
+            Self::Datagram(line) => {
+                line.arrived().await;
+                Ok(Received::Octets(0))
+            }
         }
     }
 
@@ -282,8 +303,8 @@ impl Transport {
                 Ok(count) => Ok(count),
                 Err(error) => Err(TransportError::from_io(&error)),
             },
-            Self::Datagram(socket) => match socket.send(octets).await {
-                Ok(_) => Ok(octets.len()),
+            Self::Datagram(line) => match line.send(octets).await {
+                Ok(()) => Ok(octets.len()),
                 Err(error) => Err(TransportError::from_io(&error)),
             },
         }

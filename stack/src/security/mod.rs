@@ -29,6 +29,8 @@ pub mod general;
 mod header;
 pub mod hls;
 mod keys;
+#[cfg(feature = "alloc")]
+mod on_heap;
 mod policy;
 mod protect;
 pub mod public_key;
@@ -46,6 +48,8 @@ pub use crypto::{Crypto, CryptoError, Digest, NoMessageKey, Random, TAG_LENGTH, 
 pub use error::{ErrorClass, SecurityError};
 pub use header::{Envelope, ProtectedHeader};
 pub use keys::{AgreedKey, AuthenticationKey, EncryptionKey, KeyEncryptionKey, KeyId, KeySet, TransferredKey};
+#[cfg(feature = "alloc")]
+pub use on_heap::OnHeap;
 pub use policy::{Protection, SecurityPolicy};
 pub use protect::{Context, HEADROOM, Unprotected};
 pub use public_key::{Curve, Curves, NoCurves, PrivateKey, PublicKey, Signature};

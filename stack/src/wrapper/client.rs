@@ -62,6 +62,13 @@ impl<B: Storage> Wrapper<B> {
         self.dropped
     }
 
+    /// Both storages, that of what arrives first, while nothing of an APDU is in them; `None` otherwise. See
+    /// [`Connection::at_rest`](crate::association::client::Connection::at_rest).
+    pub fn at_rest(&mut self) -> Option<[&mut B; 2]> {
+        let rests = self.transmit.is_empty() && self.framer.is_empty();
+        rests.then_some([self.framer.storage_mut(), self.transmit.storage_mut()])
+    }
+
     fn fail(&mut self, error: LinkError) {
         self.transmit.clear();
         if self.open {
@@ -209,6 +216,24 @@ mod tests {
         assert_eq!(link.poll_event(), Some(LinkEvent::Failed(LinkError::ReadTimeout)));
         assert_eq!(link.send(&[1], T0), Err(LinkError::NotOpen));
         assert_eq!(link.poll_timeout(), None);
+    }
+
+    #[test]
+    fn storage_is_lent_while_nothing_is_in_it() {
+        let mut link = opened();
+        assert!(link.at_rest().is_some());
+        link.send(&[1], T0).unwrap();
+        assert!(link.at_rest().is_none());
+        assert_eq!(link.poll_transmit(&mut [0; 16]), Some(9));
+        assert!(link.at_rest().is_some());
+        let answer = hex!("0001 0001 0010 0002 AABB");
+        for octets in answer.chunks(3) {
+            link.handle_input(octets, T0);
+            assert!(link.at_rest().is_none());
+        }
+        assert_eq!(link.poll_event(), Some(LinkEvent::Apdu));
+        link.release_apdu();
+        assert!(link.at_rest().is_some());
     }
 
     #[test]

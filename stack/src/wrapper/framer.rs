@@ -70,6 +70,15 @@ impl<B: Storage> Framer<B> {
         self.synchronised = false;
     }
 
+    /// Whether no octet of an APDU or its header has arrived.
+    pub(super) const fn is_empty(&self) -> bool {
+        matches!(self.state, State::Header { length: 0, .. })
+    }
+
+    pub(super) const fn storage_mut(&mut self) -> &mut B {
+        &mut self.storage
+    }
+
     /// Takes octets up to the end of an APDU that `accept` wants; returns how many. APDUs that it does not want are
     /// passed over. While an APDU waits nothing is taken.
     ///

@@ -17,6 +17,10 @@ impl<B: Storage> TransmitQueue<B> {
         Self { storage, start: 0, end: 0 }
     }
 
+    pub(super) const fn storage_mut(&mut self) -> &mut B {
+        &mut self.storage
+    }
+
     pub(super) fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
     }

@@ -212,6 +212,6 @@ async fn a_shutdown_does_not_wait_beyond_its_deadline() {
 #[tokio::test]
 async fn limits_of_zero_are_refused() {
     let options = FleetOptions { mailbox: 0, ..FleetOptions::default() };
-    let refused = Fleet::start(Arc::new(Registered::default()), Network, options);
+    let refused = Fleet::start(Arc::new(Registered::default()), Network::default(), options);
     assert_eq!(refused.err(), Some(FleetError::Limit("mailbox")));
 }

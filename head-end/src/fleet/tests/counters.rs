@@ -73,7 +73,7 @@ async fn after_restore(options: FleetOptions) -> (Setup, MeterId) {
     setup.registered.set_counter(counter("meter-0"), 2);
     setup.registered.reservations.lock().unwrap().clear();
     let registered = std::sync::Arc::clone(&setup.registered);
-    let network = crate::fleet::Network;
+    let network = crate::fleet::Network::default();
     let (fleet, _) = crate::fleet::Fleet::start(registered, network, options).unwrap();
     (Setup { fleet, ..setup }, meter)
 }

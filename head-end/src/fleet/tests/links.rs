@@ -55,7 +55,7 @@ async fn host_names_and_ipv6_are_addresses() {
     // Not every machine has IPv6.
     if let Ok(listener) = listener {
         let link = LinkConfig::TcpWrapper { address: listener.local_addr().unwrap().to_string().parse().unwrap() };
-        Network.connect(&link, Instant::now() + PATIENCE).await.unwrap();
+        Network::default().connect(&link, Instant::now() + PATIENCE).await.unwrap();
     }
 }
 
@@ -77,7 +77,7 @@ async fn who_is_not_there_is_unreachable_with_the_reason() {
 async fn a_port_that_does_not_exist_is_named() {
     let device = "/nonexistent/ttyUSB0";
     let link = LinkConfig::HdlcSerial { device: device.into(), baud: 9_600, hdlc: HdlcConfig::default(), mode_e: None };
-    let error = Network.connect(&link, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+    let error = Network::default().connect(&link, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
     assert!(matches!(&error, TransportError::Port { device: named, .. } if named == device), "{error:?}");
 }
 
@@ -141,7 +141,7 @@ async fn hdlc_after_a_sign_on_at_a_serial_line() {
     reads(&setup, &id).await;
     assert_eq!(setup.fleet.shutdown(Instant::now() + PATIENCE).await, 0);
     // Another device's address is not answered.
-    let refused = Network.connect(&link("99"), Instant::now() + Duration::from_secs(20)).await.unwrap_err();
+    let refused = Network::default().connect(&link("99"), Instant::now() + Duration::from_secs(20)).await.unwrap_err();
     assert!(refused.to_string().contains("no identification after 3 attempt(s)"), "{refused}");
     carrier.abort();
 }

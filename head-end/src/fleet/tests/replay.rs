@@ -31,7 +31,9 @@ impl Connector for Middle {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<Transport, TransportError>> {
         Box::pin(async move {
-            let Transport::Stream(meter) = Network.connect(link, deadline).await? else { unreachable!("over TCP") };
+            let Transport::Stream(meter) = Network::default().connect(link, deadline).await? else {
+                unreachable!("over TCP")
+            };
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
             tokio::spawn(carry(theirs, meter, Arc::clone(&self.0)));
             Ok(Transport::Stream(Box::new(ours)))

@@ -295,6 +295,41 @@ async fn an_idle_association_hears_pushes_and_notices_the_end() {
     assert_eq!(second, Ok(Value::DoubleLongUnsigned(2)));
 }
 
+/// Its buffers are given back after a second.
+#[tokio::test(start_paused = true)]
+async fn an_association_that_rests_hears_pushes_and_answers_as_before() {
+    let mut scene = Scene::new();
+    let mut held = None;
+    let (first, _) = scene
+        .read(async |scene| {
+            let mut peer = scene.peer().await;
+            peer.accept().await;
+            let invoke = peer.get().await;
+            peer.send(&answer(invoke, 1)).await;
+            held = Some(peer);
+        })
+        .await;
+    first.unwrap();
+    let mut peer = held.unwrap();
+    // Longer than what is read at first by an association at rest.
+    let mut push = vec![0x0F, 0, 0, 0, 1, 0, 9, 100];
+    push.extend([7; 100]);
+    for round in 2..5 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        peer.send(&push).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(scene.notifications.try_recv().is_ok());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (next, _) = scene
+            .read(async |_| {
+                let invoke = peer.get().await;
+                peer.send(&answer(invoke, round)).await;
+            })
+            .await;
+        assert_eq!(next, Ok(Value::DoubleLongUnsigned(round)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_association_that_died_unnoticed_is_opened_anew_for_a_read() {
     let mut scene = Scene::new();
@@ -473,7 +508,8 @@ async fn the_callers_deadline_ends_a_request_that_is_under_way() {
 async fn datagrams_that_are_no_apdus_are_passed_over() {
     let meter = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let registered = Arc::new(Registered::default());
-    let (fleet, _) = Fleet::start(Arc::clone(&registered), crate::fleet::Network, FleetOptions::default()).unwrap();
+    let (fleet, _) =
+        Fleet::start(Arc::clone(&registered), crate::fleet::Network::default(), FleetOptions::default()).unwrap();
     let address = meter.local_addr().unwrap().to_string().parse().unwrap();
     let udp = crate::meter::MeterConfig { link: LinkConfig::UdpWrapper { address }, ..config("u", "127.0.0.1:1") };
     let id = registered.add(udp);

@@ -198,7 +198,7 @@ impl Setup {
     pub(super) async fn with(config: FleetConfig, options: FleetOptions) -> Self {
         let meters = simulator::Fleet::start(config).await.unwrap();
         let registered = Arc::new(Registered::default());
-        let (fleet, _) = Fleet::start(Arc::clone(&registered), Network, options).unwrap();
+        let (fleet, _) = Fleet::start(Arc::clone(&registered), Network::default(), options).unwrap();
         Self { fleet, registered, meters }
     }
 

@@ -292,6 +292,20 @@ impl<L: Link, C: Crypto, R: Random, B: Storage> Connection<L, C, R, B> {
         &self.link
     }
 
+    /// The link and both storages while an association is open, nothing is under way, and no octet of the storages is
+    /// needed; `None` otherwise. For callers that hold many associations and have better use for the memory meanwhile:
+    /// its length must be the same again when the connection is used next, its content need not.
+    pub fn at_rest(&mut self) -> Option<(&mut L, [&mut B; 2])> {
+        let rests = matches!((&self.state, &self.ready), (State::Associated(_), Ready::Nothing))
+            && self.pending.is_none()
+            && self.exchange.is_none()
+            && self.pushed.is_none()
+            && self.confirmations.is_empty()
+            && self.failed.is_none()
+            && self.end.is_none();
+        rests.then_some((&mut self.link, [&mut self.out, &mut self.long]))
+    }
+
     /// Octets of the line. Returns how many were taken: fewer than all while an event waits; hand in the rest
     /// after [`poll_event`](Self::poll_event) returned `None`.
     pub fn handle_input(&mut self, bytes: &[u8], now: Instant) -> usize {
