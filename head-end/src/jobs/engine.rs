@@ -19,6 +19,9 @@ use crate::{
 /// How often jobs are looked over as a whole.
 const EVERY: SignedDuration = SignedDuration::from_secs(10);
 
+/// Longer than any failure or limit puts an attempt off.
+const PUT_OFF_MAX: SignedDuration = SignedDuration::from_hours(2);
+
 /// How long after a failure of the store it is asked again.
 const STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -103,8 +106,12 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         if (*last..due).contains(&now) {
             return;
         }
+        let set_back = now < *last;
         *last = now;
         let mut tidied = self.end_unapproved().await;
+        if set_back {
+            tidied = tidied.and(self.hasten().await);
+        }
         if self.shared.untidy.swap(false, Ordering::AcqRel) {
             tidied = tidied.and(self.complete().await);
         }
@@ -121,7 +128,19 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         if tasks > 0 {
             tracing::info!(tasks, "tasks of an earlier run are taken up");
         }
+        self.hasten().await?;
         self.complete().await
+    }
+
+    /// Has attempts made now that were put off until a time which only a clock that was ahead can have meant.
+    async fn hasten(&self) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        let limit = now.saturating_add(PUT_OFF_MAX).unwrap_or(Timestamp::MAX);
+        let tasks = self.store().hasten_tasks(limit, now).await?;
+        if tasks > 0 {
+            tracing::info!(tasks, "tasks were put off by a clock that was ahead");
+        }
+        Ok(())
     }
 
     /// Completes jobs that are between two states.

@@ -135,6 +135,7 @@ forward! {
         list_tasks(job: JobId, filter: TaskFilter, after: Option<MeterId>, limit: usize) -> Vec<TaskRow>;
         ended_tasks(job: JobId, after: u64, limit: usize) -> Vec<(u64, TaskRow)>;
         recover_tasks(now: Timestamp) -> usize;
+        hasten_tasks(limit: Timestamp, now: Timestamp) -> usize;
         open_jobs(state: JobState) -> Vec<JobId>;
         count_interrupted(tenant: Option<Tenant>, since: Timestamp, except: JobId) -> u64;
     }

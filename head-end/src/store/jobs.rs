@@ -179,6 +179,13 @@ pub trait JobStore: Send + Sync + 'static {
     /// The store's own.
     fn recover_tasks(&self, now: Timestamp) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
+    /// Makes tasks due at `now` that wait for another attempt until after `limit`; how many there were. Those that wait
+    /// for the beginning of their job go on waiting.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn hasten_tasks(&self, limit: Timestamp, now: Timestamp) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
     /// Jobs in one of the states before the end.
     ///
     /// # Errors

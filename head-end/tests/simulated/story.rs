@@ -81,10 +81,18 @@ pub(crate) struct Story {
     next: usize,
     asked: Vec<Asked>,
     healed: bool,
+    /// The step at which the first life ends, where that is not left to chance.
+    first_death: Option<u64>,
+    /// Steps of the last life.
+    pub(crate) steps: u64,
 }
 
 fn millis(ms: u64) -> i64 {
     i64::try_from(ms).unwrap()
+}
+
+fn moment(text: &str) -> i64 {
+    text.parse::<Timestamp>().unwrap().as_millisecond()
 }
 
 fn plan() -> PlanId {
@@ -95,8 +103,7 @@ impl Story {
     pub(crate) fn new(seed: u64, kind: Kind) -> Self {
         let dice = Dice::new(seed);
         let mut own = dice.apart(1);
-        let start = "2026-03-15T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond();
-        let start_ms = start + millis(own.between(0, 24 * HOUR));
+        let start_ms = moment("2026-03-15T00:00:00Z") + millis(own.between(0, 24 * HOUR));
         let meters = own.between(1, 3);
         let world = World::new(dice.apart(2), u32::try_from(meters).unwrap(), start_ms);
         let troubled = own.between(HOUR, 3 * HOUR);
@@ -135,10 +142,27 @@ impl Story {
             pieces: rough(&mut own, 500),
             replay: rough(&mut own, 100),
         };
+        Self::with(world, kind, own, (start_ms, heal_ms), script)
+    }
+
+    /// Nothing goes wrong with one meter that is read and switched, but that the head-end dies once, at a step.
+    pub(crate) fn calm(death: Option<u64>) -> Self {
+        let dice = Dice::new(1);
+        let start_ms = moment("2026-03-15T06:10:00Z");
+        let world = World::new(dice.apart(2), 1, start_ms);
+        let (asked_ms, heal_ms) = (start_ms + 20_000, start_ms + 21_000);
+        let script = vec![(asked_ms, Happening::Switch { meter: 0, connect: false }), (heal_ms, Happening::Heal)];
+        let kind = Kind { restarts: false, switches: true, clock: false };
+        Self { first_death: death, ..Self::with(world, kind, dice, (start_ms, heal_ms), script) }
+    }
+
+    fn with(world: World, kind: Kind, dice: Dice, times: (i64, i64), script: Vec<(i64, Happening)>) -> Self {
+        // In memory where there is such a place: what is written is not to survive this machine.
         let shared = std::path::Path::new("/dev/shm");
         let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
-        let (folder, asked) = (folder.unwrap(), Vec::new());
-        Self { world, kind, dice: own, folder, start_ms, heal_ms, script, next: 0, asked, healed: false }
+        let (folder, asked, (start_ms, heal_ms)) = (folder.unwrap(), Vec::new(), times);
+        let (next, healed, first_death, steps) = (0, false, None, 0);
+        Self { world, kind, dice, folder, start_ms, heal_ms, script, next, asked, healed, first_death, steps }
     }
 
     /// Tells the story to its end.
@@ -159,7 +183,8 @@ impl Story {
         });
         loop {
             let steps = self.dice.between(1, 600);
-            let last_step = (self.kind.restarts && !self.healed && self.dice.chance(700)).then_some(steps);
+            let by_chance = self.kind.restarts && !self.healed && self.dice.chance(700);
+            let last_step = self.first_death.take().or(by_chance.then_some(steps));
             let done = self.live(last_step, async |story, store| {
                 let life = Life::start(&story.world, store).await;
                 story.drive(&life).await;
@@ -183,7 +208,9 @@ impl Story {
                 () = what(self, &store) => true,
             };
             world.kill();
-            (done, world.state().now_ms())
+            let state = world.state();
+            self.steps = state.steps;
+            (done, state.now_ms())
         });
         // Nothing is told that it ends: what it has on its lines and in its hands is gone.
         drop(runtime);
@@ -221,7 +248,10 @@ impl Story {
                     let mut state = self.world.state();
                     state.weather = Weather::default();
                     state.away_until.fill(0);
-                    (state.ahead_ms, state.last_step) = (0, None);
+                    state.ahead_ms = 0;
+                    if self.kind.restarts {
+                        state.last_step = None;
+                    }
                     self.healed = true;
                 }
             }

@@ -98,6 +98,14 @@ async fn tasks_are_claimed_by_importance_and_age_and_once(place: &impl Place) {
     let store = place.open().await;
     assert_eq!(store.recover_tasks(now()).await.unwrap(), 3);
     assert_eq!(store.claim_tasks(now(), Priority::Low, 9).await.unwrap().len(), 3);
+    // What waits for another attempt is hastened beyond a limit; what waits for its job's beginning is not.
+    let retry = |due| Retry { due, attempts: 1, refusals: 0, failure: None };
+    store.requeue_task(of(low, "a"), retry(now() + 30.hours())).await.unwrap();
+    store.requeue_task(of(low, "b"), retry(now() + 1.hour())).await.unwrap();
+    assert_eq!(store.hasten_tasks(now() + 2.hours(), now()).await.unwrap(), 1);
+    assert_eq!(store.hasten_tasks(now() - 1.hour(), now() - 1.hour()).await.unwrap(), 2);
+    let hastened = store.claim_tasks(now() - 1.hour(), Priority::Low, 9).await.unwrap();
+    assert_eq!(hastened.into_iter().filter(|claimed| claimed.task.job == low).count(), 2);
 }
 
 async fn ends_are_followed_in_their_order_and_the_last_one_ends_the_job(place: &impl Place) {

@@ -212,6 +212,21 @@ impl JobStore for PostgresStore {
             .await
     }
 
+    async fn hasten_tasks(&self, limit: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        let action = "hastening tasks";
+        self.0
+            .connections
+            .write(action, move |db| {
+                Box::pin(async move {
+                    let sql = "UPDATE tasks SET due_ms = $2 FROM jobs WHERE jobs.id = tasks.job
+                               AND tasks.state = 0 AND tasks.due_ms > $1 AND tasks.due_ms > jobs.not_before_ms";
+                    let found = execute(db, action, sql, &[&millis(limit), &millis(now)]).await?;
+                    Ok(usize::try_from(found).unwrap_or(usize::MAX))
+                })
+            })
+            .await
+    }
+
     async fn open_jobs(&self, state: JobState) -> Result<Vec<JobId>, StoreError> {
         let action = "looking for open jobs";
         self.0

@@ -123,6 +123,10 @@ impl JobStore for SqliteStore {
         self.0.control.write(move |db| task::recover(db, now)).await
     }
 
+    async fn hasten_tasks(&self, limit: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        self.0.control.write(move |db| task::hasten(db, limit, now)).await
+    }
+
     async fn open_jobs(&self, state: JobState) -> Result<Vec<JobId>, StoreError> {
         self.0.readers.control(move |db| open(db, state)).await
     }

@@ -312,3 +312,12 @@ pub(super) fn recover(db: &Connection, now: Timestamp) -> Result<usize, StoreErr
         .and_then(|mut update| update.execute([millis(now)]))
         .context(FILE, "taking up tasks")
 }
+
+pub(super) fn hasten(db: &Connection, limit: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+    db.prepare_cached(
+        "UPDATE tasks SET due_ms = ?2 WHERE state = 0 AND due_ms > ?1
+         AND due_ms > (SELECT not_before_ms FROM jobs WHERE jobs.id = tasks.job)",
+    )
+    .and_then(|mut update| update.execute([millis(limit), millis(now)]))
+    .context(FILE, "hastening tasks")
+}
