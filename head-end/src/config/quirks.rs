@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use dlms::apdu::Conformance;
 use dlms::deviation::{Deviation, Deviations};
 use dlms::obis::ObisCode;
 use dlms::quirk::{self, Identity, Model, Quirks};
@@ -21,6 +22,7 @@ use super::ConfigError;
 /// tolerate = ["little-endian-wrapper"]
 /// refuse = ["mechanism-top-bit"]
 /// release = false                       # no RLRQ: the link is taken down at once
+/// avoid = ["access"]                    # services that are not proposed: access, general-block-transfer and others
 /// hls_object = "0-0:40.0.1.255"         # optional, the association object of passes 3 and 4 of HLS
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +52,13 @@ impl QuirkModels {
         let stated = self.0.iter().find(|model| model.view().matches(identity)).map(|model| model.quirks());
         stated.unwrap_or_else(|| quirk::find(quirk::KNOWN, identity, Quirks::LENIENT))
     }
+
+    /// What is not proposed to a meter, although it is used where others have it.
+    #[must_use]
+    pub fn avoided(&self, identity: &Identity<'_>) -> Conformance {
+        let stated = self.0.iter().find(|model| model.view().matches(identity));
+        stated.map_or(Conformance::NONE, |model| model.avoid)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +86,8 @@ struct OwnedModel {
     refuse: Deviations,
     #[serde(default = "yes")]
     release: bool,
+    #[serde(default = "nothing", deserialize_with = "services")]
+    avoid: Conformance,
     #[serde(default, deserialize_with = "object")]
     hls_object: Option<ObisCode>,
 }
@@ -104,6 +115,24 @@ impl OwnedModel {
 
 const fn yes() -> bool {
     true
+}
+
+const fn nothing() -> Conformance {
+    Conformance::NONE
+}
+
+/// Services that others do without, by their names.
+fn services<'de, D: Deserializer<'de>>(from: D) -> Result<Conformance, D::Error> {
+    let names = Vec::<String>::deserialize(from)?;
+    names.iter().try_fold(Conformance::NONE, |found, name| match name.as_str() {
+        "access" => Ok(found.union(Conformance::ACCESS)),
+        "general-block-transfer" => Ok(found.union(Conformance::GENERAL_BLOCK_TRANSFER)),
+        "multiple-references" => Ok(found.union(Conformance::MULTIPLE_REFERENCES)),
+        "selective-access" => Ok(found.union(Conformance::SELECTIVE_ACCESS)),
+        other => Err(D::Error::custom(format!(
+            "{other:?} cannot be avoided: access, general-block-transfer, multiple-references or selective-access"
+        ))),
+    })
 }
 
 fn letters<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[u8; 3]>, D::Error> {
@@ -155,6 +184,7 @@ mod tests {
         logical_device_name = "TST*1"
         strict = true
         tolerate = ["plain-error"]
+        avoid = ["access", "general-block-transfer"]
     "#;
 
     #[test]
@@ -167,6 +197,9 @@ mod tests {
         assert_eq!(models.find(&title(b"KAMF\x01\x02\x03\x04")), Quirks::LENIENT);
         let strict = models.find(&Identity { system_title: None, logical_device_name: Some(b"TST0001") });
         assert_eq!(strict, Quirks::STRICT.with(Deviation::PlainError));
+        let avoided = models.avoided(&Identity { system_title: None, logical_device_name: Some(b"TST0001") });
+        assert_eq!(avoided, Conformance::ACCESS.union(Conformance::GENERAL_BLOCK_TRANSFER));
+        assert_eq!(models.avoided(&title(b"KAME\x01\x02\x03\x04")), Conformance::NONE);
         let kaifa = models.find(&title(b"KFM\x01\x02\x03\x04\x05"));
         assert!(kaifa.tolerated.contains(Deviation::InformationPush));
     }
@@ -182,6 +215,7 @@ mod tests {
             ("[[model]]\nname = \"x\"\nmanufacturer = \"Kam\"", "line 3", "three capital letters"),
             ("[[model]]\nname = \"x\"\nsystem_title_prefix = \"4B4\"", "line 3", "hexadecimal digits"),
             ("[[model]]\nname = \"x\"\n\nstrikt = true", "line 4", "unknown field `strikt`"),
+            ("[[model]]\nname = \"x\"\navoid = [\"get\"]", "line 3", "\"get\" cannot be avoided"),
             ("[[model]]\nmanufacturer = \"KAM\"", "line 1", "missing field `name`"),
         ] {
             let error = QuirkModels::from_toml(text).unwrap_err().to_string();

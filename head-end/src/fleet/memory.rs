@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub(super) orders: HashMap<ObisCode, SortMethod>,
     /// The meter agreed to lists of attributes, but does not answer them.
     pub(super) lists_refused: bool,
+    /// The meter agreed to ACCESS, but does not answer it.
+    pub(super) access_refused: bool,
 }
 
 impl Memory {
@@ -52,6 +54,7 @@ impl Memory {
             scalers: HashMap::new(),
             orders: HashMap::new(),
             lists_refused: false,
+            access_refused: false,
         }
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use dlms::{
     acse::Mechanism,
-    apdu::{AttributeDescriptor, AttributeRequest},
+    apdu::{AttributeDescriptor, AttributeRequest, Conformance},
     association::{
         Secret as StackSecret,
-        client::{Config, General, GeneralBlocks, Security},
+        client::{CLIENT_CONFORMANCE, Config, General, GeneralBlocks, Security},
     },
     id::{AttributeId, ClassId, ClientSap},
     obis::ObisCode,
@@ -42,6 +42,9 @@ use crate::{
 /// (Blue Book, 0-b:43.1.e).
 const COUNTER_OBJECT: AttributeDescriptor =
     AttributeDescriptor::new(ClassId(1), ObisCode([0, 0, 43, 1, 0, 255]), AttributeId(2));
+/// What is proposed: the services that are used, and general block transfer for answers to ACCESS, which has no blocks of
+/// its own.
+const PROPOSED: Conformance = CLIENT_CONFORMANCE.union(Conformance::GENERAL_BLOCK_TRANSFER);
 /// The first counter of a key that was never used.
 const FIRST_COUNTER: u32 = 1;
 /// How long a session that failed may take to say goodbye.
@@ -345,6 +348,7 @@ fn association(environment: &Environment, config: &MeterConfig, receive_floor: u
     };
     let identity = Identity { system_title: config.meter_title, logical_device_name: None };
     let public = Config::public(config.server);
+    let avoided = environment.quirks.avoided(&identity);
     let challenge_length = match mechanism {
         Mechanism::Ecdsa => hls7::CHALLENGE_MIN,
         _ => public.challenge_length,
@@ -363,6 +367,7 @@ fn association(environment: &Environment, config: &MeterConfig, receive_floor: u
         max_pdu: config.max_pdu,
         response_timeout_ms: response_timeout_ms(config),
         challenge_length,
+        conformance: PROPOSED.without(avoided),
         system_title: own_title,
         peer_title: config.meter_title,
         ..public

@@ -4,10 +4,12 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use dlms::{
     apdu::{
-        AttributeDescriptor, AttributeRequest, Conformance, DataAccessResult, GetDataResult, GetResponse,
-        MethodDescriptor, MethodResult,
+        AccessResponse, AccessResult, AttributeDescriptor, AttributeRequest, Conformance, DataAccessResult,
+        GetDataResult, GetResponse, MethodDescriptor, MethodResult,
     },
-    association::client::{Event, Negotiated, RequestError as StackError, Response, UsageError},
+    association::client::{
+        AccessItem, AccessOptions, Event, Negotiated, RequestError as StackError, Response, UsageError,
+    },
     axdr::{Data, Value},
     security::InvocationCounter,
 };
@@ -162,6 +164,21 @@ impl Session {
         self.answer(work, |response| match response {
             Response::GetList(list) => ControlFlow::Break(Ok(results(list.iter(), attributes))),
             Response::GetBlock { raw, last } => blocks.push(raw, last, |octets| list_of_blocks(octets, attributes)),
+            _ => ControlFlow::Break(Err(other_service())),
+        })
+        .await
+    }
+
+    /// Reads several attributes with one ACCESS request.
+    pub(super) async fn get_access(
+        &mut self,
+        attributes: &[AttributeDescriptor],
+        work: &Work<'_>,
+    ) -> Result<Vec<Result<Value, RequestError>>, RequestError> {
+        let items: Vec<_> = attributes.iter().map(|of| AccessItem::Get(AttributeRequest::whole(*of))).collect();
+        self.request(work, |connection, now| connection.access(&items, AccessOptions::default(), now)).await?;
+        self.answer(work, |response| match response {
+            Response::Access(response) => ControlFlow::Break(accessed(&response, attributes)),
             _ => ControlFlow::Break(Err(other_service())),
         })
         .await
@@ -363,6 +380,23 @@ fn results<'a>(
         GetDataResult::Error(result) => Err(about(refused(result), *attribute)),
     };
     list.zip(attributes).map(own).collect()
+}
+
+/// What an answer to ACCESS has for each attribute.
+fn accessed(
+    response: &AccessResponse<'_>,
+    attributes: &[AttributeDescriptor],
+) -> Result<Vec<Result<Value, RequestError>>, RequestError> {
+    let items: Vec<_> = response.items().collect();
+    if items.len() != attributes.len() {
+        return Err(other_service());
+    }
+    let own = |((result, data), attribute): ((AccessResult, Data<'_>), &AttributeDescriptor)| match result {
+        AccessResult::Get(DataAccessResult::Success) => Ok(Value::from(data)),
+        AccessResult::Get(result) => Err(about(refused(result), *attribute)),
+        AccessResult::Set(_) | AccessResult::Action(_) => Err(about(other_service(), *attribute)),
+    };
+    Ok(items.into_iter().zip(attributes).map(own).collect())
 }
 
 fn returned(result: MethodResult<'_>) -> Result<Option<Value>, RequestError> {

@@ -452,3 +452,47 @@ async fn what_a_modem_sees_is_read_where_it_is_asked_for() {
     assert_eq!(known.failures_in_row, 1);
     running.stop().await;
 }
+
+/// How many answers a meter gives to a reading of 40 registers in an association that is open, and what became of them.
+async fn exchanges(quirks: &str, max_pdu_octets: u32) -> (u64, Vec<(MeterResult, String)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let meters = simulated(1).await;
+    let mut config = quick(folder.path());
+    config.fleet.quirks = dlms_head_end::config::QuirkModels::from_toml(quirks).unwrap();
+    let running = Running::with(config).await;
+    running.create(v1::Meter { max_pdu_octets, ..managed("m1", &tcp(&meters, 0)) }).await.unwrap();
+    let read = async |obis: Vec<String>| {
+        let registers = obis.into_iter().map(|obis| v1::RegisterSelector { obis, class_id: 3 }).collect();
+        let request = v1::ReadRegistersRequest { meter: "meters/m1".into(), registers };
+        running.reading().read_registers(request).await.unwrap().into_inner().results
+    };
+    read(vec!["1-0:32.7.0".into()]).await;
+    let before = meters.counts().answers;
+    let registers = (1..=10).flat_map(|c| (0..4).map(move |e| format!("1-0:{c}.8.{e}")));
+    let results = read(registers.collect()).await;
+    let answers = meters.counts().answers - before;
+    let shown = |of: &v1::RegisterResult| {
+        let unit = of.reading.as_ref().and_then(|of| of.scaler_unit.as_ref()).map(|of| of.symbol.clone());
+        (of.result(), unit.unwrap_or_default())
+    };
+    let results = results.iter().map(shown).collect();
+    running.stop().await;
+    (answers, results)
+}
+
+#[tokio::test]
+async fn many_registers_need_few_exchanges_where_the_meter_offers_it() {
+    let model = |avoid: &str| format!("[[model]]\nname = \"any\"\navoid = [{avoid}]\n");
+    let (by_access, read) = exchanges("", 0).await;
+    assert!(read.iter().filter(|(result, unit)| *result == MeterResult::Succeeded && !unit.is_empty()).count() > 10);
+    let (by_lists, same) = exchanges(&model("\"access\""), 0).await;
+    assert_eq!(same, read);
+    let (one_by_one, same) = exchanges(&model("\"access\", \"multiple-references\""), 0).await;
+    assert_eq!(same, read);
+    // 80 attributes: 64 and 16; five lists of 16; each for itself.
+    assert_eq!((by_access, by_lists, one_by_one), (2, 5, 80));
+    // Answers that are too long for one APDU come in blocks, and say the same.
+    let (in_blocks, same) = exchanges("", 200).await;
+    assert_eq!(same, read);
+    assert!(in_blocks > by_access, "{in_blocks}");
+}
