@@ -251,7 +251,7 @@ fn client<'a>(record: &'a Record<'_>, wanted: &str) -> Result<(&'a Client<'a>, M
         }
     };
     let found = found.ok_or_else(|| {
-        wrong("clients", "none that this head-end can be: by logical names, with none, lls or hls-gmac")
+        wrong("clients", "none that this head-end can be: by logical names, with none, lls, hls-gmac or a digest")
     })?;
     Ok((found, mechanism(found).unwrap_or_default()))
 }
@@ -262,14 +262,24 @@ fn mechanism(client: &Client<'_>) -> Option<Mechanism> {
         "none" => Some(Mechanism::None),
         "lls" => Some(Mechanism::Lls),
         "hls-gmac" if client.ciphered => Some(Mechanism::HlsGmac),
+        "hls-md5" => Some(Mechanism::HlsMd5),
+        "hls-sha1" => Some(Mechanism::HlsSha1),
+        "hls-sha256" => Some(Mechanism::HlsSha256),
         _ => None,
     }
 }
 
 /// What is preferred: ciphering and proofs, and of those with both the one that may do most, which is named so.
-fn strength(client: &Client<'_>) -> (bool, bool, bool, bool) {
+fn strength(client: &Client<'_>) -> (bool, bool, bool, u8) {
     let hls = client.authentication == "hls-gmac";
-    (client.ciphered, hls, client.name == "management", client.authentication == "lls")
+    let proof = match &*client.authentication {
+        "hls-sha256" => 4,
+        "hls-sha1" => 3,
+        "hls-md5" => 2,
+        "lls" => 1,
+        _ => 0,
+    };
+    (client.ciphered, hls, client.name == "management", proof)
 }
 
 /// The link to use, and the device behind it where it is a gateway's.
