@@ -1,13 +1,14 @@
-//! The service Configuration: each call is a job.
+//! The service Configuration: templates, and calls that are jobs.
 
 use dlms_proto::v1::{
-    ApplyTemplateRequest, ConfigureLoadProfileRequest, ConfigurePushRequest, JobResponse, SetActivityCalendarRequest,
-    SetSpecialDaysRequest, SynchronizeClockRequest, VerifyConfigurationRequest, configuration_server::Configuration,
-    job_spec::Kind,
+    ApplyTemplateRequest, ConfigureLoadProfileRequest, ConfigurePushRequest, CreateTemplateRequest,
+    DeleteTemplateRequest, DeleteTemplateResponse, GetTemplateRequest, JobResponse, ListTemplatesRequest,
+    ListTemplatesResponse, SetActivityCalendarRequest, SetSpecialDaysRequest, StoredTemplate, SynchronizeClockRequest,
+    VerifyConfigurationRequest, configuration_server::Configuration, job_spec::Kind,
 };
 use tonic::{Request, Response, Status};
 
-use super::Service;
+use super::{Service, caller};
 use crate::{operation::MeterAccess, store::Store};
 
 macro_rules! calls {
@@ -21,6 +22,39 @@ macro_rules! calls {
                 })
                 .await
             })*
+
+            async fn create_template(
+                &self,
+                request: Request<CreateTemplateRequest>,
+            ) -> Result<Response<StoredTemplate>, Status> {
+                let caller = caller::of(&request)?.clone();
+                Ok(Response::new(self.add_template(&caller, request.get_ref()).await?))
+            }
+
+            async fn get_template(
+                &self,
+                request: Request<GetTemplateRequest>,
+            ) -> Result<Response<StoredTemplate>, Status> {
+                let caller = caller::of(&request)?.clone();
+                Ok(Response::new(self.stored_template(&caller, "name", &request.get_ref().name).await?))
+            }
+
+            async fn list_templates(
+                &self,
+                request: Request<ListTemplatesRequest>,
+            ) -> Result<Response<ListTemplatesResponse>, Status> {
+                let caller = caller::of(&request)?.clone();
+                Ok(Response::new(self.stored_templates(&caller, request.get_ref()).await?))
+            }
+
+            async fn delete_template(
+                &self,
+                request: Request<DeleteTemplateRequest>,
+            ) -> Result<Response<DeleteTemplateResponse>, Status> {
+                let caller = caller::of(&request)?.clone();
+                self.drop_template(&caller, &request.get_ref().name).await?;
+                Ok(Response::new(DeleteTemplateResponse {}))
+            }
         }
     };
 }

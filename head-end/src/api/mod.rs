@@ -28,6 +28,7 @@ mod schema;
 mod security;
 mod server;
 mod status;
+mod templates;
 mod trace;
 mod value;
 mod web;

@@ -107,6 +107,12 @@ forward! {
         list_groups(after: Option<String>, tenant: Option<Tenant>, limit: usize) -> Vec<GroupRecord>;
         delete_group(name: &str) -> ();
     }
+    TemplateStore {
+        add_template(template: TemplateRow) -> TemplateRow;
+        template(tenant: Option<Tenant>, name: &str, revision: Option<u32>) -> Option<TemplateRow>;
+        list_templates(tenant: Option<Tenant>, after: Option<String>, limit: usize) -> Vec<TemplateRow>;
+        delete_template(tenant: Option<Tenant>, name: &str, revision: Option<u32>) -> ();
+    }
     KeyStore {
         stage_keys(meter: &MeterId, keys: NewKeys) -> NewKeys;
         new_keys(meter: &MeterId) -> Option<NewKeys>;

@@ -35,6 +35,7 @@ mod readings;
 mod records;
 mod requests;
 pub mod sqlite;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod waves;
@@ -75,6 +76,7 @@ pub use self::{
         Change, ReadingStore, Source, StoredCapture,
     },
     requests::{RequestKey, RequestState, RequestStore},
+    templates::{TemplateRow, TemplateStore},
     waves::{WaveStore, WavesRow, WavesState},
 };
 
@@ -98,6 +100,7 @@ pub trait Store:
     + FirmwareStore
     + GroupStore
     + KeyStore
+    + TemplateStore
 {
     /// Writes what waits and closes. Later calls fail with [`StoreError::Closed`].
     fn close(&self) -> impl Future<Output = ()> + Send;

@@ -7,7 +7,7 @@ use dlms_proto::v1::{
     CalendarWeek, CapturedObject, ConfigurationDrift, ConfigurationTemplate, Instruction, JobResponse, Target, Task,
     configuration_client::ConfigurationClient, target, task_outcome::Kind, value,
 };
-use tonic::transport::Channel;
+use tonic::{Code, transport::Channel};
 
 use crate::support::{Running, fields, managed, simulated, tcp};
 
@@ -213,7 +213,7 @@ fn template(zone: i32) -> Option<ConfigurationTemplate> {
 async fn drift_from_a_template_is_reported_until_the_template_is_applied() {
     let setup = Setup::new().await;
     let verify = async |template| -> ConfigurationDrift {
-        let spec = Some(v1::VerifyConfigurationSpec { template });
+        let spec = Some(v1::VerifyConfigurationSpec { template, stored: String::new() });
         let request = v1::VerifyConfigurationRequest { target: target(), spec, instruction: None };
         let task = task(setup.client().verify_configuration(request).await);
         assert_eq!(task.result(), v1::Result::Succeeded, "{task:?}");
@@ -230,7 +230,7 @@ async fn drift_from_a_template_is_reported_until_the_template_is_applied() {
     let kinds = (difference.expected.clone().unwrap().kind, difference.found.clone().unwrap().kind);
     assert_eq!(kinds, (Some(value::Kind::Unsigned(4)), Some(value::Kind::Unsigned(3))));
 
-    let spec = Some(v1::ApplyTemplateSpec { template: template(-60) });
+    let spec = Some(v1::ApplyTemplateSpec { template: template(-60), stored: String::new() });
     let request = v1::ApplyTemplateRequest { target: target(), spec, instruction: instruction() };
     let done = task(setup.client().apply_template(request).await);
     assert_eq!(done.result(), v1::Result::Succeeded, "{done:?}");
@@ -240,5 +240,82 @@ async fn drift_from_a_template_is_reported_until_the_template_is_applied() {
     unknown.as_mut().unwrap().attributes[1].attribute.as_mut().unwrap().obis = "0-9:25.9.0".to_owned();
     let drift = verify(unknown).await;
     assert!(drift.differences[0].refusal.contains("object-undefined"), "{drift:?}");
+    setup.running.stop().await;
+}
+
+#[tokio::test]
+async fn templates_are_kept_by_revision_applied_by_name_and_verified_against() {
+    let setup = Setup::new().await;
+    let create = async |id: &str, template, revision| {
+        let request = v1::CreateTemplateRequest { template_id: id.to_owned(), template, revision };
+        setup.client().create_template(request).await.map(tonic::Response::into_inner)
+    };
+    let first = create("clock", template(-60), 0).await.unwrap();
+    assert_eq!(
+        (first.name.as_str(), first.revision, &first.template),
+        ("templates/clock/revisions/1", 1, &template(-60))
+    );
+    assert_eq!(create("clock", template(-120), 2).await.unwrap().revision, 2);
+    assert_eq!(create("clock", template(-120), 2).await.unwrap().revision, 2, "a repetition");
+    assert_eq!(create("clock", template(-180), 2).await.unwrap_err().code(), Code::Aborted, "it never changes");
+    assert_eq!(create("clock", template(-180), 9).await.unwrap_err().code(), Code::Aborted);
+    create("another", template(0), 0).await.unwrap();
+
+    let get = async |name: &str| {
+        let request = v1::GetTemplateRequest { name: name.to_owned() };
+        setup.client().get_template(request).await.map(|answer| answer.into_inner().template)
+    };
+    assert_eq!(get("templates/clock").await.unwrap(), template(-120), "the newest");
+    assert_eq!(get("templates/clock/revisions/1").await.unwrap(), template(-60));
+    assert_eq!(get("templates/clock/revisions/3").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(fields(&get("clock").await.unwrap_err()), ["name"]);
+    let list = async |page_size, token: &str| {
+        let request = v1::ListTemplatesRequest { page_size, page_token: token.to_owned() };
+        let page = setup.client().list_templates(request).await.unwrap().into_inner();
+        let names = page.templates.into_iter().map(|of| of.name).collect::<Vec<_>>();
+        (names, page.next_page_token)
+    };
+    let (names, token) = list(1, "").await;
+    assert_eq!(names, ["templates/another/revisions/1"]);
+    assert_eq!(list(1, &token).await, (vec!["templates/clock/revisions/2".to_owned()], String::new()));
+
+    let verify = async |stored: &str| {
+        let spec = Some(v1::VerifyConfigurationSpec { template: None, stored: stored.to_owned() });
+        let request = v1::VerifyConfigurationRequest { target: target(), spec, instruction: None };
+        let task = task(setup.client().verify_configuration(request).await);
+        match task.outcome.unwrap().kind {
+            Some(Kind::Drift(drift)) => (drift.template, drift.differences.len()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(verify("templates/clock").await, ("templates/clock/revisions/2".to_owned(), 2));
+    let apply = async |template, stored: &str| {
+        let spec = Some(v1::ApplyTemplateSpec { template, stored: stored.to_owned() });
+        let request = v1::ApplyTemplateRequest { target: target(), spec, instruction: instruction() };
+        setup.client().apply_template(request).await
+    };
+    let done = task(apply(None, "templates/clock").await);
+    assert_eq!(done.result(), v1::Result::Succeeded, "{done:?}");
+    assert_eq!(verify("templates/clock").await.1, 0);
+    assert_eq!(verify("templates/clock/revisions/1").await, ("templates/clock/revisions/1".to_owned(), 1));
+
+    // What is not there, both at once, and keys, which would lie in clear.
+    assert_eq!(apply(None, "templates/none").await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(fields(&apply(template(0), "templates/clock").await.unwrap_err()), ["spec.stored"]);
+    assert_eq!(fields(&apply(None, "").await.unwrap_err()), ["spec"]);
+    let mut keys = template(0);
+    keys.as_mut().unwrap().attributes[0].attribute =
+        Some(AttributeRef { class_id: 64, obis: "0-0:43.0.0".to_owned(), attribute: 2 });
+    assert_eq!(fields(&create("keys", keys, 0).await.unwrap_err()), ["template"]);
+    assert_eq!(fields(&create("a/b", None, 0).await.unwrap_err()), ["template_id", "template"]);
+
+    let delete = async |name: &str| {
+        let request = v1::DeleteTemplateRequest { name: name.to_owned() };
+        setup.client().delete_template(request).await.map(drop).map_err(|status| status.code())
+    };
+    assert_eq!(delete("templates/clock/revisions/1").await, Ok(()));
+    assert_eq!(delete("templates/clock/revisions/1").await, Err(Code::NotFound));
+    assert_eq!(delete("templates/clock").await, Ok(()));
+    assert_eq!(get("templates/clock").await.unwrap_err().code(), Code::NotFound);
     setup.running.stop().await;
 }

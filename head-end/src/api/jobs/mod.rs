@@ -88,6 +88,7 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         spec: &JobSpec,
         instruction: Option<&v1::Instruction>,
     ) -> Result<JobId, Status> {
+        let spec = &*self.with_template(caller, spec).await?;
         if spec::changes_keys(spec) {
             guard::keys(caller)?;
         }

@@ -43,6 +43,7 @@ pub(super) fn of(spec: &JobSpec, report: &Report) -> TaskOutcome {
         Report::Clock(report) => Some(Kind::Clock(configuration::clock_outcome(report))),
         Report::Drift { checked, differences } => {
             let name = match spec.kind.as_ref() {
+                Some(job_spec::Kind::VerifyConfiguration(of)) if !of.stored.is_empty() => Some(of.stored.clone()),
                 Some(job_spec::Kind::VerifyConfiguration(of)) => of.template.as_ref().map(|of| of.name.clone()),
                 _ => None,
             };

@@ -19,7 +19,7 @@ use crate::{
         Plan, Procedure,
         procedures::{EmergencyLoadLimit, LoadLimit, Perform, RecoverKeys, ResetDemand, Supply, SupplyAction},
     },
-    operation::{Guard, Operation, RegisterRef},
+    operation::{Guard, Operation, RegisterRef, SetAttribute},
 };
 
 /// Items of a bundle, and registers of a disconnection, at most.
@@ -32,7 +32,7 @@ const BILLING: ObisCode = ObisCode([0, 0, 98, 1, 0, 255]);
 /// Stands where the requests that are parsed want a meter; a job has its own.
 const ANY_METER: &str = "meters/any";
 
-pub(super) type Parsed<T> = Result<T, String>;
+pub(in crate::api) type Parsed<T> = Result<T, String>;
 
 /// What a specification asks for.
 pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
@@ -110,6 +110,11 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
         Kind::ActivateFirmware(of) => firmware::activate(of),
         Kind::GetFirmwareVersions(of) => firmware::versions(of),
     }
+}
+
+/// The attributes of a template.
+pub(in crate::api) fn template(of: Option<&v1::ConfigurationTemplate>) -> Parsed<Vec<SetAttribute>> {
+    configuration::template(of)
 }
 
 /// Whether a specification changes keys, or what its meters demand of those who talk to them.

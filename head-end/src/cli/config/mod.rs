@@ -1,19 +1,21 @@
 //! `head-end clock` and `head-end config`: the service Configuration.
 
 mod files;
+mod templates;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use dlms_proto::v1::{
-    self, ApplyTemplateRequest, ApplyTemplateSpec, CalendarActivation, CapturedObject, ConfigureLoadProfileRequest,
-    ConfigureLoadProfileSpec, ConfigurePushRequest, ConfigurePushSpec, JobResponse, PushDestination,
-    SetActivityCalendarRequest, SetSpecialDaysRequest, SynchronizeClockRequest, SynchronizeClockSpec,
+    self, ApplyTemplateRequest, ApplyTemplateSpec, CalendarActivation, CapturedObject, ConfigurationTemplate,
+    ConfigureLoadProfileRequest, ConfigureLoadProfileSpec, ConfigurePushRequest, ConfigurePushSpec, JobResponse,
+    PushDestination, SetActivityCalendarRequest, SetSpecialDaysRequest, SynchronizeClockRequest, SynchronizeClockSpec,
     VerifyConfigurationRequest, VerifyConfigurationSpec, configuration_client::ConfigurationClient,
 };
 use jiff::Timestamp;
 use tonic::transport::Channel;
 
+use self::templates::Templates;
 use super::{
     ClientOptions, Exit, Failure, client,
     control::in_proto,
@@ -73,9 +75,35 @@ pub(super) enum Config {
     /// Set what is pushed, and where to
     Push(Push),
     /// Bring attributes to the values of a template
-    Apply(File),
+    Apply(OfTemplate),
     /// Show how meters differ from a template
-    Verify(File),
+    Verify(OfTemplate),
+    /// Keep, show and remove templates
+    #[command(subcommand)]
+    Template(Templates),
+}
+
+/// What a template says.
+#[derive(Debug, Args)]
+pub(super) struct OfTemplate {
+    #[command(flatten)]
+    with: With,
+    /// File in TOML, see docs/configuration.md
+    #[arg(long, value_name = "FILE", required_unless_present = "template", conflicts_with = "template")]
+    file: Option<PathBuf>,
+    /// Instead: one that the head-end keeps, NAME or NAME@REVISION
+    #[arg(long, value_parser = templates::name, value_name = "NAME")]
+    template: Option<String>,
+    #[command(flatten)]
+    call: Call,
+}
+
+impl OfTemplate {
+    /// The template of the file, or the name of one that is kept.
+    fn contents(&self) -> Result<(Option<ConfigurationTemplate>, String), Failure> {
+        let template = self.file.as_deref().map(files::template).transpose()?;
+        Ok((template, self.template.clone().unwrap_or_default()))
+    }
 }
 
 /// What a file says.
@@ -218,9 +246,9 @@ impl Clock {
 impl Config {
     pub(super) const fn client(&self) -> &ClientOptions {
         match self {
-            Self::Calendar(Calendar { of, .. }) | Self::SpecialDays(of) | Self::Apply(of) | Self::Verify(of) => {
-                &of.call.client
-            }
+            Self::Calendar(Calendar { of, .. }) | Self::SpecialDays(of) => &of.call.client,
+            Self::Apply(of) | Self::Verify(of) => &of.call.client,
+            Self::Template(of) => of.client(),
             Self::LoadProfile(of) => &of.call.client,
             Self::Push(of) => &of.call.client,
         }
@@ -229,6 +257,9 @@ impl Config {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         let options = self.client().clone();
         let mut client = ConfigurationClient::new(options.connect().await?);
+        if let Self::Template(of) = self {
+            return of.run(client).await;
+        }
         let verifies = matches!(self, Self::Verify(_));
         let answer = self.call(&mut client, &options).await?;
         // A meter that differs was asked with success.
@@ -293,14 +324,17 @@ impl Config {
                 let (target, instruction) = (of.with.target(), of.call.how.instruction());
                 client.configure_push(options.request(ConfigurePushRequest { target, spec, instruction })).await?
             }
-            Self::Apply(File { with, file, call }) => {
-                let spec = Some(ApplyTemplateSpec { template: Some(files::template(&file)?) });
-                let (target, instruction) = (with.target(), call.how.instruction());
+            Self::Template(_) => return Err(Failure::usage("templates are kept without a job")),
+            Self::Apply(of) => {
+                let (template, stored) = of.contents()?;
+                let spec = Some(ApplyTemplateSpec { template, stored });
+                let (target, instruction) = (of.with.target(), of.call.how.instruction());
                 client.apply_template(options.request(ApplyTemplateRequest { target, spec, instruction })).await?
             }
-            Self::Verify(File { with, file, call }) => {
-                let spec = Some(VerifyConfigurationSpec { template: Some(files::template(&file)?) });
-                let (target, instruction) = (with.target(), call.how.instruction());
+            Self::Verify(of) => {
+                let (template, stored) = of.contents()?;
+                let spec = Some(VerifyConfigurationSpec { template, stored });
+                let (target, instruction) = (of.with.target(), of.call.how.instruction());
                 let request = VerifyConfigurationRequest { target, spec, instruction };
                 client.verify_configuration(options.request(request)).await?
             }

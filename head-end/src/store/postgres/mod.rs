@@ -27,6 +27,7 @@ mod readings;
 mod requests;
 mod schema;
 mod states;
+mod templates;
 mod tls;
 mod url;
 

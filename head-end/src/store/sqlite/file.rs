@@ -32,6 +32,7 @@ pub(super) const CONTROL: Schema = Schema {
         include_str!("../sql/control/007-firmware.sql"),
         include_str!("../sql/control/008-groups-keys.sql"),
         include_str!("../sql/control/009-cursors.sql"),
+        include_str!("../sql/control/010-templates.sql"),
     ],
 };
 

@@ -32,6 +32,7 @@ mod reader;
 mod readings;
 mod requests;
 mod states;
+mod templates;
 
 use std::{
     fs::{File, TryLockError},

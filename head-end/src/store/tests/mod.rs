@@ -67,6 +67,7 @@ pub(super) mod meters;
 mod plans;
 mod push;
 pub(super) mod readings;
+mod templates;
 
 pub(super) fn id(text: &str) -> MeterId {
     MeterId::try_new(text).unwrap()
