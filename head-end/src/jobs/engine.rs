@@ -132,7 +132,8 @@ impl<S: Store, A: MeterAccess> Jobs<S, A> {
         self.complete().await
     }
 
-    /// Has attempts made now that were put off until a time which only a clock that was ahead can have meant.
+    /// Has attempts made now that were put off until a time which only a clock that was ahead can have meant: further ones, and
+    /// first ones of jobs that were to begin at once.
     async fn hasten(&self) -> Result<(), StoreError> {
         let now = self.shared.clock.now();
         let limit = now.saturating_add(PUT_OFF_MAX).unwrap_or(Timestamp::MAX);

@@ -179,8 +179,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// The store's own.
     fn recover_tasks(&self, now: Timestamp) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
-    /// Makes tasks due at `now` that wait for another attempt until after `limit`; how many there were. Those that wait
-    /// for the beginning of their job go on waiting.
+    /// Makes tasks due at `now` that wait until after `limit`, be it for another attempt or because their job was to begin at
+    /// once when it was made; how many there were. Those whose job is to begin later than it was made go on waiting.
     ///
     /// # Errors
     /// The store's own.

@@ -180,6 +180,10 @@ impl Story {
                 ..PlanSettings::default()
             };
             life.collection.create(plan(), settings, None).await.expect("a plan");
+            // What comes before belongs to no plan yet.
+            while life.store.plan_states(&plan(), None, 10).await.unwrap().len() < story.world.state().meters() {
+                sleep(Duration::from_millis(10)).await;
+            }
         });
         loop {
             let steps = self.dice.between(1, 600);

@@ -106,6 +106,12 @@ async fn tasks_are_claimed_by_importance_and_age_and_once(place: &impl Place) {
     assert_eq!(store.hasten_tasks(now() - 1.hour(), now() - 1.hour()).await.unwrap(), 2);
     let hastened = store.claim_tasks(now() - 1.hour(), Priority::Low, 9).await.unwrap();
     assert_eq!(hastened.into_iter().filter(|claimed| claimed.task.job == low).count(), 2);
+    // Made when the clock was ahead, to begin at once.
+    let ahead = now() + 26.hours();
+    let ahead = running(&store, JobRow { created: ahead, not_before: ahead, ..job(now()) }, &["a"]).await;
+    assert_eq!(store.hasten_tasks(now() + 2.hours(), now()).await.unwrap(), 1);
+    let hastened = store.claim_tasks(now(), Priority::Low, 9).await.unwrap();
+    assert_eq!(hastened.into_iter().map(|claimed| claimed.task).collect::<Vec<_>>(), [of(ahead, "a")]);
 }
 
 async fn ends_are_followed_in_their_order_and_the_last_one_ends_the_job(place: &impl Place) {

@@ -219,7 +219,8 @@ impl JobStore for PostgresStore {
             .write(action, move |db| {
                 Box::pin(async move {
                     let sql = "UPDATE tasks SET due_ms = $2 FROM jobs WHERE jobs.id = tasks.job
-                               AND tasks.state = 0 AND tasks.due_ms > $1 AND tasks.due_ms > jobs.not_before_ms";
+                               AND tasks.state = 0 AND tasks.due_ms > $1
+                               AND (tasks.due_ms > jobs.not_before_ms OR jobs.not_before_ms <= jobs.created_ms)";
                     let found = execute(db, action, sql, &[&millis(limit), &millis(now)]).await?;
                     Ok(usize::try_from(found).unwrap_or(usize::MAX))
                 })

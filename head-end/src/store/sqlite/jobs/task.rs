@@ -316,7 +316,8 @@ pub(super) fn recover(db: &Connection, now: Timestamp) -> Result<usize, StoreErr
 pub(super) fn hasten(db: &Connection, limit: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
     db.prepare_cached(
         "UPDATE tasks SET due_ms = ?2 WHERE state = 0 AND due_ms > ?1
-         AND due_ms > (SELECT not_before_ms FROM jobs WHERE jobs.id = tasks.job)",
+         AND EXISTS (SELECT 1 FROM jobs WHERE jobs.id = tasks.job
+                     AND (tasks.due_ms > not_before_ms OR not_before_ms <= created_ms))",
     )
     .and_then(|mut update| update.execute([millis(limit), millis(now)]))
     .context(FILE, "hastening tasks")
