@@ -14,6 +14,7 @@
 //! | which row of a profile ends which billing period | [`billing`] |
 //! | the one way of readings into the store | [`ingest`] |
 //! | what meters send by themselves | [`push`] |
+//! | telegrams of their customer ports | [`telegram`] |
 //! | readings and events for an MQTT broker | `mqtt`, with the feature of that name |
 //! | captures as files for others | [`export`] |
 //! | what captures amount to by hour, day and month | [`series`] |
@@ -53,6 +54,7 @@ pub mod push;
 pub mod registry;
 pub mod series;
 pub mod store;
+pub mod telegram;
 pub mod vault;
 
 pub use head_end::HeadEnd;

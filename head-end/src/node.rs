@@ -18,6 +18,7 @@ use crate::{
     push::{ListenError, Listeners},
     registry::{AnchorError, Anchors, Registry, RegistryError},
     store::{AnyStore, Store, StoreError, sqlite::SqliteStore},
+    telegram::{self, Telegrams},
     vault::{MasterKey, MasterKeyError, Vault},
 };
 
@@ -34,6 +35,7 @@ pub struct Node {
     jobs: Jobs<AnyStore, Fleet>,
     engines: Engines,
     listeners: Listeners,
+    telegrams: Telegrams<AnyStore, Fleet>,
     metrics: Metrics,
     metrics_address: Option<SocketAddr>,
     api: Arc<ApiCounts>,
@@ -120,6 +122,9 @@ pub enum NodeError {
     /// Pushes cannot be listened for.
     #[error(transparent)]
     Push(#[from] ListenError),
+    /// Telegrams cannot be listened for.
+    #[error(transparent)]
+    Telegrams(#[from] telegram::ListenError),
     /// Metrics cannot be offered.
     #[error(transparent)]
     Metrics(#[from] metrics::ListenError),
@@ -191,9 +196,20 @@ impl Node {
                 let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
                 let options = JobOptions { second_person: security.knows_callers(), ..config.jobs.clone() };
                 let jobs = Jobs::start(head_end.clone(), codec, clock, options, &engines.tasks, stop);
+                let ports = config.telegrams.clone();
+                let (unclaimed, stop) = (config.push.unclaimed, &engines.stop);
+                let telegrams = Telegrams::start(head_end.clone(), ports, unclaimed, &engines.tasks, stop).await;
+                let telegrams = match telegrams {
+                    Ok(telegrams) => telegrams,
+                    Err(error) => {
+                        abandon(&engines, &head_end).await;
+                        return Err(error.into());
+                    }
+                };
                 let sources = Sources {
                     fleet: Arc::clone(head_end.access()),
                     push: Arc::clone(listeners.counts()),
+                    telegrams: telegrams.clone(),
                     api: Arc::clone(&api),
                     store: Arc::clone(head_end.registry().store()),
                 };
@@ -218,6 +234,7 @@ impl Node {
                     security,
                     engines,
                     listeners,
+                    telegrams,
                     metrics,
                     metrics_address,
                     api,
@@ -252,6 +269,12 @@ impl Node {
     #[must_use]
     pub const fn listeners(&self) -> &Listeners {
         &self.listeners
+    }
+
+    /// What takes telegrams of customer ports.
+    #[must_use]
+    pub const fn telegrams(&self) -> &Telegrams<AnyStore, Fleet> {
+        &self.telegrams
     }
 
     /// What it does, as figures.
@@ -292,6 +315,7 @@ impl Node {
             head_end: self.head_end.clone(),
             collection: self.collection.clone(),
             jobs: self.jobs.clone(),
+            telegrams: self.telegrams.clone(),
             counts: Arc::clone(&self.api),
         };
         let served = api::serve(parts, listener, self.config.server.clone(), self.security.clone(), stop).await;

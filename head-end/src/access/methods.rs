@@ -96,6 +96,7 @@ pub const METHODS: &[Method] = &[
     // Data
     looks("dlms.headend.v1.Data/ExportReadings", View),
     looks("dlms.headend.v1.Data/GetLatestReadings", View),
+    manages("dlms.headend.v1.Data/IngestTelegram", Operate),
     looks("dlms.headend.v1.Data/QueryIntervals", View),
     looks("dlms.headend.v1.Data/QueryReadings", View),
     looks("dlms.headend.v1.Data/SubscribeReadings", View),

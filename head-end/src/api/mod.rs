@@ -37,7 +37,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{collection::Collection, head_end::HeadEnd, jobs::Jobs};
+use crate::{collection::Collection, head_end::HeadEnd, jobs::Jobs, telegram::Telegrams};
 
 pub use self::counts::ApiCounts;
 pub use self::jobs::ApiCodec;
@@ -52,6 +52,7 @@ struct Api<S, A> {
     head_end: HeadEnd<S, A>,
     collection: Collection<S, A>,
     jobs: Jobs<S, A>,
+    telegrams: Telegrams<S, A>,
     counts: Arc<ApiCounts>,
     /// Deadline of a call that states none.
     default_timeout: Duration,

@@ -37,6 +37,7 @@ use crate::{
     jobs::Jobs,
     operation::MeterAccess,
     store::Store,
+    telegram::Telegrams,
 };
 
 /// Limits of the server.
@@ -76,6 +77,8 @@ pub struct Parts<S, A> {
     pub head_end: HeadEnd<S, A>,
     /// Plans.
     pub collection: Collection<S, A>,
+    /// What takes telegrams of customer ports.
+    pub telegrams: Telegrams<S, A>,
     /// Operations over many meters.
     pub jobs: Jobs<S, A>,
     /// Where calls are counted.
@@ -118,7 +121,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
-    let Parts { head_end, collection, jobs, counts } = parts;
+    let Parts { head_end, collection, telegrams, jobs, counts } = parts;
     let schema = Schema::new()?;
     let watch = Arc::new(Watch {
         security: security.clone(),
@@ -133,6 +136,7 @@ pub async fn serve<S: Store, A: MeterAccess>(
         head_end,
         collection,
         jobs,
+        telegrams,
         counts,
         default_timeout: options.default_timeout,
         stopping: stopping.clone(),

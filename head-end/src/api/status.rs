@@ -134,6 +134,11 @@ pub(super) fn precondition(reason: &str, message: &str, meter: &MeterId) -> Stat
     with_info(Code::FailedPrecondition, reason, message, Some(meter), HashMap::new())
 }
 
+/// A telegram that was not taken.
+pub(super) fn telegram(code: Code, reason: &str, message: &str, meter: Option<&MeterId>) -> Status {
+    with_info(code, &reason.to_ascii_uppercase(), message, meter, HashMap::new())
+}
+
 /// FAILED_PRECONDITION: something else needs it.
 pub(super) fn in_use(message: &str) -> Status {
     with_info(Code::FailedPrecondition, "IN_USE", message, None, HashMap::new())

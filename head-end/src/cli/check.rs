@@ -20,6 +20,7 @@ use crate::{
     push::Templates,
     registry::Anchors,
     store::sqlite::{Inspection, SqliteStore},
+    telegram::TelegramOptions,
     vault::{MasterKey, Sealed, Vault},
 };
 
@@ -151,6 +152,10 @@ fn look(config: &Config, findings: &mut Findings) {
     }
     if let Some(path) = &config.templates_file {
         findings.file(path, Templates::from_file(path), "mend the line, or leave --push-templates out; docs/pushes.md");
+    }
+    if let Some(path) = &config.telegrams_file {
+        let next = "mend the line, or leave --telegrams out; docs/telegrams.md";
+        findings.file(path, TelegramOptions::from_file(path), next);
     }
     if let Some(path) = &config.event_tables_file {
         findings.file(path, EventTables::from_file(path), "mend the line, or leave --event-tables out");

@@ -257,6 +257,13 @@ pub(super) fn meter(of: &v1::Meter) -> Value {
         ("gateway", of.gateway.as_ref().map_or(Value::Null, |of| {
             json!({ "network": of.network, "device": hex::encode_upper(&of.device) })
         })),
+        ("customer_port", of.customer_port.as_ref().map_or(Value::Null, |of| {
+            object([
+                ("equipment_id", text(&of.equipment_id)),
+                ("time_zone", text(&of.time_zone)),
+                ("key_set", json!(of.key_set)),
+            ])
+        })),
         ("service_point", text(&of.service_point)),
         ("lifecycle_status", json!(of.lifecycle_status().as_str_name().trim_start_matches("LIFECYCLE_STATUS_"))),
         ("lifecycle_time", time(of.lifecycle_time.as_ref())),

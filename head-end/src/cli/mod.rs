@@ -44,6 +44,7 @@ mod read;
 mod readings;
 mod serve;
 mod tasks;
+mod telegram;
 mod token;
 mod trace;
 mod unclaimed;
@@ -129,9 +130,11 @@ enum Command {
     /// Show events and alarms, and see to them
     #[command(subcommand)]
     Events(events::Events),
-    /// Show devices that push and that nobody registered, and register them
+    /// Show devices that were heard and that nobody registered, and register them
     #[command(subcommand)]
     Unclaimed(unclaimed::Unclaimed),
+    /// Hand telegrams of customer ports to the head-end
+    Telegram(telegram::Telegram),
     /// Follow what is said between the head-end and a meter
     Trace(trace::Trace),
     /// Show the newest readings of meters from the store
@@ -214,6 +217,7 @@ impl Command {
             Self::Discover(command) => command.run().await,
             Self::Events(command) => command.run().await,
             Self::Unclaimed(command) => command.run().await,
+            Self::Telegram(command) => command.run().await,
             Self::Trace(command) => command.run().await,
             Self::Readings(command) => command.run().await,
             Self::Plans(command) => command.run().await,
@@ -258,6 +262,7 @@ impl Command {
             Self::Discover(command) => command.client.format,
             Self::Events(command) => command.client().format,
             Self::Unclaimed(command) => command.client().format,
+            Self::Telegram(command) => command.client.format,
             Self::Trace(command) => command.client.format,
             Self::Readings(command) => command.client.format,
             Self::Plans(command) => command.client().format,

@@ -11,6 +11,7 @@ use crate::{
     events::EventTables,
     node::{MASTER_KEY_VARIABLE, Node},
     push::Templates,
+    telegram::TelegramOptions,
 };
 
 /// Run the head-end.
@@ -35,6 +36,9 @@ impl Serve {
         }
         if let Some(path) = &config.templates_file {
             config.templates = Templates::from_file(path).map_err(|error| Failure::configuration(&error))?;
+        }
+        if let Some(path) = &config.telegrams_file {
+            config.telegrams = TelegramOptions::from_file(path).map_err(|error| Failure::configuration(&error))?;
         }
         if let Some(path) = &config.event_tables_file {
             config.event_tables = EventTables::from_file(path).map_err(|error| Failure::configuration(&error))?;

@@ -10,7 +10,7 @@ use super::{
     output,
 };
 
-/// Devices that push and that no meter is registered for.
+/// Devices that push or send telegrams, and that no meter is registered for.
 #[derive(Debug, Subcommand)]
 pub(super) enum Unclaimed {
     /// Show them
@@ -19,7 +19,7 @@ pub(super) enum Unclaimed {
     Claim(Box<Claim>),
 }
 
-/// Show devices that push and that no meter is registered for.
+/// Show devices that were heard and that no meter is registered for.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
@@ -29,7 +29,8 @@ pub(super) struct List {
 /// Make a meter of an unknown device.
 #[derive(Debug, Args)]
 pub(super) struct Claim {
-    /// The device: its system title, or the address that it pushes from in clear
+    /// The device: its system title, the address that it pushes from in clear, or `equipment-` and the identifier in its
+    /// telegrams
     device: String,
     /// Name of the new meter
     meter: String,
@@ -107,6 +108,7 @@ fn to_json(of: &v1::UnclaimedDevice) -> Value {
     object([
         ("name", json!(of.name)),
         ("system_title", text(&hex::encode_upper(&of.system_title))),
+        ("equipment_id", text(&of.equipment_id)),
         ("source", text(&of.source)),
         ("first_seen_time", time(of.first_seen_time.as_ref())),
         ("last_seen_time", time(of.last_seen_time.as_ref())),

@@ -37,6 +37,7 @@ use crate::{
     meter::Timeouts,
     push::{PushOptions, Templates},
     store::sqlite::SqliteOptions,
+    telegram::TelegramOptions,
     vault::MasterKeyError,
 };
 
@@ -86,6 +87,10 @@ pub struct Config {
     pub templates_file: Option<PathBuf>,
     /// What bodies of pushes mean that do not say it.
     pub templates: Templates,
+    /// File of ports for telegrams, read by whoever starts the head-end into `telegrams`.
+    pub telegrams_file: Option<PathBuf>,
+    /// Where telegrams come from.
+    pub telegrams: TelegramOptions,
     /// File of event tables, read by whoever starts the head-end into `event_tables`.
     pub event_tables_file: Option<PathBuf>,
     /// What codes of events mean.
@@ -217,6 +222,7 @@ impl Options {
             push_idle: self.push_idle.or(below.push_idle),
             push_keep: self.push_keep.or(below.push_keep),
             push_templates: self.push_templates.or(below.push_templates),
+            telegrams: self.telegrams.or(below.telegrams),
             event_tables: self.event_tables.or(below.event_tables),
             mqtt: self.mqtt.or(below.mqtt),
             unclaimed: self.unclaimed.or(below.unclaimed),
@@ -290,6 +296,8 @@ impl Options {
             push,
             templates_file: self.push_templates,
             templates: Templates::built_in(),
+            telegrams_file: self.telegrams,
+            telegrams: TelegramOptions::default(),
             event_tables_file: self.event_tables,
             event_tables: EventTables::built_in(),
             metrics: self.metrics,

@@ -153,6 +153,9 @@ pub struct Options {
     /// File of push templates in TOML, before those that are built in
     #[arg(long, env = "HEADEND_PUSH_TEMPLATES", value_name = "FILE")]
     pub push_templates: Option<PathBuf>,
+    /// File of ports for telegrams of customer ports in TOML [default: none]
+    #[arg(long, env = "HEADEND_TELEGRAMS", value_name = "FILE")]
+    pub telegrams: Option<PathBuf>,
     /// File of event tables in TOML, before those that are built in
     #[arg(long, env = "HEADEND_EVENT_TABLES", value_name = "FILE")]
     pub event_tables: Option<PathBuf>,

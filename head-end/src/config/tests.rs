@@ -65,6 +65,7 @@ fn every_option_is_a_key_of_the_file_a_flag_and_an_environment_variable() {
         ("push_idle", "\"18s\""),
         ("push_keep", "\"19h\""),
         ("push_templates", "\"t\""),
+        ("telegrams", "\"t\""),
         ("event_tables", "\"e\""),
         ("unclaimed", "20"),
         ("mqtt", "\"m\""),

@@ -1,5 +1,6 @@
 //! What the head-end knows about one meter: its name, how to reach it, and how to talk to it.
 
+mod customer_port;
 mod id;
 mod lifecycle;
 mod link;
@@ -14,6 +15,7 @@ use std::{sync::Arc, time::Duration};
 use dlms::id::{ClientSap, ServerSap, SystemTitle};
 
 pub use self::{
+    customer_port::{CustomerPort, EquipmentId, EquipmentIdError},
     id::{MeterId, MeterIdError},
     lifecycle::{Lifecycle, LifecycleError, LifecycleStatus},
     link::{AddressWidth, HdlcConfig, HostPort, HostPortError, LinkConfig, ModeE},

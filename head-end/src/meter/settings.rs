@@ -10,7 +10,9 @@ use dlms::{
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Envelope, HdlcConfig, Lifecycle, LinkConfig, MeterId, ModeE, PolicyBits, Tenant, TimePolicy};
+use super::{
+    CustomerPort, Envelope, HdlcConfig, Lifecycle, LinkConfig, MeterId, ModeE, PolicyBits, Tenant, TimePolicy,
+};
 
 /// What an operator says about a meter. Secrets are kept beside it, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +66,9 @@ pub struct MeterSettings {
     /// Where it measures, by the utility's own name; empty for nowhere yet.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub service_point: String,
+    /// Its customer port, whose telegrams are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_port: Option<CustomerPort>,
     /// Where it is in its life.
     #[serde(default, skip_serializing_if = "Lifecycle::is_default")]
     pub lifecycle: Lifecycle,
@@ -200,6 +205,9 @@ pub struct MeterRecord {
     pub authentication_key_set: bool,
     /// Whether a password is held.
     pub password_set: bool,
+    /// Whether the encryption key of its customer port is held.
+    #[serde(default)]
+    pub customer_port_key_set: bool,
 }
 
 /// A rule that settings break, and the field that breaks it.
@@ -257,6 +265,10 @@ impl MeterSettings {
         rules.check(self.push.protection.is_none() || self.security.is_some(), "push.protection", || {
             "needs the keys of a security".into()
         });
+        if let Some(port) = &self.customer_port {
+            let zone = || "an IANA name such as Europe/Amsterdam, or empty for that of the head-end".to_owned();
+            rules.check(port.zone().is_some(), "customer_port.time_zone", zone);
+        }
         self.timeouts.problems(&mut rules);
         self.link_problems(&mut rules);
         rules.0
@@ -358,6 +370,7 @@ impl Default for MeterSettings {
             logical_device_name: String::new(),
             gateway: None,
             service_point: String::new(),
+            customer_port: None,
             lifecycle: Lifecycle::default(),
         }
     }

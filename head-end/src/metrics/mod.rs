@@ -31,6 +31,7 @@ use crate::{
     fleet::Fleet,
     push,
     store::{JobState, Store, TaskResult},
+    telegram::Telegrams,
 };
 
 /// All figures of a head-end. Clones share them.
@@ -44,6 +45,8 @@ pub struct Sources<S> {
     pub fleet: Arc<Fleet>,
     /// The listeners for pushes.
     pub push: Arc<push::Counts>,
+    /// What takes telegrams.
+    pub telegrams: Telegrams<S, Fleet>,
     /// The API.
     pub api: Arc<ApiCounts>,
     /// The store.
@@ -90,6 +93,7 @@ impl<S: Store + fmt::Debug> Collector for Gatherer<S> {
         let page = &mut Page(encoder);
         self.fleet(page)?;
         self.push(page)?;
+        self.telegrams(page)?;
         self.api(page)?;
         self.store(page)?;
         let sample = self.sample.borrow().clone();
@@ -134,7 +138,14 @@ impl<S: Store> Gatherer<S> {
         page.one(&name::PUSHES_REPEATED, seen.repeated)?;
         page.by(&name::PUSHES_REFUSED, seen.refused)?;
         page.by(&name::PUSHES_READ, [("understood", seen.read), ("not_understood", seen.unread)])?;
-        page.one(&name::UNCLAIMED_DROPPED, seen.unclaimed_dropped)
+        page.one(&name::UNCLAIMED_DROPPED, seen.unclaimed_dropped + self.sources.telegrams.counts().dropped())
+    }
+
+    fn telegrams(&self, page: &mut Page<'_>) -> fmt::Result {
+        let counts = self.sources.telegrams.counts();
+        page.by(&name::TELEGRAMS, counts.taken())?;
+        page.by(&name::TELEGRAMS_REFUSED, counts.refused())?;
+        page.by(&name::TELEGRAM_CONNECTIONS, counts.connections())
     }
 
     fn api(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -86,6 +86,11 @@ metrics! {
     PUSHES_REFUSED: Counter "headend_pushes_refused" ["reason"] "Pushes that were not believed or not taken";
     PUSHES_READ: Counter "headend_pushes_read" ["outcome"] "Pushes of which readings or events were made, and others";
     UNCLAIMED_DROPPED: Counter "headend_unclaimed_dropped" [] "Sightings of unknown devices that found no room";
+    TELEGRAMS: Counter "headend_telegrams" ["outcome"]
+        "Telegrams that were taken: stored, or of an interval that is held already";
+    TELEGRAMS_REFUSED: Counter "headend_telegrams_refused" ["reason"] "Telegrams that were not believed or not taken";
+    TELEGRAM_CONNECTIONS: Counter "headend_telegram_connections" ["outcome"]
+        "Connections to listening ports for telegrams";
     CALLS: Counter "headend_api_calls" ["method", "code"] "Calls of the API that were answered, and streams begun";
     FOLLOWERS: Gauge "headend_reading_subscriptions" [] "Subscriptions of readings";
     FOLLOWER_LAG: Gauge "headend_reading_subscription_lag_changes" []

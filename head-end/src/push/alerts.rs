@@ -21,7 +21,7 @@ const WAITING: usize = 64;
 
 /// What is to be told, and what was.
 #[derive(Debug, Default)]
-pub(super) struct Alerts(Mutex<Inner>);
+pub(crate) struct Alerts(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -35,7 +35,7 @@ type Told = HashMap<(&'static str, String), Instant>;
 
 impl Alerts {
     /// Something was refused.
-    pub(super) fn refused(&self, refused: &Refused, source: SocketAddr) {
+    pub(crate) fn refused(&self, refused: &Refused, source: SocketAddr) {
         let (event, about, meter) = match refused {
             Refused::Security { meter, .. } => (OwnEvent::PushNotVerified, meter.to_string(), Some(meter)),
             Refused::Replay { meter, .. } => (OwnEvent::PushReplayed, meter.to_string(), Some(meter)),
@@ -46,13 +46,14 @@ impl Alerts {
     }
 
     /// A device is new on the list of those that nobody claimed.
-    pub(super) fn unclaimed(&self, identity: DeviceIdentity, source: &str) {
+    pub(crate) fn unclaimed(&self, identity: DeviceIdentity, source: &str) {
         let text = identity.text();
         let event = || OwnEvent::UnclaimedDevice.event(None, format!("{text} from {source}"));
         self.tell("unclaimed", text.clone(), event);
     }
 
-    fn tell(&self, what: &'static str, about: String, event: impl FnOnce() -> NewEvent) {
+    /// Tells something about a meter or a stranger, unless it was told within the hour.
+    pub(crate) fn tell(&self, what: &'static str, about: String, event: impl FnOnce() -> NewEvent) {
         let Ok(mut inner) = self.0.lock() else { return };
         let Inner { meters, strangers, waiting } = &mut *inner;
         let event = event();
@@ -72,7 +73,7 @@ impl Alerts {
     }
 
     /// What is to be written.
-    pub(super) fn take(&self) -> Vec<NewEvent> {
+    pub(crate) fn take(&self) -> Vec<NewEvent> {
         self.0.lock().map(|mut inner| std::mem::take(&mut inner.waiting)).unwrap_or_default()
     }
 }

@@ -17,7 +17,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// A bucket of tokens for each source, and its open connections.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     per_minute: u32,
     connections: usize,
     table: Mutex<Table>,
@@ -55,23 +55,23 @@ impl Source {
 impl Limits {
     /// Each source may send `per_minute` APDUs a minute, all of them at once if it likes, and hold `connections`
     /// connections.
-    pub(super) fn new(per_minute: u32, connections: usize) -> Self {
+    pub(crate) fn new(per_minute: u32, connections: usize) -> Self {
         Self { per_minute, connections, table: Mutex::default() }
     }
 
     /// Whether `source` may send one more APDU.
-    pub(super) fn take(&self, source: IpAddr) -> bool {
+    pub(crate) fn take(&self, source: IpAddr) -> bool {
         self.with(source, |limits, source| source.take(limits.per_minute))
     }
 
     /// The same of a source that has an entry already.
-    pub(super) fn take_known(&self, source: IpAddr) -> Option<bool> {
+    pub(crate) fn take_known(&self, source: IpAddr) -> Option<bool> {
         let mut table = self.table.lock().ok()?;
         Some(table.sources.get_mut(&network(source))?.take(self.per_minute))
     }
 
     /// Notes one more connection of `source`, unless it has too many.
-    pub(super) fn connect(&self, source: IpAddr) -> bool {
+    pub(crate) fn connect(&self, source: IpAddr) -> bool {
         self.with(source, |limits, source| {
             let free = source.connections < limits.connections;
             source.connections += usize::from(free);
@@ -80,7 +80,7 @@ impl Limits {
     }
 
     /// A connection of `source` has ended.
-    pub(super) fn disconnect(&self, source: IpAddr) {
+    pub(crate) fn disconnect(&self, source: IpAddr) {
         self.with(source, |_, source| {
             source.connections = source.connections.saturating_sub(1);
             true

@@ -39,7 +39,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{blocks::Blocks, intake::Intake, limits::Limits, reader::Reader, tcp::Framing};
+pub(crate) use self::{alerts::Alerts, limits::Limits, unclaimed::Unclaimed};
+use self::{blocks::Blocks, intake::Intake, reader::Reader, tcp::Framing};
 pub use self::{
     counts::{Counts, Seen},
     options::PushOptions,
@@ -173,7 +174,10 @@ impl Listeners {
         }
         tasks.spawn(session::listen(Arc::clone(&shared), notifications));
         if !addresses.is_empty() {
-            tasks.spawn(write_notes(shared, events));
+            tasks.spawn(async move {
+                let (store, Intake { unclaimed, alerts, .. }) = (&**shared.registry.store(), &shared.intake);
+                write_notes(store, &events, unclaimed, alerts, shared.options.unclaimed, &shared.stop).await;
+            });
         }
         Ok(Self { counts, kept, addresses })
     }
@@ -218,18 +222,24 @@ impl Listeners {
     }
 }
 
-/// Writes what the listeners noticed: unknown devices, and events of the head-end's own.
-async fn write_notes<S: Store>(shared: Arc<Shared<S>>, events: Arc<EventLog>) {
-    let store = &**shared.registry.store();
+/// Writes what was noticed until `stop`: unknown devices, `most` of them at most, and events of the head-end's own.
+pub(crate) async fn write_notes<S: Store>(
+    store: &S,
+    events: &EventLog,
+    unclaimed: &Unclaimed,
+    alerts: &Alerts,
+    most: usize,
+    stop: &CancellationToken,
+) {
     let mut ticks = tokio::time::interval(UNCLAIMED_PERIOD);
     loop {
-        let stopped = shared.stop.run_until_cancelled(ticks.tick()).await.is_none();
-        for device in shared.intake.unclaimed.write(store, shared.options.unclaimed).await {
-            tracing::info!(device = device.identity.text(), source = device.source, "an unknown device pushes");
-            shared.intake.alerts.unclaimed(device.identity, &device.source);
+        let stopped = stop.run_until_cancelled(ticks.tick()).await.is_none();
+        for device in unclaimed.write(store, most).await {
+            tracing::info!(device = device.identity.text(), source = device.source, "an unknown device was heard");
+            alerts.unclaimed(device.identity, &device.source);
         }
-        if let Err(error) = events.record(store, shared.intake.alerts.take()).await {
-            tracing::error!(%error, "events of the listeners were not taken by the store");
+        if let Err(error) = events.record(store, alerts.take()).await {
+            tracing::error!(%error, "what was noticed was not taken by the store as events");
         }
         if stopped {
             return;

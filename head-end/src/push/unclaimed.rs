@@ -1,6 +1,6 @@
-//! Devices that push and that no meter is registered for: gathered in memory, written now and then.
+//! Devices that are heard and that no meter is registered for: gathered in memory, written now and then.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Mutex};
+use std::{collections::HashMap, sync::Mutex};
 
 use jiff::Timestamp;
 
@@ -11,11 +11,11 @@ const GATHERED: usize = 64;
 
 /// Sightings since the last write.
 #[derive(Debug, Default)]
-pub(super) struct Unclaimed(Mutex<HashMap<DeviceIdentity, Sighting>>);
+pub(crate) struct Unclaimed(Mutex<HashMap<DeviceIdentity, Sighting>>);
 
 impl Unclaimed {
     /// Notes that a device was heard; `false` when there is no room.
-    pub(super) fn heard(&self, identity: DeviceIdentity, source: SocketAddr) -> bool {
+    pub(crate) fn heard(&self, identity: DeviceIdentity, source: impl ToString) -> bool {
         let Ok(mut gathered) = self.0.lock() else { return false };
         if gathered.len() >= GATHERED && !gathered.contains_key(&identity) {
             return false;
@@ -33,7 +33,7 @@ impl Unclaimed {
     }
 
     /// Writes what was gathered, with at most `most` devices on the list; returns those that are new on it.
-    pub(super) async fn write<S: PushStore>(&self, store: &S, most: usize) -> Vec<Sighting> {
+    pub(crate) async fn write<S: PushStore>(&self, store: &S, most: usize) -> Vec<Sighting> {
         let gathered = self.0.lock().map(|mut gathered| std::mem::take(&mut *gathered)).unwrap_or_default();
         let mut new = Vec::new();
         for sighting in gathered.into_values() {

@@ -36,7 +36,9 @@ impl<S: Store> Registry<S> {
         let id = record.id;
         let mut opened = BTreeMap::new();
         // No session needs the others.
-        let used = |role: SecretRole| !matches!(role, SecretRole::MasterKey | SecretRole::BroadcastKey);
+        let used = |role: SecretRole| {
+            matches!(role, SecretRole::EncryptionKey | SecretRole::AuthenticationKey | SecretRole::Password)
+        };
         for (role, sealed) in secrets.iter().filter(|(role, _)| used(**role)) {
             let secret = self.vault.open(&id, *role, sealed).map_err(|error| {
                 RequestError::new(

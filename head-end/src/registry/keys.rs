@@ -70,7 +70,7 @@ const fn key_id(role: SecretRole) -> Option<u8> {
         SecretRole::BroadcastKey => Some(1),
         SecretRole::AuthenticationKey => Some(2),
         SecretRole::MasterKey => Some(3),
-        SecretRole::Password => None,
+        SecretRole::Password | SecretRole::CustomerPortKey | SecretRole::CustomerPortAuthenticationKey => None,
     }
 }
 

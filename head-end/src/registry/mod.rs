@@ -6,6 +6,7 @@ mod identity;
 mod import;
 mod keys;
 pub(crate) mod push;
+pub(crate) mod telegram;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -275,6 +276,7 @@ impl<S: Store> Registry<S> {
             encryption_key_set: false,
             authentication_key_set: false,
             password_set: false,
+            customer_port_key_set: false,
         };
         self.prepare(record, &change.secrets)
     }
@@ -308,7 +310,8 @@ impl<S: Store> Registry<S> {
                 SecretRole::AuthenticationKey => record.authentication_key_set = secret.is_some(),
                 SecretRole::Password => record.password_set = secret.is_some(),
                 // Not needed to talk to the meter.
-                SecretRole::MasterKey | SecretRole::BroadcastKey => {}
+                SecretRole::MasterKey | SecretRole::BroadcastKey | SecretRole::CustomerPortAuthenticationKey => {}
+                SecretRole::CustomerPortKey => record.customer_port_key_set = secret.is_some(),
             }
             let sealed = secret.as_ref().map(|secret| self.vault.seal(&record.id, role, secret)).transpose()?;
             changes.push((role, sealed));
@@ -359,6 +362,18 @@ fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError
         if octets(role).is_some_and(|octets| octets != length) {
             add(field, &format!("{length} octets with this suite"));
         }
+    }
+    let of_port = [
+        (SecretRole::CustomerPortKey, "customer_port.encryption_key"),
+        (SecretRole::CustomerPortAuthenticationKey, "customer_port.authentication_key"),
+    ];
+    for (role, field) in of_port {
+        if octets(role).is_some_and(|octets| octets != Suite::Suite0.key_length()) {
+            add(field, "16 octets");
+        }
+    }
+    if octets(SecretRole::CustomerPortAuthenticationKey).is_some() && !record.customer_port_key_set {
+        add("customer_port.authentication_key", "is of no use without an encryption key");
     }
     if octets(SecretRole::Password).is_some_and(|octets| !(1..=64).contains(&octets)) {
         add("authentication.password", "from 1 to 64 octets");

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     group::GroupRecord,
-    meter::{CounterId, MeterId, MeterRecord, Tenant},
+    meter::{CounterId, EquipmentId, MeterId, MeterRecord, Tenant},
     operation::{CounterBlock, ObjectModel, Priority, ProfileLayout},
     plan::{PlanId, PlanRecord},
     vault::SecretRole,
@@ -179,6 +179,7 @@ forward! {
     PushStore {
         meters_by_title(title: SystemTitle) -> Vec<StoredMeter>;
         meters_by_push_source(address: IpAddr) -> Vec<StoredMeter>;
+        meters_by_equipment(equipment: EquipmentId) -> Vec<StoredMeter>;
         accept_push(push: NewPush) -> Accepted;
         waiting_pushes(after: i64, limit: usize) -> Vec<StoredPush>;
         finish_push(id: i64, outcome: PushOutcome) -> ();

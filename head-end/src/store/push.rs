@@ -6,7 +6,7 @@ use dlms::{id::SystemTitle, security::Protection};
 use jiff::Timestamp;
 
 use super::{StoreError, StoredMeter};
-use crate::meter::{CounterId, MeterId};
+use crate::meter::{CounterId, EquipmentId, MeterId};
 
 /// What meters sent of themselves, the counters they did it with, and devices that nobody knows.
 ///
@@ -25,6 +25,15 @@ pub trait PushStore: Send + Sync + 'static {
     fn meters_by_push_source(
         &self,
         address: IpAddr,
+    ) -> impl Future<Output = Result<Vec<StoredMeter>, StoreError>> + Send;
+
+    /// Meters whose customer port prints this equipment identifier, in the order of their names, four at most.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn meters_by_equipment(
+        &self,
+        equipment: EquipmentId,
     ) -> impl Future<Output = Result<Vec<StoredMeter>, StoreError>> + Send;
 
     /// Keeps a push that was verified, if its counter is above all that were seen; both in one transaction, so that
@@ -181,21 +190,30 @@ pub enum DeviceIdentity {
     Title(SystemTitle),
     /// The address that its plain APDUs come from.
     Address(IpAddr),
+    /// The equipment identifier that its telegrams print.
+    Equipment(EquipmentId),
 }
 
+/// What is written before an equipment identifier.
+const EQUIPMENT: &str = "equipment-";
+
 impl DeviceIdentity {
-    /// As text: 16 hexadecimal digits, or an IP address.
+    /// As text: 16 hexadecimal digits, an IP address, or `equipment-` and an equipment identifier.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
             Self::Title(title) => title.to_string(),
             Self::Address(address) => address.to_string(),
+            Self::Equipment(equipment) => format!("{EQUIPMENT}{equipment}"),
         }
     }
 
     /// The identity that [`text`](Self::text) wrote.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
+        if let Some(equipment) = text.strip_prefix(EQUIPMENT) {
+            return equipment.parse().ok().map(Self::Equipment);
+        }
         let mut title = [0; 8];
         match hex::decode_to_slice(text, &mut title) {
             Ok(()) => Some(Self::Title(SystemTitle(title))),
@@ -217,7 +235,7 @@ pub struct Sighting {
     pub at: Timestamp,
 }
 
-/// A device that pushes and that no meter is registered for.
+/// A device that pushes, calls or sends telegrams, and that no meter is registered for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnclaimedDevice {
     /// Which one, by its own word.

@@ -30,12 +30,26 @@ pub enum SecretRole {
     MasterKey,
     /// Global broadcast encryption key.
     BroadcastKey,
+    /// Encryption key of ciphered telegrams of the customer port.
+    CustomerPortKey,
+    /// Authentication key of the same.
+    CustomerPortAuthenticationKey,
 }
 
 impl SecretRole {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::EncryptionKey, Self::AuthenticationKey, Self::Password, Self::MasterKey, Self::BroadcastKey];
+    pub const ALL: [Self; 7] = [
+        Self::EncryptionKey,
+        Self::AuthenticationKey,
+        Self::Password,
+        Self::MasterKey,
+        Self::BroadcastKey,
+        Self::CustomerPortKey,
+        Self::CustomerPortAuthenticationKey,
+    ];
+
+    /// Those of a customer port, which its customer is given.
+    pub const CUSTOMER_PORT: [Self; 2] = [Self::CustomerPortKey, Self::CustomerPortAuthenticationKey];
 
     /// Those of a security setup.
     pub const KEYS: [Self; 4] = [Self::EncryptionKey, Self::AuthenticationKey, Self::MasterKey, Self::BroadcastKey];
@@ -49,6 +63,8 @@ impl SecretRole {
             Self::Password => "password",
             Self::MasterKey => "master-key",
             Self::BroadcastKey => "broadcast-key",
+            Self::CustomerPortKey => "customer-port-key",
+            Self::CustomerPortAuthenticationKey => "customer-port-authentication-key",
         }
     }
 

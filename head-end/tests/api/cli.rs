@@ -267,3 +267,45 @@ async fn meters_that_differ_from_a_template_are_told_by_the_exit_status_however_
     assert_eq!(verify("-120", &["m0", "m1"]).await, Some(1), "two are no better than one");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telegrams_are_handed_over_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::with(quick(folder.path())).await;
+    let server = running.address.to_string();
+    let call = async |arguments: &[&str]| run(&server, arguments).await;
+    let file = folder.path().join("telegrams.txt");
+    // The second telegram is of the same quarter of an hour, the third is cut off.
+    let telegram = |time: &str| {
+        let text = format!("/KFM5X\r\n\r\n0-0:96.1.0(4B38)\r\n0-0:1.0.0({time})\r\n1-0:1.8.0(000025.653*kWh)\r\n!");
+        format!("{text}{:04X}\r\n", dlms::p1::crc16(text.as_bytes()))
+    };
+    let text = telegram("260701120000S") + &telegram("260701120010S") + "/KFM5X\r\n1-0:1.8.0(0000";
+    std::fs::write(&file, format!("noise{text}")).unwrap();
+    let path = file.to_str().unwrap();
+    let unknown = call(&["telegram", path, "--format", "json"]).await;
+    assert_eq!(
+        (unknown.status.code(), error(&unknown)["error"].as_str()),
+        (Some(3), Some("UNKNOWN_DEVICE")),
+        "{unknown:?}"
+    );
+    let key = "000102030405060708090A0B0C0D0E0F";
+    let add =
+        ["meters", "add", "m1", "--tcp", "127.0.0.1:1", "--equipment-id", "K8", "--telegram-zone", "Europe/Vienna"];
+    let added = json(&call(&[&add[..], &["--format", "json"]].concat()).await);
+    assert_eq!(added["customer_port"]["equipment_id"], "K8");
+    let taken = stdout(&call(&["telegram", path, "--format", "json"]).await);
+    let lines: Vec<Value> = taken.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let outcomes: Vec<_> = lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["STORED", "UNCHANGED"]);
+    assert_eq!(lines[0]["capture_time"], "2026-07-01T10:00:00Z");
+    let table = stdout(&call(&["readings", "m1"]).await);
+    assert!(table.contains("1.0.1.8.0.255") && table.contains("Wh"), "{table}");
+    let set = json(&call(&["meters", "update", "m1", "--telegram-key", key, "--format", "json"]).await);
+    let port = &set["customer_port"];
+    assert_eq!((&port["key_set"], &port["equipment_id"]), (&true.into(), &"K8".into()));
+    assert!(!set.to_string().contains(key));
+    let clear = call(&["telegram", path, "--format", "json"]).await;
+    assert_eq!(error(&clear)["error"].as_str(), Some("PLAINTEXT"), "in clear, with a key");
+    running.stop().await;
+}

@@ -25,6 +25,7 @@ mod security;
 mod server;
 mod suites;
 mod support;
+mod telegrams;
 mod tenants;
 mod trace;
 mod web;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use dlms_head_end::{
     config::{Config, Options},
+    metrics::Metrics,
     node::Node,
 };
 use dlms_meter_server::simulator::{self, FleetConfig, Keys};
@@ -23,6 +24,9 @@ pub(crate) struct Running {
     /// The first listener for pushes; port 0 where there is none.
     pub(crate) push: SocketAddr,
     pub(crate) channel: Channel,
+    /// The first listener for telegrams.
+    pub(crate) telegrams: Option<SocketAddr>,
+    figures: Metrics,
     /// Where metrics are read.
     pub(crate) metrics: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
@@ -42,7 +46,8 @@ impl Running {
         let listener = node.listen().await.unwrap();
         let address = listener.local_addr().unwrap();
         let push = node.listeners().addresses().first().copied().unwrap_or(listen);
-        let metrics = node.metrics_address();
+        let telegrams = node.telegrams().addresses().first().copied();
+        let (metrics, figures) = (node.metrics_address(), node.metrics().clone());
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             node.serve(listener, async {
@@ -53,7 +58,7 @@ impl Running {
         });
         // With TLS a test makes the connections that it wants.
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        Self { address, push, channel, metrics, stop, ended }
+        Self { address, push, channel, telegrams, figures, metrics, stop, ended }
     }
 
     pub(crate) fn registry(&self) -> MeterRegistryClient<Channel> {
@@ -66,6 +71,11 @@ impl Running {
 
     pub(crate) fn data(&self) -> DataClient<Channel> {
         DataClient::new(self.channel.clone())
+    }
+
+    /// The page of metrics.
+    pub(crate) fn page(&self) -> String {
+        self.figures.page().unwrap()
     }
 
     /// Ends it in order.

@@ -19,14 +19,14 @@ use tonic::{Code, Request, Status};
 
 use crate::support::{Running, fields, info, managed, plain};
 
-struct Tokens {
+pub(crate) struct Tokens {
     all: NewToken,
-    north: NewToken,
-    south: NewToken,
+    pub(crate) north: NewToken,
+    pub(crate) south: NewToken,
 }
 
 /// A head-end with a caller for all tenants, and one for each of two, who may do everything.
-async fn start(folder: &Path, more: &str) -> (Running, Tokens) {
+pub(crate) async fn start(folder: &Path, more: &str) -> (Running, Tokens) {
     let draw = || NewToken::draw().unwrap();
     let tokens = Tokens { all: draw(), north: draw(), south: draw() };
     let entry = |token: &NewToken, subject: &str, tenant: &str| {
@@ -45,14 +45,14 @@ async fn start(folder: &Path, more: &str) -> (Running, Tokens) {
     (Running::with(Config { data_dir: folder.join("data"), security, ..options.resolve() }).await, tokens)
 }
 
-fn by<T>(token: &NewToken, message: T) -> Request<T> {
+pub(crate) fn by<T>(token: &NewToken, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let header = format!("Bearer {}", token.token.as_str());
     request.metadata_mut().insert("authorization", header.parse().unwrap());
     request
 }
 
-async fn create(running: &Running, token: &NewToken, meter: Meter) -> Result<Meter, Status> {
+pub(crate) async fn create(running: &Running, token: &NewToken, meter: Meter) -> Result<Meter, Status> {
     let message = CreateMeterRequest { meter: Some(meter), ..Default::default() };
     running.registry().create_meter(by(token, message)).await.map(tonic::Response::into_inner)
 }
@@ -216,7 +216,7 @@ async fn tenants_register_for_themselves_and_list_their_own() {
     running.stop().await;
 }
 
-async fn audit(running: &Running, token: &NewToken, request: QueryAuditLogRequest) -> Vec<AuditedCall> {
+pub(crate) async fn audit(running: &Running, token: &NewToken, request: QueryAuditLogRequest) -> Vec<AuditedCall> {
     AdminClient::new(running.channel.clone()).query_audit_log(by(token, request)).await.unwrap().into_inner().calls
 }
 

@@ -4,21 +4,22 @@ mod export;
 mod intervals;
 mod latest;
 mod subscribe;
+mod telegram;
 
 use std::pin::Pin;
 
 use dlms::obis::ObisCode;
 use dlms_proto::v1::{
     ExportReadingsRequest, ExportReadingsResponse, GetLatestReadingsRequest, GetLatestReadingsResponse,
-    QueryIntervalsRequest, QueryIntervalsResponse, QueryReadingsRequest, QueryReadingsResponse,
-    SubscribeReadingsRequest, SubscribeReadingsResponse, data_server::Data,
+    IngestTelegramRequest, IngestTelegramResponse, QueryIntervalsRequest, QueryIntervalsResponse, QueryReadingsRequest,
+    QueryReadingsResponse, SubscribeReadingsRequest, SubscribeReadingsResponse, data_server::Data,
 };
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Service,
+    Service, caller,
     capture::{self, CHUNK},
     parse::{self, Violations},
     status,
@@ -124,6 +125,16 @@ impl<S: Store, A: MeterAccess> Data for Service<S, A> {
                 |mut export| async move { Ok(export.piece().await?.map(|piece| (piece, export))) },
             );
         Ok(Response::new(Box::pin(pieces)))
+    }
+
+    async fn ingest_telegram(
+        &self,
+        request: Request<IngestTelegramRequest>,
+    ) -> Result<Response<IngestTelegramResponse>, Status> {
+        let tenant = caller::of(&request)?.tenant.clone();
+        let (mut octets, sender) = telegram::parse(request.into_inner(), tenant)?;
+        let taken = self.0.telegrams.take(&mut octets, &sender).await;
+        taken.map(|taken| Response::new(telegram::answer(&taken))).map_err(|refused| telegram::status(&refused))
     }
 }
 

@@ -9,8 +9,8 @@ use super::link;
 use crate::{
     api::parse::Violations,
     meter::{
-        DEFAULT_MAX_PDU, Envelope, GatewaySettings, Lifecycle, Mechanism, MeterSettings, PolicyBits, PushSettings,
-        Secret, SecuritySettings, TimePolicy, TimeoutSettings,
+        CustomerPort, DEFAULT_MAX_PDU, Envelope, EquipmentId, GatewaySettings, Lifecycle, Mechanism, MeterSettings,
+        PolicyBits, PushSettings, Secret, SecuritySettings, TimePolicy, TimeoutSettings,
     },
     registry::{Change, Secrets},
     vault::SecretRole,
@@ -43,6 +43,7 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
         let network = violations.check("gateway.network", u8::try_from(of.network).map_err(|_| "at most 255"))?;
         Some(GatewaySettings { network, device: of.device.clone() })
     });
+    let customer_port = meter.customer_port.as_ref().map(|of| customer_port(&mut violations, of));
     violations.into_result()?;
     let settings = MeterSettings {
         display_name: meter.display_name.clone(),
@@ -64,6 +65,7 @@ pub(in crate::api) fn change(meter: &v1::Meter) -> Result<Change, Vec<FieldViola
         logical_device_name: meter.logical_device_name.clone(),
         gateway,
         service_point: meter.service_point.clone(),
+        customer_port,
         // Changed by operations of its own.
         lifecycle: Lifecycle::default(),
     };
@@ -80,8 +82,15 @@ fn secrets(meter: &v1::Meter) -> Secrets {
             (SecretRole::BroadcastKey, &of.broadcast_key),
         ]
     });
+    let port = meter.customer_port.iter().flat_map(|of| {
+        [
+            (SecretRole::CustomerPortKey, &of.encryption_key),
+            (SecretRole::CustomerPortAuthenticationKey, &of.authentication_key),
+        ]
+    });
     password
         .chain(keys)
+        .chain(port)
         .filter(|(_, octets)| !octets.is_empty())
         .map(|(role, octets)| (role, Some(Secret::new(octets.clone()))))
         .collect()
@@ -147,6 +156,14 @@ fn push(violations: &mut Violations, push: Option<&v1::Push>) -> PushSettings {
         plaintext_from: address,
         device_name: push.device_name.clone(),
     }
+}
+
+fn customer_port(violations: &mut Violations, of: &v1::CustomerPort) -> CustomerPort {
+    let equipment_id = match of.equipment_id.as_str() {
+        "" => None,
+        text => violations.check("customer_port.equipment_id", text.parse::<EquipmentId>()),
+    };
+    CustomerPort { equipment_id, time_zone: of.time_zone.clone() }
 }
 
 fn security(violations: &mut Violations, of: &v1::Security) -> SecuritySettings {

@@ -7,7 +7,7 @@ use super::{from, to};
 use crate::{api::parse::Violations, meter::MeterSettings, registry::Change, vault::SecretRole};
 
 /// All fields that an operator sets, as a whole.
-const ALL: [&str; 17] = [
+const ALL: [&str; 18] = [
     "display_name",
     "tenant",
     "labels",
@@ -25,16 +25,18 @@ const ALL: [&str; 17] = [
     "logical_device_name",
     "service_point",
     "gateway",
+    "customer_port",
 ];
 
 /// Fields that only we set: named in a mask, they are passed over, so that a meter that was read can
 /// be written back.
-const OUTPUT_ONLY: [&str; 10] = [
+const OUTPUT_ONLY: [&str; 11] = [
     "etag",
     "create_time",
     "update_time",
     "authentication.password_set",
     "security.keys_set",
+    "customer_port.key_set",
     "lifecycle_status",
     "lifecycle_time",
     "commission_time",
@@ -93,6 +95,7 @@ fn is_set(meter: &Meter, path: &str) -> bool {
         "logical_device_name" => !meter.logical_device_name.is_empty(),
         "gateway" => meter.gateway.is_some(),
         "service_point" => !meter.service_point.is_empty(),
+        "customer_port" => meter.customer_port.is_some(),
         _ => false,
     }
 }
@@ -117,6 +120,7 @@ fn take(merged: &mut Meter, update: &Meter, path: &str) -> bool {
         "logical_device_name" => merged.logical_device_name.clone_from(&update.logical_device_name),
         "gateway" => merged.gateway.clone_from(&update.gateway),
         "service_point" => merged.service_point.clone_from(&update.service_point),
+        "customer_port" => merged.customer_port.clone_from(&update.customer_port),
         _ => return take_inner(merged, update, path),
     }
     true
@@ -152,6 +156,10 @@ fn take_inner(merged: &mut Meter, update: &Meter, path: &str) -> bool {
             }
             true
         }
+        "customer_port" => {
+            let (to, from) = (merged.customer_port.get_or_insert_default(), update.customer_port.clone());
+            customer_port(to, from.unwrap_or_default(), inner)
+        }
         "timeouts" => {
             let (to, from) = (merged.timeouts.get_or_insert_default(), update.timeouts.unwrap_or_default());
             match inner {
@@ -172,6 +180,17 @@ fn authentication(to: &mut v1::Authentication, from: v1::Authentication, field: 
         "mechanism" => to.mechanism = from.mechanism,
         "password" => to.password = from.password,
         "certificate" => to.certificate = from.certificate,
+        _ => return false,
+    }
+    true
+}
+
+fn customer_port(to: &mut v1::CustomerPort, from: v1::CustomerPort, field: &str) -> bool {
+    match field {
+        "equipment_id" => to.equipment_id = from.equipment_id,
+        "time_zone" => to.time_zone = from.time_zone,
+        "encryption_key" => to.encryption_key = from.encryption_key,
+        "authentication_key" => to.authentication_key = from.authentication_key,
         _ => return false,
     }
     true
@@ -198,12 +217,15 @@ fn removed_secrets(update: &Meter, path: &str) -> Vec<SecretRole> {
     match path {
         "authentication" if update.authentication.is_none() => vec![SecretRole::Password],
         "security" if update.security.is_none() => SecretRole::KEYS.to_vec(),
+        "customer_port" if update.customer_port.is_none() => SecretRole::CUSTOMER_PORT.to_vec(),
         // A new value is among the secrets of the change already and wins over the removal.
         "authentication.password" => vec![SecretRole::Password],
         "security.encryption_key" => vec![SecretRole::EncryptionKey],
         "security.authentication_key" => vec![SecretRole::AuthenticationKey],
         "security.master_key" => vec![SecretRole::MasterKey],
         "security.broadcast_key" => vec![SecretRole::BroadcastKey],
+        "customer_port.encryption_key" => vec![SecretRole::CustomerPortKey],
+        "customer_port.authentication_key" => vec![SecretRole::CustomerPortAuthenticationKey],
         _ => Vec::new(),
     }
 }

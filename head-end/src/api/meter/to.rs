@@ -6,8 +6,8 @@ use super::link;
 use crate::{
     api::parse::to_timestamp,
     meter::{
-        Envelope, LifecycleStatus, Mechanism, MeterId, MeterRecord, MeterSettings, PolicyBits, PushSettings,
-        SecuritySettings, TimeoutSettings,
+        CustomerPort, Envelope, LifecycleStatus, Mechanism, MeterId, MeterRecord, MeterSettings, PolicyBits,
+        PushSettings, SecuritySettings, TimeoutSettings,
     },
 };
 
@@ -19,6 +19,9 @@ pub(in crate::api) fn to_proto(record: &MeterRecord) -> v1::Meter {
     meter.update_time = Some(to_timestamp(record.updated));
     if let Some(authentication) = &mut meter.authentication {
         authentication.password_set = record.password_set;
+    }
+    if let Some(port) = &mut meter.customer_port {
+        port.key_set = record.customer_port_key_set;
     }
     if let Some(security) = &mut meter.security {
         security.keys_set = record.encryption_key_set && record.authentication_key_set;
@@ -68,6 +71,7 @@ pub(super) fn settings(of: &MeterSettings) -> v1::Meter {
         logical_device_name: of.logical_device_name.clone(),
         service_point: of.service_point.clone(),
         gateway: of.gateway.as_ref().map(|of| v1::Gateway { network: of.network.into(), device: of.device.clone() }),
+        customer_port: of.customer_port.as_ref().map(customer_port),
         lifecycle_status: lifecycle(of.lifecycle.status).into(),
         lifecycle_time: of.lifecycle.since.map(to_timestamp),
         commission_time: of.lifecycle.found.map(to_timestamp),
@@ -96,6 +100,14 @@ fn push(of: &PushSettings) -> v1::Push {
         protection: of.protection.map_or(Policy::Unspecified, policy).into(),
         plaintext_from: of.plaintext_from.map(|address| address.to_string()).unwrap_or_default(),
         device_name: of.device_name.clone(),
+    }
+}
+
+fn customer_port(of: &CustomerPort) -> v1::CustomerPort {
+    v1::CustomerPort {
+        equipment_id: of.equipment_id.map(String::from).unwrap_or_default(),
+        time_zone: of.time_zone.clone(),
+        ..Default::default()
     }
 }
 

@@ -131,6 +131,18 @@ pub(in crate::cli) struct Settings {
     /// IP address that it may push from in clear
     #[arg(long, value_name = "ADDRESS")]
     push_from: Option<String>,
+    /// Equipment identifier that its telegrams print, or those of the meter that it is behind
+    #[arg(long, value_name = "ID")]
+    equipment_id: Option<String>,
+    /// IANA name of the zone of local times in its telegrams
+    #[arg(long, value_name = "ZONE")]
+    telegram_zone: Option<String>,
+    /// Encryption key of its telegrams: hexadecimal digits, or @FILE
+    #[arg(long, env = "HEADEND_METER_TELEGRAM_KEY", hide_env_values = true, value_name = "HEX")]
+    telegram_key: Option<String>,
+    /// Authentication key of its telegrams: hexadecimal digits, or @FILE
+    #[arg(long, env = "HEADEND_METER_TELEGRAM_AUTHENTICATION_KEY", hide_env_values = true, value_name = "HEX")]
+    telegram_authentication_key: Option<String>,
     /// How it names itself in pushes in clear, where several meters push from one address
     #[arg(long, value_name = "TEXT")]
     push_name: Option<String>,
@@ -192,6 +204,7 @@ impl Settings {
             timeouts: Some(self.timeouts(current.timeouts.unwrap_or_default())),
             max_pdu_octets: self.max_pdu.unwrap_or(current.max_pdu_octets),
             push: self.push(current.push),
+            customer_port: self.customer_port(current.customer_port)?,
             logical_device_name: self.logical_device_name.clone().unwrap_or(current.logical_device_name),
             service_point: self.service_point.clone().unwrap_or(current.service_point),
             ..Default::default()
@@ -214,6 +227,7 @@ impl Settings {
             ("timeouts", self.timeouts(v1::Timeouts::default()) != v1::Timeouts::default()),
             ("max_pdu_octets", self.max_pdu.is_some()),
             ("push", self.push(None).is_some()),
+            ("customer_port", self.changes_customer_port()),
             ("logical_device_name", self.logical_device_name.is_some()),
             ("service_point", self.service_point.is_some()),
         ];
@@ -303,6 +317,33 @@ impl Settings {
             security.client_system_title = title.0.0.to_vec();
         }
         Ok(Some(security))
+    }
+
+    const fn changes_customer_port(&self) -> bool {
+        self.equipment_id.is_some()
+            || self.telegram_zone.is_some()
+            || self.telegram_key.is_some()
+            || self.telegram_authentication_key.is_some()
+    }
+
+    fn customer_port(&self, current: Option<v1::CustomerPort>) -> Result<Option<v1::CustomerPort>, Failure> {
+        if !self.changes_customer_port() {
+            return Ok(current);
+        }
+        let mut port = current.unwrap_or_default();
+        if let Some(equipment_id) = &self.equipment_id {
+            port.equipment_id.clone_from(equipment_id);
+        }
+        if let Some(zone) = &self.telegram_zone {
+            port.time_zone.clone_from(zone);
+        }
+        if let Some(key) = &self.telegram_key {
+            port.encryption_key = secret_hex("--telegram-key", key)?;
+        }
+        if let Some(key) = &self.telegram_authentication_key {
+            port.authentication_key = secret_hex("--telegram-authentication-key", key)?;
+        }
+        Ok(Some(port))
     }
 
     fn push(&self, current: Option<v1::Push>) -> Option<v1::Push> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, future::ready};
 
 use deadpool_postgres::{GenericClient, Transaction};
+use tokio_postgres::types::ToSql;
 
 use super::{
     PLACE, PostgresStore,
@@ -110,8 +111,8 @@ fn label((key, value): (&String, &String)) -> String {
 }
 
 async fn insert(db: &Transaction<'_>, record: &MeterRecord) -> Result<(), StoreError> {
-    let sql = "INSERT INTO meters (name, record, tenant, labels, system_title, push_source)
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING";
+    let sql = "INSERT INTO meters (name, record, tenant, labels, system_title, push_source, equipment)
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
     match put(db, sql, record).await? {
         0 => Err(StoreError::AlreadyExists(record.id.resource_name())),
         _ => Ok(()),
@@ -119,8 +120,8 @@ async fn insert(db: &Transaction<'_>, record: &MeterRecord) -> Result<(), StoreE
 }
 
 pub(super) async fn replace(db: &Transaction<'_>, record: &MeterRecord) -> Result<(), StoreError> {
-    let sql = "UPDATE meters SET record = $2, tenant = $3, labels = $4, system_title = $5, push_source = $6
-               WHERE name = $1";
+    let sql = "UPDATE meters SET record = $2, tenant = $3, labels = $4, system_title = $5, push_source = $6,
+               equipment = $7 WHERE name = $1";
     put(db, sql, record).await.map(drop)
 }
 
@@ -131,7 +132,9 @@ async fn put(db: &Transaction<'_>, sql: &str, record: &MeterRecord) -> Result<u6
     let labels: Vec<String> = settings.labels.iter().map(label).collect();
     let title = settings.system_title.map(|title| title.to_string());
     let source = settings.push.plaintext_from.map(|address| address.to_string());
-    execute(db, "writing a meter", sql, &[&record.id.as_str(), &text, &tenant, &labels, &title, &source]).await
+    let equipment = settings.customer_port.as_ref().and_then(|port| port.equipment_id).map(String::from);
+    let values: [&(dyn ToSql + Sync); 7] = [&record.id.as_str(), &text, &tenant, &labels, &title, &source, &equipment];
+    execute(db, "writing a meter", sql, &values).await
 }
 
 /// Changes a secret of a meter, in use since the meter was changed.

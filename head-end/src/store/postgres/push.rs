@@ -14,7 +14,7 @@ use super::{
     pool::{Values, execute, get, limit as count, row, rows, text, unsigned},
 };
 use crate::{
-    meter::MeterId,
+    meter::{EquipmentId, MeterId},
     store::{
         Accepted, DeviceIdentity, NewPush, PushOutcome, PushStore, Sighting, StoreError, StoredMeter, StoredPush,
         UnclaimedDevice, codes,
@@ -30,6 +30,11 @@ impl PushStore for PostgresStore {
     async fn meters_by_push_source(&self, address: IpAddr) -> Result<Vec<StoredMeter>, StoreError> {
         let sql = "SELECT name FROM meters WHERE push_source = $1 ORDER BY name LIMIT 1000";
         self.found(sql, address.to_string()).await
+    }
+
+    async fn meters_by_equipment(&self, equipment: EquipmentId) -> Result<Vec<StoredMeter>, StoreError> {
+        let sql = "SELECT name FROM meters WHERE equipment = $1 ORDER BY name LIMIT 4";
+        self.found(sql, equipment.as_str().to_owned()).await
     }
 
     async fn accept_push(&self, push: NewPush) -> Result<Accepted, StoreError> {

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("../sql/postgres/002-groups-keys.sql"),
     include_str!("../sql/postgres/003-cursors.sql"),
     include_str!("../sql/postgres/004-templates.sql"),
+    include_str!("../sql/postgres/005-customer-port.sql"),
 ];
 
 /// First half of our advisory locks, "DHEC"; the other half is of the schema, as one database may hold several.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{SqliteStore, control::FILE, failure::Context, meters};
 use crate::{
-    meter::MeterId,
+    meter::{EquipmentId, MeterId},
     store::{
         Accepted, DeviceIdentity, NewPush, PushOutcome, PushStore, Sighting, StoreError, StoredMeter, StoredPush,
         UnclaimedDevice, codes,
@@ -34,6 +34,18 @@ impl PushStore for SqliteStore {
                 let sql = "SELECT name FROM meters
                            WHERE json_extract(record, '$.settings.push.plaintext_from') = ?1 ORDER BY name LIMIT 1000";
                 found(db, sql, &address.to_string())
+            })
+            .await
+    }
+
+    async fn meters_by_equipment(&self, equipment: EquipmentId) -> Result<Vec<StoredMeter>, StoreError> {
+        self.0
+            .readers
+            .control(move |db| {
+                let sql = "SELECT name FROM meters
+                           WHERE json_extract(record, '$.settings.customer_port.equipment_id') = ?1
+                           ORDER BY name LIMIT 4";
+                found(db, sql, equipment.as_str())
             })
             .await
     }

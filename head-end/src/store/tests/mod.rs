@@ -85,6 +85,7 @@ pub(super) fn meter(name: &str, revision: u64) -> NewMeter {
             encryption_key_set: false,
             authentication_key_set: false,
             password_set: false,
+            customer_port_key_set: false,
         },
         secrets: Vec::new(),
     }

@@ -4,6 +4,7 @@ use dlms::{id::SystemTitle, security::Protection};
 use jiff::ToSpan;
 
 use super::*;
+use crate::meter::{CustomerPort, EquipmentId};
 
 const KEY: CounterId = CounterId([5; 16]);
 
@@ -57,7 +58,11 @@ async fn meters_are_found_by_what_their_pushes_show(place: &impl Place) {
     titled.record.settings.system_title = Some(title);
     let mut plain = meter("plain", 1);
     plain.record.settings.push.plaintext_from = "2001:db8::1".parse().ok();
-    for meter in [titled, plain, meter("other", 1)] {
+    let mut printed = meter("printed", 1);
+    let equipment: EquipmentId = "K8EG004046395507".parse().unwrap();
+    let port = CustomerPort { equipment_id: Some(equipment), ..CustomerPort::default() };
+    printed.record.settings.customer_port = Some(port);
+    for meter in [titled, plain, printed.clone(), meter("other", 1)] {
         store.create_meter(meter, None).await.unwrap();
     }
     let names = |found: Vec<StoredMeter>| found.into_iter().map(|found| found.record.id).collect::<Vec<_>>();
@@ -65,6 +70,10 @@ async fn meters_are_found_by_what_their_pushes_show(place: &impl Place) {
     assert_eq!(names(store.meters_by_title(SystemTitle([1; 8])).await.unwrap()), []);
     let address = "2001:db8::1".parse().unwrap();
     assert_eq!(names(store.meters_by_push_source(address).await.unwrap()), [id("plain")]);
+    assert_eq!(names(store.meters_by_equipment(equipment).await.unwrap()), [id("printed")]);
+    assert_eq!(names(store.meters_by_equipment("K8EG".parse().unwrap()).await.unwrap()), []);
+    store.update_meter(meter("printed", 2), None).await.unwrap();
+    assert_eq!(names(store.meters_by_equipment(equipment).await.unwrap()), []);
     store.update_meter(meter("plain", 2), None).await.unwrap();
     assert_eq!(names(store.meters_by_push_source(address).await.unwrap()), []);
 }
@@ -91,6 +100,9 @@ async fn the_list_of_unknown_devices_is_bounded(place: &impl Place) {
     };
     assert_eq!(listed(None).await, [device(1), device(3), device(4)]);
     assert_eq!(listed(Some(device(3))).await, [device(4)]);
+    let printed = DeviceIdentity::Equipment("K8EG004046395507".parse().unwrap());
+    assert!(store.note_unclaimed(Sighting { identity: printed, ..seen(9, 12) }, 4).await.unwrap());
+    assert_eq!(listed(Some(device(4))).await, [printed]);
     store.forget_unclaimed(device(3)).await.unwrap();
     assert_eq!(store.unclaimed(device(3)).await.unwrap(), None);
 }
