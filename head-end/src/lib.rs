@@ -49,6 +49,8 @@ pub mod metrics;
 pub mod mqtt;
 pub mod node;
 pub mod operation;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod plan;
 pub mod push;
 pub mod registry;

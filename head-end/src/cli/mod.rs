@@ -58,7 +58,7 @@ pub use self::{
     client::ClientOptions,
     failure::{Exit, Failure},
     output::Format,
-    serve::init_logging,
+    serve::{Logging, init_logging},
 };
 
 /// Reads fleets of DLMS/COSEM meters and offers them over gRPC.

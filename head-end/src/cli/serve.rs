@@ -3,9 +3,11 @@
 use std::{io::IsTerminal, path::PathBuf};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, registry, util::SubscriberInitExt};
 
 use super::{Exit, Failure, output};
+#[cfg(feature = "otlp")]
+use crate::otlp::Exporter;
 use crate::{
     config::{Config, LogFormat, Options, QuirkModels},
     events::EventTables,
@@ -52,7 +54,14 @@ impl Serve {
             #[cfg(not(feature = "mqtt"))]
             return Err(Failure::usage(format!("{}: this head-end was built without MQTT", path.display())));
         }
-        init_logging(&config)?;
+        let logging = init_logging(&config)?;
+        let served = Self::serve(config).await;
+        // The last spans are sent on a thread that may block.
+        let _ = tokio::task::spawn_blocking(move || logging.finish()).await;
+        served
+    }
+
+    async fn serve(config: Config) -> Result<Exit, Failure> {
         let master_key = std::env::var(MASTER_KEY_VARIABLE).ok().map(zeroize::Zeroizing::new);
         let started = Node::open(config, master_key.as_deref().map(String::as_str)).await;
         let node = started.map_err(|error| Failure::start(&error))?;
@@ -73,21 +82,51 @@ impl Serve {
     }
 }
 
-/// Sends log messages to standard error.
+/// Where messages and spans go until the end.
+#[derive(Debug)]
+pub struct Logging {
+    #[cfg(feature = "otlp")]
+    exporter: Option<Exporter>,
+}
+
+impl Logging {
+    /// Sends the last spans. Blocks for some seconds where the collector is slow.
+    pub fn finish(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = self.exporter {
+            exporter.shutdown();
+        }
+    }
+}
+
+/// Sends log messages to standard error, and spans to the collector if there is one.
 ///
 /// # Errors
-/// When the filter is not one.
-pub fn init_logging(config: &Config) -> Result<(), Failure> {
+/// When the filter is not one, or the collector's address none.
+pub fn init_logging(config: &Config) -> Result<Logging, Failure> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| Failure::usage(format!("{:?} is not a filter for log messages: {error}", config.log)))?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colored = std::io::stderr().is_terminal() && !no_color;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colored);
-    let set = match config.log_format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colored);
+    let lines = match config.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
-    set.map_err(|error| Failure::usage(format!("logging is set up already: {error}")))
+    let subscriber = registry().with(lines.with_filter(filter));
+    let twice = |error| Failure::usage(format!("logging is set up already: {error}"));
+    #[cfg(feature = "otlp")]
+    {
+        let exporter = config.otlp.as_deref().map(Exporter::new).transpose();
+        let exporter = exporter.map_err(|error| Failure::usage(error.to_string()))?;
+        subscriber.with(exporter.as_ref().map(Exporter::layer)).try_init().map_err(twice)?;
+        Ok(Logging { exporter })
+    }
+    #[cfg(not(feature = "otlp"))]
+    match &config.otlp {
+        Some(collector) => Err(Failure::usage(format!("{collector}: this head-end was built without OpenTelemetry"))),
+        None => subscriber.try_init().map_err(twice).map(|()| Logging {}),
+    }
 }
 
 /// Ready when the process is told to stop.

@@ -102,6 +102,8 @@ pub struct Config {
     /// Where readings and events are published.
     #[cfg(feature = "mqtt")]
     pub mqtt: Option<BrokerOptions>,
+    /// Collector that spans are sent to, by whoever starts the head-end.
+    pub otlp: Option<String>,
     /// Which messages are logged, in the syntax of tracing's filters.
     pub log: String,
     /// How they are written.
@@ -227,6 +229,7 @@ impl Options {
             mqtt: self.mqtt.or(below.mqtt),
             unclaimed: self.unclaimed.or(below.unclaimed),
             metrics: self.metrics.or(below.metrics),
+            otlp: self.otlp.or(below.otlp),
             log: self.log.or(below.log),
             log_format: self.log_format.or(below.log_format),
         }
@@ -304,6 +307,7 @@ impl Options {
             mqtt_file: self.mqtt,
             #[cfg(feature = "mqtt")]
             mqtt: None,
+            otlp: self.otlp,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         }

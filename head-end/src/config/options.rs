@@ -168,6 +168,9 @@ pub struct Options {
     /// Address of the HTTP endpoint `/metrics` for Prometheus, such as 127.0.0.1:9464 [default: none]
     #[arg(long, env = "HEADEND_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// OpenTelemetry collector that spans are sent to by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
+    #[arg(long, env = "HEADEND_OTLP", value_name = "URL")]
+    pub otlp: Option<String>,
     /// What is logged, such as `info` or `warn,dlms_head_end=debug` [default: info]
     #[arg(long, env = "HEADEND_LOG", value_name = "FILTER")]
     pub log: Option<String>,

@@ -70,6 +70,7 @@ fn every_option_is_a_key_of_the_file_a_flag_and_an_environment_variable() {
         ("unclaimed", "20"),
         ("mqtt", "\"m\""),
         ("metrics", "\"127.0.0.1:9464\""),
+        ("otlp", "\"http://127.0.0.1:4317\""),
         ("log", "\"debug\""),
         ("log_format", "\"json\""),
     ];

@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field};
 
 use super::{
     failure::{expired, head_end},
@@ -106,6 +107,8 @@ struct Live {
     until: Instant,
     /// Operations since it was opened or others last had a chance.
     turn: u32,
+    /// From the connection to the goodbye.
+    span: Span,
     /// Counts it among the open ones.
     _open: [Inside; 2],
 }
@@ -234,15 +237,22 @@ impl Actor {
             };
             let (answers, octets) = (live.session.answers(), live.session.octets_sent());
             let opening = (!reused).then_some(live.opening);
+            let span =
+                tracing::info_span!(parent: &live.span, "operation", name = operation.name(), error = field::Empty);
             let performed = perform(&mut live.session, &mut self.memory, &self.environment, operation, opening, work);
+            let performed = performed.instrument(span.clone());
             // The session keeps the deadline by itself; this is for the store.
             let Ok(result) = timeout_at(work.deadline + GRACE, performed).await else {
                 let sent = live.session.octets_sent() > octets;
+                span.record("error", "expired");
                 self.drop_session().await;
                 let error = expired("before the operation was done").with_sent(sent);
                 let unknown = operation.is_mutating() && sent;
                 return Err(if unknown { error.with_kind(Kind::UnknownOutcome) } else { error });
             };
+            if let Err(error) = &result {
+                span.record("error", field::display(error));
+            }
             live.turn += 1;
             self.memory.receive_floor = live.session.receive_floor().unwrap_or(self.memory.receive_floor);
             self.environment.counts.counters(live.session.counters());
@@ -280,10 +290,21 @@ impl Actor {
             None => None,
         };
         let began = Instant::now();
+        let span = tracing::info_span!(
+            parent: None,
+            "session",
+            meter = %self.meter,
+            route = config.route.as_deref(),
+            octets_sent = field::Empty,
+            error = field::Empty
+        );
         let opened = Session::open(&self.environment, &config, &mut self.memory, work);
-        let opened = timeout_at(work.deadline + GRACE, opened).await;
+        let opened = timeout_at(work.deadline + GRACE, opened.instrument(span.clone())).await;
         let opened = opened.unwrap_or_else(|_| Err(expired("while the association was opened")));
-        let session = opened.inspect_err(|error| self.environment.counts.not_opened(error))?;
+        let session = opened.inspect_err(|error| {
+            span.record("error", field::display(error));
+            self.environment.counts.not_opened(error);
+        })?;
         if config.rotation.is_some() {
             // What it opened with is known now; another session begins with what the registry says then.
             self.config = None;
@@ -291,7 +312,7 @@ impl Actor {
         let until = Instant::now() + config.timeouts.idle;
         let opening = Opening { total: began.elapsed(), ..session.opening() };
         let open = self.environment.counts.opened(opening.total);
-        self.live = Some(Box::new(Live { session, opening, place, until, turn: 0, _open: open }));
+        self.live = Some(Box::new(Live { session, opening, place, until, turn: 0, span, _open: open }));
         Ok(())
     }
 
@@ -339,13 +360,15 @@ impl Actor {
 
     async fn end(&mut self, within: Duration) {
         let Some(live) = self.live.take() else { return };
-        let Live { session, place, _open, .. } = *live;
+        let Live { session, place, span, _open, .. } = *live;
         if let Some(lost) = session.lost() {
+            span.record("error", field::display(lost));
             self.environment.counts.failed(lost);
         }
+        span.record("octets_sent", session.octets_sent());
         self.memory.receive_floor = session.receive_floor().unwrap_or(self.memory.receive_floor);
         let notifications = session.notifications();
-        let counter = session.close(Instant::now() + within).await;
+        let counter = session.close(Instant::now() + within).instrument(span).await;
         keep(&mut self.memory.counter, counter);
         drop(place);
         tracing::debug!(meter = %self.meter, notifications, "session ended");

@@ -134,6 +134,11 @@ pub(crate) async fn serve(directory: &Path) -> (std::process::Child, String) {
         .arg(directory.join("data"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    started(command).await
+}
+
+/// The program that `command` starts, and the address that it told.
+pub(crate) async fn started(mut command: Command) -> (std::process::Child, String) {
     tokio::task::spawn_blocking(move || {
         use std::io::{BufRead, BufReader};
         let mut child = command.spawn().unwrap();
@@ -146,7 +151,7 @@ pub(crate) async fn serve(directory: &Path) -> (std::process::Child, String) {
     .unwrap()
 }
 
-async fn terminate(child: std::process::Child) -> Output {
+pub(crate) async fn terminate(child: std::process::Child) -> Output {
     tokio::task::spawn_blocking(move || {
         let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
         assert!(killed.success());

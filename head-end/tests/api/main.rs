@@ -18,6 +18,8 @@ mod metrics;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 mod operations;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod pushes;
 mod reading;
 mod registry;
