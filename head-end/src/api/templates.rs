@@ -26,6 +26,9 @@ use crate::{
 /// Templates on a page where the request does not say, and at most.
 const TEMPLATES: (usize, usize) = (50, 500);
 
+/// What a name of a template is.
+const FORM: &str = "a template's name has 1 to 63 characters of A-Z a-z 0-9 . _ ~ -";
+
 /// The name and the revision in `templates/{template}` or `templates/{template}/revisions/{revision}`.
 fn parse_name(name: &str) -> Result<(String, Option<u32>), String> {
     let form = || "is of the form templates/{template} or templates/{template}/revisions/{revision}".to_owned();
@@ -35,7 +38,7 @@ fn parse_name(name: &str) -> Result<(String, Option<u32>), String> {
         None => (rest, None),
     };
     // Names of templates are formed like those of meters.
-    MeterId::try_new(id).map(|id| (id.as_str().to_owned(), revision)).map_err(|error| error.to_string())
+    MeterId::try_new(id).map(|id| (id.as_str().to_owned(), revision)).map_err(|_| FORM.to_owned())
 }
 
 /// A template that may be kept: one that can be planned, and that holds no keys.
@@ -66,7 +69,8 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         request: &CreateTemplateRequest,
     ) -> Result<StoredTemplate, Status> {
         let mut violations = Violations::default();
-        let id = violations.check("template_id", MeterId::try_new(&request.template_id));
+        let id = MeterId::try_new(&request.template_id).map_err(|_| FORM);
+        let id = violations.check("template_id", id);
         let contents = violations.check("template", parse_template(request.template.as_ref()));
         let (id, contents) = violations.finish(id.zip(contents))?;
         let now = Timestamp::now();

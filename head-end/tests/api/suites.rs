@@ -7,7 +7,7 @@ use dlms::{
     id::SystemTitle,
     security::{PublicKey, Suite},
 };
-use dlms_head_end::config::Config;
+use dlms_head_end::{config::Config, meter::Timeouts};
 use dlms_meter_server::simulator::{DEFAULT_MODEL, Fleet, FleetConfig, Keys, Model};
 use dlms_proto::v1::{
     self, GetSigningKeyRequest, KeyKind, Meter, Result as MeterResult, RotateKeysRequest, RotateKeysSpec, SigningKey,
@@ -17,7 +17,7 @@ use tonic::Code;
 
 use crate::{
     der::{DIGITAL_SIGNATURE, Party, Spec},
-    support::{Running, fields, info, plain, quick, tcp},
+    support::{PATIENCE, Running, fields, info, plain, quick, tcp},
 };
 
 const METER: SystemTitle = SystemTitle(*b"MMM\0\0\0\0\x01");
@@ -208,7 +208,9 @@ impl World {
         let file = folder.join("meter-ca.pem");
         let lines = BASE64_STANDARD.encode(self.anchor());
         std::fs::write(&file, format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")).unwrap();
-        Running::with(Config { meter_ca_file: Some(file), ..quick(folder) }).await
+        // A signature takes a while where nothing is optimised, and longer on a busy machine.
+        let timeouts = Timeouts { response: PATIENCE, ..Timeouts::default() };
+        Running::with(Config { meter_ca_file: Some(file), timeouts, ..quick(folder) }).await
     }
 
     /// A meter that has a certificate of the head-end's key, and two clients with signatures: 3 with ciphering, 4 without.

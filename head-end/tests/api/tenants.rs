@@ -9,7 +9,7 @@ use dlms_head_end::{
 };
 use dlms_proto::v1::{
     self, AuditedCall, CreateMeterRequest, FILE_DESCRIPTOR_SET, ListMetersRequest, Meter, QueryAuditLogRequest,
-    UpdateMeterRequest, admin_client::AdminClient,
+    UpdateMeterRequest, admin_client::AdminClient, configuration_client::ConfigurationClient,
 };
 use prost::Message;
 use prost_reflect::{
@@ -162,7 +162,7 @@ async fn no_method_reaches_or_shows_a_meter_of_another_tenant() {
         }
         if !names && scoped {
             let shown = call(&running, &tokens.south, &method, &message).await;
-            if method.input().fields().any(|field| matches!(field.name(), "name" | "job")) {
+            if method.input().fields().any(|field| matches!(field.name(), "name" | "job" | "template_id")) {
                 // It is about one thing, which has to be named.
                 assert_eq!(shown.expect_err(&short).code(), Code::InvalidArgument, "{short}");
                 continue;
@@ -380,5 +380,33 @@ async fn what_a_tenant_imports_is_its_own_and_nobody_elses() {
     let owned: Vec<_> = all.into_inner().meters.into_iter().map(|meter| (meter.name, meter.tenant)).collect();
     let owner = |name: &str, tenant: &str| (format!("meters/{name}"), tenant.to_owned());
     assert_eq!(owned, [owner("of-south", "south"), owner("own", "north")]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn templates_of_one_tenant_are_not_there_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, tokens) = start(folder.path(), "").await;
+    let mut configuration = ConfigurationClient::new(running.channel.clone());
+    let attribute = Some(v1::AttributeRef { class_id: 8, obis: "0-0:1.0.0".into(), attribute: 3 });
+    let value = Some(v1::Value { kind: Some(v1::value::Kind::Long(-60)) });
+    let assignment = v1::AttributeAssignment { attribute, selection: None, value };
+    let template = v1::ConfigurationTemplate { name: "clock".into(), attributes: vec![assignment] };
+    let create = v1::CreateTemplateRequest { template_id: "clock".into(), template: Some(template), revision: 0 };
+    configuration.create_template(by(&tokens.north, create.clone())).await.unwrap();
+    let get = || v1::GetTemplateRequest { name: "templates/clock".into() };
+    assert_eq!(configuration.get_template(by(&tokens.north, get())).await.unwrap().into_inner().creator, "anna");
+    for other in [&tokens.south, &tokens.all] {
+        assert_eq!(configuration.get_template(by(other, get())).await.unwrap_err().code(), Code::NotFound);
+        let list = by(other, v1::ListTemplatesRequest::default());
+        assert_eq!(configuration.list_templates(list).await.unwrap().into_inner().templates, []);
+        let delete = by(other, v1::DeleteTemplateRequest { name: "templates/clock".into() });
+        assert_eq!(configuration.delete_template(delete).await.unwrap_err().code(), Code::NotFound);
+        let own = configuration.create_template(by(other, create.clone())).await.unwrap().into_inner();
+        assert_eq!(own.revision, 1, "a name of its own");
+        let delete = by(other, v1::DeleteTemplateRequest { name: "templates/clock".into() });
+        configuration.delete_template(delete).await.unwrap();
+    }
+    assert!(configuration.get_template(by(&tokens.north, get())).await.is_ok(), "it stays");
     running.stop().await;
 }
