@@ -130,6 +130,8 @@ pub const METHODS: &[Method] = &[
     lists("dlms.headend.v1.Jobs/Watch", View),
     // MeterRegistry
     changes("dlms.headend.v1.MeterRegistry/ClaimUnclaimedDevice", Register),
+    manages("dlms.headend.v1.MeterRegistry/Commission", Register),
+    manages("dlms.headend.v1.MeterRegistry/Decommission", Register),
     looks("dlms.headend.v1.MeterRegistry/ListUnclaimedDevices", View),
     creates("dlms.headend.v1.MeterRegistry/CreateMeter", Register),
     changes("dlms.headend.v1.MeterRegistry/DeleteMeter", Register),

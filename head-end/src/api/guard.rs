@@ -26,3 +26,8 @@ pub(super) fn on_demand(caller: &Caller, guard: Option<Guard>, meter: &MeterId) 
 pub(super) fn keys(caller: &Caller) -> Result<(), Status> {
     if caller.may(Permission::Secure) { Ok(()) } else { Err(status::not_secure(caller)) }
 }
+
+/// Lets only those change which meters there are who may.
+pub(super) fn registry(caller: &Caller) -> Result<(), Status> {
+    if caller.may(Permission::Register) { Ok(()) } else { Err(status::not_registering(caller)) }
+}

@@ -205,6 +205,12 @@ pub(super) fn not_secure(caller: &Caller) -> Status {
     with_info(Code::PermissionDenied, "PERMISSION_DENIED", &message, None, HashMap::new())
 }
 
+/// PERMISSION_DENIED: the caller may talk to meters, and not take them into service or out of it.
+pub(super) fn not_registering(caller: &Caller) -> Status {
+    let message = format!("{} may not change which meters there are", caller.subject);
+    with_info(Code::PermissionDenied, "PERMISSION_DENIED", &message, None, HashMap::new())
+}
+
 fn with_info(
     code: Code,
     reason: &str,

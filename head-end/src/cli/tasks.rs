@@ -1,6 +1,8 @@
 //! Jobs and their tasks as they are printed.
 
-use dlms_proto::v1::{self, Job, Task, TaskOutcome, TaskState, task_outcome::Kind};
+use dlms_proto::v1::{
+    self, Job, Task, TaskOutcome, TaskState, lifecycle_step::Result as StepResult, task_outcome::Kind,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -153,10 +155,26 @@ pub(super) fn summary(of: &Kind) -> String {
             shown.collect::<Vec<_>>().join(", ")
         }
         Kind::Keys(of) => format!("{} keys", keys_state(of)),
+        Kind::Lifecycle(of) => {
+            let shown = of.steps.iter().map(|step| {
+                let result = match step.result() {
+                    StepResult::Done => String::new(),
+                    other => format!(" {}", word(other.as_str_name(), "RESULT_")),
+                };
+                let detail = if step.detail.is_empty() { String::new() } else { format!(" ({})", step.detail) };
+                format!("{}{result}{detail}", word(step.kind().as_str_name(), "KIND_"))
+            });
+            shown.collect::<Vec<_>>().join("\n")
+        }
         Kind::Policy(of) => {
             format!("requests {}, responses {}", protection(of.request.as_ref()), protection(of.response.as_ref()))
         }
     }
+}
+
+/// The name of a number without what all of them begin with, in small letters.
+fn word(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_lowercase().replace('_', " ")
 }
 
 fn keys_state(of: &v1::KeysOutcome) -> String {
@@ -258,6 +276,22 @@ fn outcome(of: &TaskOutcome) -> Value {
         Some(Kind::Keys(of)) => {
             let key = |key: v1::KeyKind| json!(key.as_str_name().trim_start_matches("KEY_KIND_"));
             json!({ "state": keys_state(of), "keys": of.keys().map(key).collect::<Vec<_>>() })
+        }
+        Some(Kind::Lifecycle(of)) => {
+            let step = |of: &v1::LifecycleStep| {
+                object([
+                    ("kind", json!(of.kind().as_str_name().trim_start_matches("KIND_"))),
+                    ("result", json!(of.result().as_str_name().trim_start_matches("RESULT_"))),
+                    ("detail", text(&of.detail)),
+                    ("failure", json::failure(of.failure.as_ref())),
+                    ("time", time(of.time.as_ref())),
+                ])
+            };
+            json!({
+                "steps": of.steps.iter().map(step).collect::<Vec<_>>(),
+                "status": of.status().as_str_name().trim_start_matches("LIFECYCLE_STATUS_"),
+                "registers": registers(&of.registers),
+            })
         }
         Some(Kind::Policy(of)) => json!({
             "class_version": of.class_version,

@@ -18,6 +18,7 @@ use tracing::{Instrument, Span, field};
 
 use super::{
     failure::{expired, head_end},
+    identify::identify,
     mailbox::Receiver,
     memory::Memory,
     open::{Environment, FAREWELL},
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     measure::Inside,
     meter::{MeterConfig, MeterId},
-    operation::{Opening, Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
+    operation::{Identity, Opening, Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
 };
 
 /// How long after its deadline an operation that waits for the store is dropped.
@@ -228,6 +229,9 @@ impl Actor {
 
     /// Carries out an operation, once more where the first attempt failed without the meter having seen it.
     async fn carry_out(&mut self, operation: &Operation, work: &Work<'_>) -> Result<Outcome, RequestError> {
+        if *operation == Operation::Identify {
+            return self.identify(work).await.map(Outcome::Identity);
+        }
         let mut again = true;
         loop {
             let reused = self.live.is_some();
@@ -314,6 +318,18 @@ impl Actor {
         let open = self.environment.counts.opened(opening.total);
         self.live = Some(Box::new(Live { session, opening, place, until, turn: 0, span, _open: open }));
         Ok(())
+    }
+
+    /// Asks who is there without a key: what is open is released before, as nobody talks to a meter twice.
+    async fn identify(&mut self, work: &Work<'_>) -> Result<Identity, RequestError> {
+        self.release().await;
+        let config = self.config(work).await?;
+        let _place = match self.routes.of(&config) {
+            Some(route) => Some(route.enter(work.deadline).await?),
+            None => None,
+        };
+        let asked = timeout_at(work.deadline + GRACE, identify(&self.environment, &config, work)).await;
+        asked.unwrap_or_else(|_| Err(expired("before the meter said who it is")))
     }
 
     async fn config(&mut self, work: &Work<'_>) -> Result<Arc<MeterConfig>, RequestError> {

@@ -22,6 +22,7 @@ mod discover;
 mod driver;
 mod explain;
 mod failure;
+mod identify;
 mod link;
 mod mailbox;
 mod memory;

@@ -51,7 +51,7 @@ const FIRST_COUNTER: u32 = 1;
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 
 /// When a goodbye ends whose confirmation the caller waits for. It is said also where no time is left.
-fn farewell(deadline: Instant) -> Instant {
+pub(super) fn farewell(deadline: Instant) -> Instant {
     deadline.min(Instant::now() + FAREWELL)
 }
 
@@ -273,14 +273,16 @@ fn no_harm(error: RequestError) -> Result<(), RequestError> {
     }
 }
 
-/// Reads the invocation counter object as the public client, in an association and on a connection of its own.
-async fn read_counter(
+/// Opens an association of the public client, on a connection of its own.
+///
+/// The first error is that of a line without connection; the inner one is the meter's word about the public client,
+/// which says nothing about our keys.
+pub(super) async fn public(
     environment: &Environment,
     config: &Arc<MeterConfig>,
     work: &Work<'_>,
-) -> Result<u32, RequestError> {
+) -> Result<Result<Session, DriveError>, RequestError> {
     work.check()?;
-    let doing = "while the invocation counter was read";
     let association = Config {
         max_pdu: config.max_pdu,
         response_timeout_ms: response_timeout_ms(config),
@@ -291,19 +293,25 @@ async fn read_counter(
     let none = InvocationCounter::new(0, 0);
     let connected = connect(environment, config, (association, None), none, None, work.deadline).await;
     let mut driver = connected.map_err(|(_, error)| error)?;
-    let read = match driver.associate(work.deadline).await {
-        Ok(negotiated) => {
-            let mut session = Session::new(driver, Arc::clone(config), negotiated);
-            let value = session.get(AttributeRequest::whole(COUNTER_OBJECT), work).await;
-            session.close(farewell(work.deadline)).await;
-            value
-        }
+    Ok(match driver.associate(work.deadline).await {
+        Ok(negotiated) => Ok(Session::new(driver, Arc::clone(config), negotiated)),
         Err(error) => {
             driver.finish(farewell(work.deadline)).await;
-            // What was refused was the public client: that says nothing about our keys.
-            return Err(from_drive(error, doing).with_kind(Kind::Unreachable));
+            Err(error)
         }
-    };
+    })
+}
+
+/// Reads the invocation counter object as the public client.
+async fn read_counter(
+    environment: &Environment,
+    config: &Arc<MeterConfig>,
+    work: &Work<'_>,
+) -> Result<u32, RequestError> {
+    let refused = |error| from_drive(error, "while the invocation counter was read").with_kind(Kind::Unreachable);
+    let mut session = public(environment, config, work).await?.map_err(refused)?;
+    let read = session.get(AttributeRequest::whole(COUNTER_OBJECT), work).await;
+    session.close(farewell(work.deadline)).await;
     // What was sent is not what the caller asked for.
     let value = read.map_err(|error| error.with_sent(false))?;
     let counter = value.as_data().and_then(|data| data.as_u32());

@@ -74,6 +74,9 @@ async fn single(
         Operation::Bundle { .. } => {
             return Err(head_end(Kind::InvalidRequest, "a bundle cannot be part of a bundle"));
         }
+        Operation::Identify => {
+            return Err(head_end(Kind::InvalidRequest, "who is there is asked in an association of its own"));
+        }
     })
 }
 
@@ -89,6 +92,7 @@ async fn ping(session: &mut Session, opening: Option<Opening>, work: &Work<'_>) 
                 opening,
                 server_max_pdu: negotiated.server_max_pdu,
                 conformance: negotiated.conformance,
+                server_title: negotiated.server_title,
             })
         }
     }

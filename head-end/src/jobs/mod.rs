@@ -44,7 +44,7 @@ pub use self::{
     registered::{Amend, Registered},
     report::{
         AttributeDrift, ClockMethod, ClockReport, FirmwareReport, FirmwareStep, FirmwareVersion, KeysReport, KeysState,
-        PolicyReport, Report, SupplyReport, SupplyState,
+        LifecycleReport, LifecycleStep, PolicyReport, Report, StepKind, StepResult, SupplyReport, SupplyState,
     },
     select::Selection,
     submit::{JobError, NewJob, Target},

@@ -225,6 +225,86 @@ impl<'a> Visit<'a> {
     }
 }
 
+/// The way of a part of a procedure that is a procedure itself: its notes carry its number in front.
+struct Part<'a> {
+    port: &'a dyn Port,
+    number: u8,
+}
+
+impl Part<'_> {
+    fn note(&self, note: &[u8]) -> Vec<u8> {
+        [&[self.number], note].concat()
+    }
+}
+
+impl Port for Part<'_> {
+    fn registered(&self) -> &dyn Registered {
+        self.port.registered()
+    }
+
+    fn execute(&self, operation: Operation) -> BoxFuture<'_, Result<Outcome, RequestError>> {
+        self.port.execute(operation)
+    }
+
+    fn begin(&self, checkpoint: Vec<u8>) -> BoxFuture<'_, Result<(), RequestError>> {
+        self.port.begin(self.note(&checkpoint))
+    }
+
+    fn settle(&self, acted: bool, checkpoint: Option<Vec<u8>>) -> BoxFuture<'_, Result<(), RequestError>> {
+        self.port.settle(acted, checkpoint.map(|note| self.note(&note)))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.port.now()
+    }
+
+    fn time_policy(&self) -> BoxFuture<'_, Result<TimePolicy, RequestError>> {
+        self.port.time_policy()
+    }
+
+    fn is_paused(&self) -> BoxFuture<'_, Result<bool, RequestError>> {
+        self.port.is_paused()
+    }
+
+    fn go_on_after(&self, wait: Duration) {
+        self.port.go_on_after(wait);
+    }
+
+    fn image(&self, id: ImageId) -> BoxFuture<'_, Result<Option<ImageRow>, RequestError>> {
+        self.port.image(id)
+    }
+
+    fn image_chunk(&self, id: ImageId, number: u32) -> BoxFuture<'_, Result<Option<Vec<u8>>, RequestError>> {
+        self.port.image_chunk(id, number)
+    }
+}
+
+impl Visit<'_> {
+    /// Does a part of a procedure that is a procedure itself. Where it does not end, the first octet of the
+    /// [checkpoint](Self::checkpoint) is its number.
+    ///
+    /// # Errors
+    /// Those of the part.
+    pub async fn part(&self, number: u8, of: &dyn Procedure) -> Result<Report, RequestError> {
+        let port = Part { port: self.port, number };
+        of.run(&self.inside(&port)).await
+    }
+
+    /// Finds out what became of an action of a part.
+    ///
+    /// # Errors
+    /// Those of the part.
+    pub async fn resolve_part(&self, number: u8, of: &dyn Procedure) -> Result<Resolution, RequestError> {
+        let port = Part { port: self.port, number };
+        of.resolve(&self.inside(&port)).await
+    }
+
+    fn inside<'a>(&'a self, port: &'a Part<'a>) -> Visit<'a> {
+        let note = self.checkpoint.and_then(<[u8]>::split_first).filter(|(number, _)| **number == port.number);
+        Visit { meter: self.meter, port, checkpoint: note.map(|(_, rest)| rest), in_air: self.in_air }
+    }
+}
+
 /// Why nothing that changes the meter left for it, where nothing did. Of a bundle only what another attempt may mend: its
 /// items are told one by one otherwise.
 fn unsent(outcome: &Outcome) -> Option<&RequestError> {

@@ -33,6 +33,8 @@ pub trait Registered: Send + Sync {
     fn confirm_keys(&self) -> Answer<'_, ()>;
     /// The meter has not got the keys of this rotation.
     fn drop_keys<'a>(&'a self, rotation: &'a str) -> Answer<'a, ()>;
+    /// Destroys its secrets, those between old and new among them. It has to be out of service.
+    fn destroy_keys(&self) -> Answer<'_, ()>;
     /// Lets the next request open another association, with what is registered then.
     fn renew(&self);
     /// Whether these keys were made by this job.
@@ -104,6 +106,14 @@ impl<S: Store, A: MeterAccess> Registered for Access<'_, S, A> {
     fn drop_keys<'a>(&'a self, rotation: &'a str) -> Answer<'a, ()> {
         Box::pin(async {
             self.durably(self.registry().drop_keys(&self.task.meter, rotation)).await?;
+            self.renew();
+            Ok(())
+        })
+    }
+
+    fn destroy_keys(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            self.durably(self.registry().destroy_keys(&self.task.meter)).await?;
             self.renew();
             Ok(())
         })

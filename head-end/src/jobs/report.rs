@@ -6,6 +6,7 @@ use dlms::{axdr::Value, cosem::disconnect_control::ControlState, obis::ObisCode,
 use jiff::Timestamp;
 
 use crate::{
+    meter::LifecycleStatus,
     operation::{AttributeRef, AttributeValue, ItemResult, Outcome, RegisterReading, RequestError, RequestErrorKind},
     store::{ImageId, TaskResult},
     vault::SecretRole,
@@ -33,6 +34,8 @@ pub enum Report {
     Versions(Vec<FirmwareVersion>),
     /// A clock before and after.
     Clock(ClockReport),
+    /// Steps of a meter's life.
+    Lifecycle(LifecycleReport),
     /// How a meter differs from what it should be.
     Drift {
         /// Attributes compared.
@@ -40,6 +43,72 @@ pub enum Report {
         /// Those that differ.
         differences: Vec<AttributeDrift>,
     },
+}
+
+/// What has become of a meter on its way into service, or out of it.
+#[derive(Clone, Debug, Default)]
+pub struct LifecycleReport {
+    /// Each step, in the order in which they were done.
+    pub steps: Vec<LifecycleStep>,
+    /// How it is now.
+    pub status: LifecycleStatus,
+    /// The reading that was taken on the way.
+    pub registers: Vec<(ObisCode, ItemResult<RegisterReading>)>,
+}
+
+/// One step of a meter's life.
+#[derive(Clone, Debug)]
+pub struct LifecycleStep {
+    /// Which one.
+    pub kind: StepKind,
+    /// How it ended.
+    pub result: StepResult,
+    /// What was found, in a few words for people.
+    pub detail: String,
+    /// Why it failed.
+    pub failure: Option<RequestError>,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// Which step of a meter's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// Who is there is asked without keys.
+    Identify,
+    /// The association that is registered is opened.
+    Associate,
+    /// Keys are renewed.
+    RotateKeys,
+    /// The object list is read.
+    DiscoverObjects,
+    /// The clock is set.
+    SetClock,
+    /// Pushes are set up.
+    ConfigurePush,
+    /// Attributes are brought to the values of a template.
+    ApplyTemplate,
+    /// Registers are read.
+    ReadRegisters,
+    /// A profile is read.
+    ReadProfile,
+    /// The lifecycle status is changed.
+    ChangeStatus,
+    /// Keys are destroyed.
+    DestroyKeys,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepResult {
+    /// It was done.
+    Done,
+    /// An attempt before did it, and broke off later.
+    DoneBefore,
+    /// There was nothing to do, or it was not wanted.
+    Skipped,
+    /// It was not done, and ended the rest.
+    Failed,
 }
 
 /// How far the firmware of a meter came.
@@ -181,6 +250,7 @@ impl Report {
             Self::Operation(outcome) => errors(outcome),
             Self::Supply(report) => report.registers.iter().map(|item| item.as_ref().err()).collect(),
             Self::Keys(_) | Self::Policy(_) => vec![None],
+            Self::Lifecycle(report) => report.steps.iter().map(|step| step.failure.as_ref()).collect(),
             Self::Changed { after } => after.iter().map(|item| item.as_ref().err()).collect(),
             Self::Firmware(_) | Self::Versions(_) | Self::Clock(_) | Self::Drift { .. } => vec![None],
         };
@@ -202,7 +272,7 @@ fn errors(outcome: &Outcome) -> Vec<Option<&RequestError>> {
                 Err(error) => vec![Some(error)],
             })
             .collect(),
-        Outcome::Method(_) | Outcome::Objects(_) | Outcome::Pong(_) => vec![None],
+        Outcome::Method(_) | Outcome::Objects(_) | Outcome::Pong(_) | Outcome::Identity(_) => vec![None],
     }
 }
 

@@ -117,6 +117,7 @@ impl Model {
                 opening: None,
                 server_max_pdu: 0,
                 conformance: dlms::apdu::Conformance::default(),
+                server_title: None,
             }),
             other => panic!("{other:?}"),
         })

@@ -18,8 +18,8 @@ pub use self::{
     error::{AttributeRef, ItemResult, Layer, MeterAnswer, ObjectRef, RequestError, RequestErrorKind},
     guard::Guard,
     outcome::{
-        AttributeValue, CaptureColumn, CaptureRow, ModelObject, ObjectModel, Opening, Outcome, Pong, ProfileLayout,
-        ProfileReading, RegisterReading,
+        AttributeValue, CaptureColumn, CaptureRow, Identity, ModelObject, ObjectModel, Opening, Outcome, Pong,
+        ProfileLayout, ProfileReading, RegisterReading,
     },
     request::{
         GetAttribute, InvokeMethod, Operation, ProfileSelection, ReadProfile, RegisterRef, Selection, SetAttribute,

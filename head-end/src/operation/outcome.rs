@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use dlms::{
     apdu::Conformance,
     axdr::Value,
-    id::{AttributeId, ClassId, MethodId},
+    id::{AttributeId, ClassId, MethodId, SystemTitle},
     obis::ObisCode,
     time::DateTime,
     unit::ScalerUnit,
@@ -36,6 +36,8 @@ pub enum Outcome {
     Bundle(Vec<ItemResult<Self>>),
     /// The meter answered.
     Pong(Pong),
+    /// Who the meter says it is.
+    Identity(Identity),
 }
 
 impl Outcome {
@@ -48,7 +50,7 @@ impl Outcome {
             Self::Set(items) => items.iter().all(Result::is_ok),
             Self::Profile(reading) => reading.interrupted.is_none(),
             Self::Bundle(items) => items.iter().all(|item| item.as_ref().is_ok_and(Self::is_complete)),
-            Self::Method(_) | Self::Objects(_) | Self::Pong(_) => true,
+            Self::Method(_) | Self::Objects(_) | Self::Pong(_) | Self::Identity(_) => true,
         }
     }
 
@@ -64,6 +66,7 @@ impl Outcome {
             Self::Objects(_) => "objects",
             Self::Bundle(_) => "bundle",
             Self::Pong(_) => "pong",
+            Self::Identity(_) => "identity",
         }
     }
 }
@@ -79,6 +82,17 @@ pub struct Pong {
     pub server_max_pdu: u16,
     /// The services that were agreed on.
     pub conformance: Conformance,
+    /// The meter's system title, where it gave one with the association.
+    pub server_title: Option<SystemTitle>,
+}
+
+/// Who a meter says it is, to anybody who asks: nothing of it is proved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Its system title, where it tells.
+    pub system_title: Option<SystemTitle>,
+    /// Its logical device name, where it tells.
+    pub logical_device_name: Option<Vec<u8>>,
 }
 
 /// How long an association took to be opened.

@@ -29,6 +29,9 @@ pub enum Operation {
     /// Ask something that costs the meter nothing, to see whether it answers; answered by
     /// [`Outcome::Pong`](super::Outcome::Pong).
     Ping,
+    /// Ask who is there, as the public client in an association of its own: no key and no password is used. Answered by
+    /// [`Outcome::Identity`](super::Outcome::Identity). Not in a bundle.
+    Identify,
     /// Several operations one after the other inside one association, with nobody else's between them; answered by
     /// [`Outcome::Bundle`](super::Outcome::Bundle), item by item. A bundle in a bundle is refused.
     Bundle {
@@ -58,7 +61,7 @@ impl Operation {
     }
 
     /// Names for logs and metrics.
-    pub const NAMES: [&'static str; 8] = [
+    pub const NAMES: [&'static str; 9] = [
         "read_registers",
         "read_profile",
         "get_attributes",
@@ -67,6 +70,7 @@ impl Operation {
         "discover_objects",
         "ping",
         "bundle",
+        "identify",
     ];
 
     /// Name for logs and metrics.
@@ -86,6 +90,7 @@ impl Operation {
             Self::DiscoverObjects => 5,
             Self::Ping => 6,
             Self::Bundle { .. } => 7,
+            Self::Identify => 8,
         }
     }
 }

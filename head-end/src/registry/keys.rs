@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dlms::security::{KeyEncryptionKey, RustCrypto, Suite, wrap_key};
 use jiff::Timestamp;
 
-use super::{Registry, RegistryError, now};
+use super::{Change, Registry, RegistryError, Secrets, now};
 use crate::{
     meter::{Mechanism, MeterId, MeterSettings, Secret},
     store::{NewKeys, Store, StoreError, StoredMeter},
@@ -162,6 +162,19 @@ impl<S: Store> Registry<S> {
             self.changed(id);
         }
         Ok(promoted)
+    }
+
+    /// Destroys the secrets of a meter that is out of service, those between old and new among them.
+    ///
+    /// # Errors
+    /// [`RegistryError::Invalid`] for a meter in service that needs them; the store's own.
+    pub async fn destroy_keys(&self, id: &MeterId) -> Result<(), RegistryError> {
+        if let Some(pending) = self.store.new_keys(id).await? {
+            self.store.drop_keys(id, &pending.rotation).await?;
+        }
+        let secrets: Secrets = SecretRole::ALL.into_iter().map(|role| (role, None)).collect();
+        let change = |current: &MeterSettings| Ok(Change { settings: current.clone(), secrets: secrets.clone() });
+        self.update(id, None, None, change).await.map(drop)
     }
 
     /// Forgets the keys of this rotation: the meter has not got them.

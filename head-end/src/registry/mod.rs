@@ -378,6 +378,10 @@ fn secret_problems(record: &MeterRecord, secrets: &Secrets) -> Vec<SettingsError
     if octets(SecretRole::Password).is_some_and(|octets| !(1..=64).contains(&octets)) {
         add("authentication.password", "from 1 to 64 octets");
     }
+    // Who is out of service is not spoken to: keys may have been destroyed.
+    if record.settings.lifecycle.status == LifecycleStatus::Decommissioned {
+        return problems;
+    }
     if record.settings.security.is_some() {
         if !record.encryption_key_set {
             add("security.encryption_key", "is needed for ciphering");

@@ -3,6 +3,7 @@
 mod configuration;
 pub(super) mod convert;
 mod firmware;
+mod lifecycle;
 pub(super) mod outcome;
 pub(super) mod spec;
 
@@ -91,6 +92,9 @@ impl<S: Store, A: MeterAccess> Service<S, A> {
         let spec = &*self.with_template(caller, spec).await?;
         if spec::changes_keys(spec) {
             guard::keys(caller)?;
+        }
+        if spec::changes_registry(spec) {
+            guard::registry(caller)?;
         }
         if spec::holds_keys(spec) {
             let problem = "changes keys: a job would keep them in clear; on demand they are not kept".to_owned();

@@ -6,7 +6,7 @@ use dlms_proto::v1::{self, JobSpec, TaskOutcome, bundle_item, job_spec, task_out
 use crate::{
     api::{
         capture,
-        jobs::{configuration, firmware},
+        jobs::{configuration, firmware, lifecycle},
         keys, parse,
         parse::to_timestamp,
         reading::answer,
@@ -51,6 +51,7 @@ pub(super) fn of(spec: &JobSpec, report: &Report) -> TaskOutcome {
         }
         Report::Versions(versions) => Some(Kind::FirmwareVersions(firmware::read(versions))),
         Report::Keys(report) => Some(Kind::Keys(keys::keys_outcome(report))),
+        Report::Lifecycle(report) => Some(Kind::Lifecycle(lifecycle::outcome(report))),
         Report::Policy(report) => Some(Kind::Policy(keys::policy_outcome(report))),
         Report::Changed { after } => {
             let results = after
@@ -108,7 +109,7 @@ fn operation(asked: Asked<'_>, outcome: &Outcome) -> Option<Kind> {
             Kind::Bundle(v1::BundleOutcome { items: bundle(items, outcomes) })
         }
         Outcome::Pong(of) => Kind::Ping(pong(of)),
-        Outcome::Objects(_) => return None,
+        Outcome::Objects(_) | Outcome::Identity(_) => return None,
     })
 }
 

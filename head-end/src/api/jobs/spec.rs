@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::{
     api::{
-        jobs::{configuration, firmware},
+        jobs::{configuration, firmware, lifecycle},
         keys, parse,
         reading::ask,
     },
@@ -106,6 +106,8 @@ pub(super) fn plan(spec: &JobSpec) -> Parsed<Plan> {
         // Nothing but associations is sent.
         Kind::RecoverKeys(_) => Ok(plan_of("recover_keys", false, false, RecoverKeys)),
         Kind::SetSecurityPolicy(of) => Ok(plan_of("set_security_policy", true, false, keys::policy(of)?)),
+        Kind::Commission(of) => lifecycle::commission(of),
+        Kind::Decommission(of) => lifecycle::decommission(of),
         Kind::UpdateFirmware(of) => firmware::update(of),
         Kind::ActivateFirmware(of) => firmware::activate(of),
         Kind::GetFirmwareVersions(of) => firmware::versions(of),
@@ -119,8 +121,18 @@ pub(in crate::api) fn template(of: Option<&v1::ConfigurationTemplate>) -> Parsed
 
 /// Whether a specification changes keys, or what its meters demand of those who talk to them.
 pub(super) fn changes_keys(spec: &JobSpec) -> bool {
-    matches!(spec.kind, Some(Kind::RotateKeys(_) | Kind::RecoverKeys(_) | Kind::SetSecurityPolicy(_)))
-        || holds_keys(spec)
+    let renews = match spec.kind.as_ref() {
+        Some(Kind::RotateKeys(_) | Kind::RecoverKeys(_) | Kind::SetSecurityPolicy(_)) => true,
+        Some(Kind::Commission(of)) => of.rotate_keys.is_some(),
+        Some(Kind::Decommission(of)) => of.destroy_keys,
+        _ => false,
+    };
+    renews || holds_keys(spec)
+}
+
+/// Whether a specification changes what is registered.
+pub(super) const fn changes_registry(spec: &JobSpec) -> bool {
+    matches!(spec.kind, Some(Kind::Commission(_) | Kind::Decommission(_)))
 }
 
 /// Whether a specification changes keys by itself, in values of its own. One that is wrong is refused where it is planned.
@@ -129,6 +141,10 @@ pub(super) fn holds_keys(spec: &JobSpec) -> bool {
         Some(Kind::SetAttributes(of)) => set_attributes(of),
         Some(Kind::InvokeMethod(of)) => invoke_method(of),
         Some(Kind::Bundle(of)) => bundle(of),
+        Some(Kind::Commission(of)) => match &of.template {
+            Some(template) => configuration::template(Some(template)).map(Operation::SetAttributes),
+            None => return false,
+        },
         Some(Kind::ApplyTemplate(of)) => configuration::template(of.template.as_ref()).map(Operation::SetAttributes),
         _ => return false,
     };
@@ -153,7 +169,7 @@ fn problem(status: Status) -> String {
     status.message().to_owned()
 }
 
-fn registers_of(registers: &[v1::RegisterSelector]) -> Parsed<Vec<RegisterRef>> {
+pub(super) fn registers_of(registers: &[v1::RegisterSelector]) -> Parsed<Vec<RegisterRef>> {
     if registers.is_empty() {
         return Ok(Vec::new());
     }

@@ -8,5 +8,5 @@ mod to;
 pub(super) use self::{
     from::change,
     mask::merge,
-    to::{to_lifecycle, to_proto},
+    to::{lifecycle, to_lifecycle, to_proto},
 };

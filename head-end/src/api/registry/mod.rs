@@ -6,11 +6,11 @@ mod import;
 use std::{pin::Pin, sync::Arc};
 
 use dlms_proto::v1::{
-    self, ClaimUnclaimedDeviceRequest, CreateGroupRequest, CreateMeterRequest, DeleteGroupRequest, DeleteMeterRequest,
-    GetGroupRequest, GetMeterRequest, Group, ImportMetersRequest, ImportMetersResponse, ListGroupsRequest,
-    ListGroupsResponse, ListMetersRequest, ListMetersResponse, ListUnclaimedDevicesRequest,
-    ListUnclaimedDevicesResponse, Meter, SetLifecycleStatusRequest, UpdateMeterRequest,
-    meter_registry_server::MeterRegistry,
+    self, ClaimUnclaimedDeviceRequest, CommissionRequest, CreateGroupRequest, CreateMeterRequest, DecommissionRequest,
+    DeleteGroupRequest, DeleteMeterRequest, GetGroupRequest, GetMeterRequest, Group, ImportMetersRequest,
+    ImportMetersResponse, JobResponse, ListGroupsRequest, ListGroupsResponse, ListMetersRequest, ListMetersResponse,
+    ListUnclaimedDevicesRequest, ListUnclaimedDevicesResponse, Meter, SetLifecycleStatusRequest, UpdateMeterRequest,
+    job_spec::Kind, meter_registry_server::MeterRegistry,
 };
 use futures_util::Stream;
 use prost::Message;
@@ -290,6 +290,22 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
         let record = changed.map_err(|error| status::registry(&error, Some(&id)))?;
         self.0.head_end.access().invalidate(&id);
         Ok(Response::new(meter::to_proto(&record)))
+    }
+
+    async fn commission(&self, request: Request<CommissionRequest>) -> Result<Response<JobResponse>, Status> {
+        self.job_call("Commission", request, |request| {
+            let spec = request.spec.clone().unwrap_or_default();
+            (request.target.clone(), Kind::Commission(spec), request.instruction.clone())
+        })
+        .await
+    }
+
+    async fn decommission(&self, request: Request<DecommissionRequest>) -> Result<Response<JobResponse>, Status> {
+        self.job_call("Decommission", request, |request| {
+            let spec = request.spec.clone().unwrap_or_default();
+            (request.target.clone(), Kind::Decommission(spec), request.instruction.clone())
+        })
+        .await
     }
 
     async fn delete_meter(&self, request: Request<DeleteMeterRequest>) -> Result<Response<()>, Status> {

@@ -121,7 +121,7 @@ pub(super) fn special_days(path: &Path) -> Result<SetSpecialDaysSpec, Failure> {
     Ok(SetSpecialDaysSpec { object: of.object, days: of.day.into_iter().map(day).collect() })
 }
 
-pub(super) fn template(path: &Path) -> Result<ConfigurationTemplate, Failure> {
+pub(in crate::cli) fn template(path: &Path) -> Result<ConfigurationTemplate, Failure> {
     let of: TemplateFile = read(path)?;
     let mut assignments = Vec::with_capacity(of.attribute.len());
     for one in of.attribute {

@@ -1,6 +1,6 @@
 //! `head-end clock` and `head-end config`: the service Configuration.
 
-mod files;
+pub(super) mod files;
 mod templates;
 
 use std::path::PathBuf;

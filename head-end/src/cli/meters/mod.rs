@@ -27,6 +27,10 @@ pub(super) enum Meters {
     Show(Show),
     /// Change a meter; only what is given changes
     Update(Update),
+    /// Take meters into service
+    Commission(Box<lifecycle::Commission>),
+    /// Take meters out of service
+    Decommission(lifecycle::Decommission),
     /// Suspend a meter, let it go on, or take it out of service
     SetStatus(lifecycle::SetStatus),
     /// Remove a meter; its readings stay
@@ -104,15 +108,24 @@ impl Meters {
             Self::List(command) => &command.client,
             Self::Show(command) => &command.client,
             Self::Update(command) => &command.client,
+            Self::Commission(command) => &command.client,
+            Self::Decommission(command) => &command.client,
             Self::SetStatus(command) => &command.client,
             Self::Delete(command) => &command.client,
         }
     }
 
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        if let Self::Import(command) = self {
-            return command.run().await;
+        match self {
+            Self::Import(command) => command.run().await,
+            Self::Commission(command) => command.run().await,
+            Self::Decommission(command) => command.run().await,
+            other => other.registered().await,
         }
+    }
+
+    /// Changes and shows what is registered.
+    async fn registered(self) -> Result<Exit, Failure> {
         let format = self.client().format;
         let mut registry = self.client().registry().await?;
         match self {
@@ -123,8 +136,8 @@ impl Meters {
                 let meter = registry.create_meter(command.client.request(request)).await?.into_inner();
                 show(&meter, format);
             }
-            // Done above.
-            Self::Import(_) => {}
+            // They are no matter of the registry alone.
+            Self::Import(_) | Self::Commission(_) | Self::Decommission(_) => {}
             Self::List(command) => {
                 let mut request = ListMetersRequest {
                     labels: command.labels.into_iter().collect(),

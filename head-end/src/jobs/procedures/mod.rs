@@ -5,6 +5,7 @@ mod clock;
 mod configure;
 pub mod firmware;
 mod keys;
+mod lifecycle;
 mod limit;
 mod perform;
 mod policy;
@@ -22,6 +23,7 @@ pub use self::{
     clock::SynchronizeClock,
     configure::{Configure, VerifyConfiguration},
     keys::{RecoverKeys, RotateKeys},
+    lifecycle::{Commission, Decommission},
     limit::{EmergencyLoadLimit, LoadLimit},
     perform::Perform,
     policy::SetSecurityPolicy,

@@ -12,6 +12,7 @@ use super::{
     super::spec::{Parsed, object_or, plan_of},
     assign, configure,
     dates::{date, date_time, time},
+    plan,
 };
 use crate::{
     api::parse,
@@ -129,7 +130,8 @@ pub(in crate::api::jobs) fn special_days(of: &SetSpecialDaysSpec) -> Parsed<Plan
             id(&format!("days[{n}].day_id"), day.day_id)?,
         ]));
     }
-    configure("set_special_days", vec![assign(SPECIAL_DAYS_TABLE, object, 2, Value::Array(days))], None)
+    let assignments = vec![assign(SPECIAL_DAYS_TABLE, object, 2, Value::Array(days))];
+    plan("set_special_days", configure(assignments, None)?)
 }
 
 fn name(field: &str, octets: &[u8]) -> Parsed<Value> {

@@ -40,6 +40,10 @@ const TOLERANCE_S: u32 = 3;
 const MAX_STEP_S: u32 = 900;
 
 pub(super) fn clock(of: &SynchronizeClockSpec) -> Parsed<Plan> {
+    Ok(plan_of("synchronize_clock", true, false, clock_of(of)?))
+}
+
+pub(super) fn clock_of(of: &SynchronizeClockSpec) -> Parsed<SynchronizeClock> {
     let method = match v1::ClockMethod::try_from(of.method).map_err(|_| "method: is none")? {
         v1::ClockMethod::Unspecified => None,
         v1::ClockMethod::Shift => Some(ClockMethod::Shift),
@@ -50,13 +54,12 @@ pub(super) fn clock(of: &SynchronizeClockSpec) -> Parsed<Plan> {
     if tolerance == 0 {
         return Err("tolerance: is at least a second".to_owned());
     }
-    let procedure = SynchronizeClock {
+    Ok(SynchronizeClock {
         object: object_or(&of.object, CLOCK)?,
         tolerance: Duration::from_secs(tolerance.into()),
         max_step: Duration::from_secs(seconds("max_step", of.max_step.as_ref())?.unwrap_or(MAX_STEP_S).into()),
         method,
-    };
-    Ok(plan_of("synchronize_clock", true, false, procedure))
+    })
 }
 
 pub(super) fn load_profile(of: &ConfigureLoadProfileSpec) -> Parsed<Plan> {
@@ -70,10 +73,14 @@ pub(super) fn load_profile(of: &ConfigureLoadProfileSpec) -> Parsed<Plan> {
         assignments.push(assign(PROFILE_GENERIC, profile, 4, Value::DoubleLongUnsigned(period)));
     }
     let read_out = (!of.discard_rows).then_some(profile);
-    configure("configure_load_profile", assignments, read_out)
+    plan("configure_load_profile", configure(assignments, read_out)?)
 }
 
 pub(super) fn push(of: &ConfigurePushSpec) -> Parsed<Plan> {
+    plan("configure_push", push_of(of)?)
+}
+
+pub(super) fn push_of(of: &ConfigurePushSpec) -> Parsed<Configure> {
     let object = object_or(&of.object, PUSH)?;
     if of.version > 2 {
         return Err("version: is from 0 to 2".to_owned());
@@ -111,11 +118,15 @@ pub(super) fn push(of: &ConfigurePushSpec) -> Parsed<Plan> {
         }
         add(7, delay);
     }
-    configure("configure_push", assignments, None)
+    configure(assignments, None)
 }
 
 pub(super) fn apply(of: &ApplyTemplateSpec) -> Parsed<Plan> {
-    configure("apply_template", template(of.template.as_ref())?, None)
+    plan("apply_template", template_of(of.template.as_ref())?)
+}
+
+pub(super) fn template_of(of: Option<&ConfigurationTemplate>) -> Parsed<Configure> {
+    configure(template(of)?, None)
 }
 
 pub(super) fn verify(of: &VerifyConfigurationSpec) -> Parsed<Plan> {
@@ -138,15 +149,17 @@ pub(super) fn template(of: Option<&ConfigurationTemplate>) -> Parsed<Vec<SetAttr
     }
 }
 
-/// A plan that writes what differs; guarded where it may take supply away.
-fn configure(kind: &'static str, assignments: Vec<SetAttribute>, read_out: Option<ObisCode>) -> Parsed<Plan> {
-    if assignments.is_empty() {
-        return Err("says nothing that is to be changed".to_owned());
+fn configure(assignments: Vec<SetAttribute>, read_out: Option<ObisCode>) -> Parsed<Configure> {
+    match assignments.is_empty() {
+        true => Err("says nothing that is to be changed".to_owned()),
+        false => Ok(Configure { assignments, read_out }),
     }
-    let operation = Operation::SetAttributes(assignments);
-    let interrupts = operation.has_guard(Guard::Supply);
-    let Operation::SetAttributes(assignments) = operation else { return Err("writes nothing".to_owned()) };
-    Ok(plan_of(kind, true, interrupts, Configure { assignments, read_out }))
+}
+
+/// A plan that writes what differs; guarded where it may take supply away.
+fn plan(kind: &'static str, of: Configure) -> Parsed<Plan> {
+    let interrupts = of.assignments.iter().any(|set| set.guard() == Some(Guard::Supply));
+    Ok(plan_of(kind, true, interrupts, of))
 }
 
 fn assign(class: ClassId, object: ObisCode, attribute: i8, value: Value) -> SetAttribute {
