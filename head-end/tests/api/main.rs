@@ -25,6 +25,7 @@ mod reading;
 mod registry;
 mod security;
 mod server;
+mod stop;
 mod suites;
 mod support;
 mod telegrams;
