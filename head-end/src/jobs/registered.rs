@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::{procedure::invalid, task::Access};
 use crate::{
     meter::MeterSettings,
-    operation::{MeterAccess, ObjectModel, RequestError},
+    operation::{Layer, MeterAccess, ObjectModel, RequestError, RequestErrorKind},
     registry::{Change, KeyError, PendingKeys, Registry, RegistryError, StagedKeys},
     store::{Store, TaskRef, TaskState},
     vault::SecretRole,
@@ -39,6 +39,8 @@ pub trait Registered: Send + Sync {
     fn renew(&self);
     /// Whether these keys were made by this job.
     fn is_own(&self, keys: &PendingKeys) -> bool;
+    /// Refuses for now what another job of the same kind is at work on. A task that has begun does not ask.
+    fn alone(&self) -> Answer<'_, ()>;
     /// Whether the job that made these keys may still send them to the meter.
     fn is_rotating<'a>(&'a self, keys: &'a PendingKeys) -> Answer<'a, bool>;
 }
@@ -125,6 +127,18 @@ impl<S: Store, A: MeterAccess> Registered for Access<'_, S, A> {
 
     fn is_own(&self, keys: &PendingKeys) -> bool {
         keys.rotation == self.rotation()
+    }
+
+    fn alone(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            match self.jobs.store().rival(self.task.clone()).await? {
+                Some(other) => {
+                    let message = format!("another job is at work on the meter: {}", other.resource_name());
+                    Err(RequestError::new(RequestErrorKind::Busy, Layer::HeadEnd, message))
+                }
+                None => Ok(()),
+            }
+        })
     }
 
     fn is_rotating<'a>(&'a self, keys: &'a PendingKeys) -> Answer<'a, bool> {

@@ -102,6 +102,13 @@ pub trait JobStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ClaimedTask>, StoreError>> + Send;
 
+    /// Another open job of the same kind that is at work on the task's meter: one whose task runs, or has something to
+    /// remember.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn rival(&self, task: TaskRef) -> impl Future<Output = Result<Option<JobId>, StoreError>> + Send;
+
     /// When the next task is due.
     ///
     /// # Errors

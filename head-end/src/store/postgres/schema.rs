@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("../sql/postgres/003-cursors.sql"),
     include_str!("../sql/postgres/004-templates.sql"),
     include_str!("../sql/postgres/005-customer-port.sql"),
+    include_str!("../sql/postgres/006-upkeep.sql"),
 ];
 
 /// First half of our advisory locks, "DHEC"; the other half is of the schema, as one database may hold several.

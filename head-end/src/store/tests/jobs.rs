@@ -200,7 +200,28 @@ async fn interruptions_of_a_tenant_are_counted_and_limited(place: &impl Place) {
     assert_eq!(store.count_interrupted(tenant(), now() - 1.hour(), nobody).await.unwrap(), 2, "it was not carried out");
 }
 
+async fn a_rival_is_another_job_of_the_same_kind_that_has_begun(place: &impl Place) {
+    let store = place.open().await;
+    let one = running(&store, job(now()), &["m1"]).await;
+    assert_eq!(store.claim_tasks(now(), Priority::Low, 10).await.unwrap().len(), 1);
+    let two = running(&store, job(now()), &["m1"]).await;
+    let other = running(&store, JobRow { kind: "ping".to_owned(), ..job(now()) }, &["m1"]).await;
+    assert_eq!(store.rival(of(two, "m1")).await.unwrap(), Some(one));
+    assert_eq!(store.rival(of(two, "m2")).await.unwrap(), None, "another meter");
+    assert_eq!(store.rival(of(other, "m1")).await.unwrap(), None, "another kind");
+    assert_eq!(store.rival(of(one, "m1")).await.unwrap(), None, "neither itself nor one that has not begun");
+    // Between two attempts it remembers something, and is still at work.
+    store.begin_action(of(one, "m1"), now(), vec![1], None).await.unwrap();
+    store.settle_action(of(one, "m1"), true, None).await.unwrap();
+    let retry = Retry { due: now() + 1.hour(), attempts: 1, refusals: 0, failure: None };
+    store.requeue_task(of(one, "m1"), retry).await.unwrap();
+    assert_eq!(store.rival(of(two, "m1")).await.unwrap(), Some(one));
+    store.end_task(of(one, "m1"), end(TaskResult::Succeeded)).await.unwrap();
+    assert_eq!(store.rival(of(two, "m1")).await.unwrap(), None);
+}
+
 on_every_store! {
+    a_rival_is_another_job_of_the_same_kind_that_has_begun
     a_job_is_made_once_and_comes_back_as_it_was
     tasks_are_claimed_by_importance_and_age_and_once
     ends_are_followed_in_their_order_and_the_last_one_ends_the_job

@@ -77,6 +77,8 @@ impl UpdateFirmware {
         let mut progress = match Progress::of(visit.checkpoint()) {
             Some(progress) => progress,
             None => {
+                // Blocks of two images would end up in one.
+                visit.registered().alone().await?;
                 let before = self.version(visit).await?;
                 let progress = Progress::new(before);
                 if !image.version.is_empty() && progress.before.as_deref() == Some(&image.version) {

@@ -135,6 +135,10 @@ impl JobStore for PostgresStore {
         self.0.connections.write(action, move |db| Box::pin(task::claim(db, now, priority, limit))).await
     }
 
+    async fn rival(&self, task: TaskRef) -> Result<Option<JobId>, StoreError> {
+        self.0.connections.read("looking for another job", move |db| Box::pin(task::rival(db, task))).await
+    }
+
     async fn next_task_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.0.connections.read("looking for the next task", |db| Box::pin(task::next_due(db))).await
     }

@@ -66,6 +66,17 @@ async fn claim_of(
     Ok(())
 }
 
+pub(super) async fn rival(db: &impl GenericClient, task: TaskRef) -> Result<Option<JobId>, StoreError> {
+    let sql = "SELECT tasks.job FROM tasks JOIN jobs ON jobs.id = tasks.job
+               WHERE tasks.meter = $2 AND tasks.state <> 2 AND tasks.job <> $1
+                 AND (tasks.state = 1 OR tasks.checkpoint IS NOT NULL)
+                 AND jobs.kind = (SELECT kind FROM jobs WHERE id = $1)
+               ORDER BY tasks.job LIMIT 1";
+    let job = task.job.0.as_bytes().as_slice();
+    let found = one(db, "looking for another job", sql, &[&job, &task.meter.as_str()]).await?;
+    found.map(|row| row::id(column(&row, 0)?)).transpose()
+}
+
 pub(super) async fn next_due(db: &impl GenericClient) -> Result<Option<Timestamp>, StoreError> {
     let mut due: Option<i64> = None;
     for priority in Priority::ALL {

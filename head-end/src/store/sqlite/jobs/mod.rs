@@ -75,6 +75,10 @@ impl JobStore for SqliteStore {
         self.0.control.write(move |db| task::claim(db, now, priority, limit)).await
     }
 
+    async fn rival(&self, task: TaskRef) -> Result<Option<JobId>, StoreError> {
+        self.0.readers.control(move |db| task::rival(db, &task)).await
+    }
+
     async fn next_task_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.0.readers.control(task::next_due).await
     }

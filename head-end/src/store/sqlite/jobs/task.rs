@@ -75,6 +75,21 @@ fn claim_of(
     Ok(())
 }
 
+pub(super) fn rival(db: &Connection, task: &TaskRef) -> Result<Option<JobId>, StoreError> {
+    db.prepare_cached(
+        "SELECT tasks.job FROM tasks JOIN jobs ON jobs.id = tasks.job
+         WHERE tasks.meter = ?2 AND tasks.state <> 2 AND tasks.job <> ?1
+           AND (tasks.state = 1 OR tasks.checkpoint IS NOT NULL)
+           AND jobs.kind = (SELECT kind FROM jobs WHERE id = ?1)
+         ORDER BY tasks.job LIMIT 1",
+    )
+    .and_then(|mut query| {
+        query.query_row(params![task.job.0.as_bytes(), task.meter.as_str()], |row| row.get::<_, [u8; 16]>(0)).optional()
+    })
+    .map(|found| found.map(row::id))
+    .context(FILE, "looking for another job")
+}
+
 pub(super) fn next_due(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let mut due: Option<i64> = None;
     for priority in Priority::ALL {
