@@ -24,6 +24,7 @@
 //! | what can be asked of a meter, and by whom | [`operation`] |
 //! | what is known about a meter | [`meter`] |
 //! | what must survive | [`store`] |
+//! | what of it is forgotten, and when | [`upkeep`] |
 //! | secrets at rest | [`vault`] |
 //! | counters and histograms | [`measure`] |
 //! | what time it is | [`clock`] |
@@ -57,6 +58,7 @@ pub mod registry;
 pub mod series;
 pub mod store;
 pub mod telegram;
+pub mod upkeep;
 pub mod vault;
 
 pub use head_end::HeadEnd;

@@ -19,6 +19,7 @@ use crate::{
     registry::{AnchorError, Anchors, Registry, RegistryError},
     store::{AnyStore, Store, StoreError, sqlite::SqliteStore},
     telegram::{self, Telegrams},
+    upkeep,
     vault::{MasterKey, MasterKeyError, Vault},
 };
 
@@ -193,6 +194,8 @@ impl Node {
                 if let Some(broker) = config.mqtt.clone() {
                     crate::mqtt::start(head_end.clone(), broker, tasks, stop);
                 }
+                let store = Arc::clone(head_end.registry().store());
+                upkeep::start(store, config.upkeep, tasks, stop);
                 let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
                 let options = JobOptions { second_person: security.knows_callers(), ..config.jobs.clone() };
                 let jobs = Jobs::start(head_end.clone(), codec, clock, options, &engines.tasks, stop);

@@ -22,7 +22,7 @@ pub use self::{
     options::{LogFormat, Options, TitleText},
     push::{Addresses, AddressesError},
     quirks::QuirkModels,
-    span::{Span, SpanError},
+    span::{Days, DaysError, Span, SpanError},
     store::StoreUrl,
 };
 #[cfg(feature = "mqtt")]
@@ -38,6 +38,7 @@ use crate::{
     push::{PushOptions, Templates},
     store::sqlite::SqliteOptions,
     telegram::TelegramOptions,
+    upkeep::UpkeepOptions,
     vault::MasterKeyError,
 };
 
@@ -95,6 +96,8 @@ pub struct Config {
     pub event_tables_file: Option<PathBuf>,
     /// What codes of events mean.
     pub event_tables: EventTables,
+    /// How long what is kept.
+    pub upkeep: UpkeepOptions,
     /// Where metrics are read.
     pub metrics: Option<SocketAddr>,
     /// File of an MQTT broker, read by whoever starts the head-end into `mqtt`.
@@ -228,6 +231,9 @@ impl Options {
             event_tables: self.event_tables.or(below.event_tables),
             mqtt: self.mqtt.or(below.mqtt),
             unclaimed: self.unclaimed.or(below.unclaimed),
+            jobs_keep: self.jobs_keep.or(below.jobs_keep),
+            events_keep: self.events_keep.or(below.events_keep),
+            runs_keep: self.runs_keep.or(below.runs_keep),
             metrics: self.metrics.or(below.metrics),
             otlp: self.otlp.or(below.otlp),
             log: self.log.or(below.log),
@@ -244,7 +250,7 @@ impl Options {
         let server = ServerOptions::default();
         let fleet = FleetOptions::default();
         let (jobs, collection) = (JobOptions::default(), CollectionOptions::default());
-        let store = SqliteOptions::default();
+        let (store, upkeep) = (SqliteOptions::default(), UpkeepOptions::default());
         let timeouts = Timeouts::default();
         Config {
             listen: self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT))),
@@ -303,6 +309,11 @@ impl Options {
             telegrams: TelegramOptions::default(),
             event_tables_file: self.event_tables,
             event_tables: EventTables::built_in(),
+            upkeep: UpkeepOptions {
+                jobs: self.jobs_keep.map_or(upkeep.jobs, Days::duration),
+                events: self.events_keep.map_or(upkeep.events, Days::duration),
+                runs: self.runs_keep.map_or(upkeep.runs, Days::duration),
+            },
             metrics: self.metrics,
             mqtt_file: self.mqtt,
             #[cfg(feature = "mqtt")]

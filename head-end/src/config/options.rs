@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use dlms::id::SystemTitle;
 use serde::Deserialize;
 
-use super::{Addresses, Span, StoreUrl};
+use super::{Addresses, Days, Span, StoreUrl};
 use crate::api::Origins;
 
 /// Options of `head-end serve`. Keys of the file have the names of the fields.
@@ -165,6 +165,15 @@ pub struct Options {
     /// Unknown devices that are remembered [default: 10000]
     #[arg(long, env = "HEADEND_UNCLAIMED", value_name = "N")]
     pub unclaimed: Option<NonZeroUsize>,
+    /// How long jobs, their tasks and results are kept after they ended, from 2d [default: 90d]
+    #[arg(long, env = "HEADEND_JOBS_KEEP", value_name = "DAYS")]
+    pub jobs_keep: Option<Days>,
+    /// How long events are kept, from 2d [default: 1100d]
+    #[arg(long, env = "HEADEND_EVENTS_KEEP", value_name = "DAYS")]
+    pub events_keep: Option<Days>,
+    /// How long runs of plans that were asked for are kept, from 2d [default: 90d]
+    #[arg(long, env = "HEADEND_RUNS_KEEP", value_name = "DAYS")]
+    pub runs_keep: Option<Days>,
     /// Address of the HTTP endpoint `/metrics` for Prometheus, such as 127.0.0.1:9464 [default: none]
     #[arg(long, env = "HEADEND_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,

@@ -58,3 +58,39 @@ impl fmt::Display for Span {
         write!(f, "{:?}", self.0)
     }
 }
+
+/// A whole number of days, written as `90d`: how long rows are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Days(u32);
+
+/// Why a text is not a number of days.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a number of days from 2d to 36500d")]
+pub struct DaysError(String);
+
+impl Days {
+    /// The duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_secs(self.0 as u64 * 86_400)
+    }
+}
+
+impl FromStr for Days {
+    type Err = DaysError;
+
+    fn from_str(text: &str) -> Result<Self, DaysError> {
+        let days = text.strip_suffix('d').and_then(|digits| digits.parse().ok());
+        // What was cut off within a day is counted.
+        days.filter(|days| (2..=36_500).contains(days)).map(Self).ok_or_else(|| DaysError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Days {
+    type Error = DaysError;
+
+    fn try_from(text: String) -> Result<Self, DaysError> {
+        text.parse()
+    }
+}

@@ -132,6 +132,7 @@ forward! {
         list_jobs(filter: JobFilter, after: Option<JobId>, limit: usize) -> Vec<JobRow>;
         count_tasks(job: JobId) -> TaskCounts;
         claim_tasks(now: Timestamp, priority: Priority, limit: usize) -> Vec<ClaimedTask>;
+        rival(task: TaskRef) -> Option<JobId>;
         next_task_due() -> Option<Timestamp>;
         begin_action(task: TaskRef, now: Timestamp, checkpoint: Vec<u8>, limit: Option<RateLimit>) -> Permit;
         settle_action(task: TaskRef, acted: bool, checkpoint: Option<Vec<u8>>) -> ();
@@ -202,6 +203,11 @@ forward! {
         begin_request(request: RequestKey) -> RequestState;
         finish_request(request: RequestKey, response: Vec<u8>) -> ();
         abandon_request(request: RequestKey) -> ();
+    }
+    UpkeepStore {
+        forget_jobs(before: Timestamp, limit: usize) -> usize;
+        forget_events(before: Timestamp, limit: usize) -> usize;
+        forget_runs(before: Timestamp, limit: usize) -> usize;
     }
     WaveStore {
         waves(job: JobId) -> Option<WavesRow>;

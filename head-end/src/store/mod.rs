@@ -38,6 +38,7 @@ pub mod sqlite;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod waves;
 mod writer;
 
@@ -77,6 +78,7 @@ pub use self::{
     },
     requests::{RequestKey, RequestState, RequestStore},
     templates::{TemplateRow, TemplateStore},
+    upkeep::UpkeepStore,
     waves::{WaveStore, WavesRow, WavesState},
 };
 
@@ -101,6 +103,7 @@ pub trait Store:
     + GroupStore
     + KeyStore
     + TemplateStore
+    + UpkeepStore
 {
     /// Writes what waits and closes. Later calls fail with [`StoreError::Closed`].
     fn close(&self) -> impl Future<Output = ()> + Send;

@@ -29,6 +29,7 @@ mod schema;
 mod states;
 mod templates;
 mod tls;
+mod upkeep;
 mod url;
 
 use std::{ops::Range, sync::Arc};

@@ -33,6 +33,7 @@ mod readings;
 mod requests;
 mod states;
 mod templates;
+mod upkeep;
 
 use std::{
     fs::{File, TryLockError},

@@ -68,6 +68,7 @@ mod plans;
 mod push;
 pub(super) mod readings;
 mod templates;
+mod upkeep;
 
 pub(super) fn id(text: &str) -> MeterId {
     MeterId::try_new(text).unwrap()
