@@ -30,6 +30,7 @@ fn every_option_is_a_key_of_the_file_a_flag_and_an_environment_variable() {
         ("tls_cert", "\"cert.pem\""),
         ("tls_key", "\"key.pem\""),
         ("tls_client_ca", "\"ca.pem\""),
+        ("meter_ca", "\"meter-ca.pem\""),
         ("data_dir", "\"d\""),
         ("master_key_file", "\"k\""),
         ("system_title", "\"4448450000000001\""),
