@@ -14,6 +14,7 @@
 //! | which row of a profile ends which billing period | [`billing`] |
 //! | the one way of readings into the store | [`ingest`] |
 //! | what meters send by themselves | [`push`] |
+//! | meters that connect by themselves | [`dial_in`] |
 //! | telegrams of their customer ports | [`telegram`] |
 //! | readings and events for an MQTT broker | `mqtt`, with the feature of that name |
 //! | captures as files for others | [`export`] |
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod clock;
 pub mod collection;
 pub mod config;
+pub mod dial_in;
 pub mod events;
 pub mod export;
 pub mod fleet;

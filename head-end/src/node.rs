@@ -10,6 +10,7 @@ use crate::{
     clock::SystemClock,
     collection::Collection,
     config::{Config, StoreUrl},
+    dial_in::{self, DialIn},
     events::EventLog,
     fleet::{Fleet, FleetError, Network},
     head_end::HeadEnd,
@@ -36,6 +37,7 @@ pub struct Node {
     jobs: Jobs<AnyStore, Fleet>,
     engines: Engines,
     listeners: Listeners,
+    dial_in: DialIn,
     telegrams: Telegrams<AnyStore, Fleet>,
     metrics: Metrics,
     metrics_address: Option<SocketAddr>,
@@ -123,6 +125,9 @@ pub enum NodeError {
     /// Pushes cannot be listened for.
     #[error(transparent)]
     Push(#[from] ListenError),
+    /// Meters cannot be listened for.
+    #[error(transparent)]
+    DialIn(#[from] dial_in::ListenError),
     /// Telegrams cannot be listened for.
     #[error(transparent)]
     Telegrams(#[from] telegram::ListenError),
@@ -179,8 +184,8 @@ impl Node {
         let engines = Engines::default();
         let events = Arc::new(EventLog::new(config.event_tables.clone()));
         let (tasks, stop) = (&engines.tasks, &engines.stop);
-        let options = config.push.clone();
-        let keep = options.keep;
+        let keep = config.push.keep;
+        let options = (config.push.clone(), !config.dial_in.listen.is_empty());
         let listening =
             Listeners::start(Arc::clone(&registry), Arc::clone(&events), notifications, options, tasks, stop).await;
         let head_end = HeadEnd::with_events(registry, Arc::new(fleet), events);
@@ -199,6 +204,16 @@ impl Node {
                 let (codec, clock, stop) = (ApiCodec, Arc::new(SystemClock), engines.stop.clone());
                 let options = JobOptions { second_person: security.knows_callers(), ..config.jobs.clone() };
                 let jobs = Jobs::start(head_end.clone(), codec, clock, options, &engines.tasks, stop);
+                let place = (Arc::clone(head_end.registry()), Arc::clone(head_end.events()));
+                let (fleet, sink) = (Arc::clone(head_end.access()), listeners.sink());
+                let options = (config.dial_in.clone(), config.push.unclaimed);
+                let dial_in = match DialIn::start(place, fleet, sink, options, &engines.tasks, &engines.stop).await {
+                    Ok(dial_in) => dial_in,
+                    Err(error) => {
+                        abandon(&engines, &head_end).await;
+                        return Err(error.into());
+                    }
+                };
                 let ports = config.telegrams.clone();
                 let (unclaimed, stop) = (config.push.unclaimed, &engines.stop);
                 let telegrams = Telegrams::start(head_end.clone(), ports, unclaimed, &engines.tasks, stop).await;
@@ -213,6 +228,7 @@ impl Node {
                     fleet: Arc::clone(head_end.access()),
                     push: Arc::clone(listeners.counts()),
                     telegrams: telegrams.clone(),
+                    dial_in: Arc::clone(dial_in.counts()),
                     api: Arc::clone(&api),
                     store: Arc::clone(head_end.registry().store()),
                 };
@@ -237,6 +253,7 @@ impl Node {
                     security,
                     engines,
                     listeners,
+                    dial_in,
                     telegrams,
                     metrics,
                     metrics_address,
@@ -272,6 +289,12 @@ impl Node {
     #[must_use]
     pub const fn listeners(&self) -> &Listeners {
         &self.listeners
+    }
+
+    /// The listeners for meters that connect by themselves.
+    #[must_use]
+    pub const fn dial_in(&self) -> &DialIn {
+        &self.dial_in
     }
 
     /// What takes telegrams of customer ports.

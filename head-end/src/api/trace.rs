@@ -65,7 +65,7 @@ pub(super) async fn follow<S: Store, A: MeterAccess>(
 
 const fn framing(link: &LinkConfig) -> TraceFraming {
     match link {
-        LinkConfig::TcpWrapper { .. } => TraceFraming::TcpWrapper,
+        LinkConfig::TcpWrapper { .. } | LinkConfig::DialIn => TraceFraming::TcpWrapper,
         LinkConfig::UdpWrapper { .. } => TraceFraming::UdpWrapper,
         LinkConfig::HdlcTcp { .. } | LinkConfig::HdlcSerial { .. } => TraceFraming::Hdlc,
     }

@@ -291,6 +291,7 @@ fn link(of: &v1::Link) -> Value {
     match &of.kind {
         None => Value::Null,
         Some(Kind::TcpWrapper(of)) => json!({ "kind": "tcp", "address": of.address }),
+        Some(Kind::DialIn(_)) => json!({ "kind": "dial-in" }),
         Some(Kind::UdpWrapper(of)) => json!({ "kind": "udp", "address": of.address }),
         Some(Kind::HdlcTcp(of)) => {
             json!({ "kind": "hdlc-tcp", "address": of.address, "hdlc": hdlc(of.hdlc.as_ref()) })

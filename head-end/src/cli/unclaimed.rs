@@ -109,6 +109,7 @@ fn to_json(of: &v1::UnclaimedDevice) -> Value {
         ("name", json!(of.name)),
         ("system_title", text(&hex::encode_upper(&of.system_title))),
         ("equipment_id", text(&of.equipment_id)),
+        ("logical_device_name", text(&of.logical_device_name)),
         ("source", text(&of.source)),
         ("first_seen_time", time(of.first_seen_time.as_ref())),
         ("last_seen_time", time(of.last_seen_time.as_ref())),

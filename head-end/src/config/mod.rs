@@ -31,6 +31,7 @@ use crate::{
     access::Rate,
     api::{SecurityFiles, ServerOptions},
     collection::CollectionOptions,
+    dial_in::DialInOptions,
     events::EventTables,
     fleet::FleetOptions,
     jobs::JobOptions,
@@ -88,6 +89,8 @@ pub struct Config {
     pub templates_file: Option<PathBuf>,
     /// What bodies of pushes mean that do not say it.
     pub templates: Templates,
+    /// Where meters connect to.
+    pub dial_in: DialInOptions,
     /// File of ports for telegrams, read by whoever starts the head-end into `telegrams`.
     pub telegrams_file: Option<PathBuf>,
     /// Where telegrams come from.
@@ -227,6 +230,12 @@ impl Options {
             push_idle: self.push_idle.or(below.push_idle),
             push_keep: self.push_keep.or(below.push_keep),
             push_templates: self.push_templates.or(below.push_templates),
+            dial_in: self.dial_in.or(below.dial_in),
+            dial_in_connections: self.dial_in_connections.or(below.dial_in_connections),
+            dial_in_connections_per_source: self
+                .dial_in_connections_per_source
+                .or(below.dial_in_connections_per_source),
+            dial_in_first: self.dial_in_first.or(below.dial_in_first),
             telegrams: self.telegrams.or(below.telegrams),
             event_tables: self.event_tables.or(below.event_tables),
             mqtt: self.mqtt.or(below.mqtt),
@@ -245,7 +254,7 @@ impl Options {
     #[must_use]
     pub fn resolve(self) -> Config {
         let span = |given: Option<Span>, default: Duration| given.map_or(default, Span::duration);
-        let push = push::resolve(&self);
+        let (push, dial_in) = (push::resolve(&self), push::dial_in(&self));
         let data_dir = self.data_dir.unwrap_or_else(|| PathBuf::from("head-end-data"));
         let server = ServerOptions::default();
         let fleet = FleetOptions::default();
@@ -305,6 +314,7 @@ impl Options {
             push,
             templates_file: self.push_templates,
             templates: Templates::built_in(),
+            dial_in,
             telegrams_file: self.telegrams,
             telegrams: TelegramOptions::default(),
             event_tables_file: self.event_tables,

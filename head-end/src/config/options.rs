@@ -153,6 +153,18 @@ pub struct Options {
     /// File of push templates in TOML, before those that are built in
     #[arg(long, env = "HEADEND_PUSH_TEMPLATES", value_name = "FILE")]
     pub push_templates: Option<PathBuf>,
+    /// Addresses for meters that connect by themselves: TCP with the wrapper [default: none]
+    #[arg(long, env = "HEADEND_DIAL_IN", value_name = "ADDRESSES")]
+    pub dial_in: Option<Addresses>,
+    /// Connections of such meters at the same time [default: 10000]
+    #[arg(long, env = "HEADEND_DIAL_IN_CONNECTIONS", value_name = "N")]
+    pub dial_in_connections: Option<NonZeroUsize>,
+    /// Connections of such meters from one address at the same time [default: 256]
+    #[arg(long, env = "HEADEND_DIAL_IN_CONNECTIONS_PER_SOURCE", value_name = "N")]
+    pub dial_in_connections_per_source: Option<NonZeroUsize>,
+    /// How long such a meter may be silent before it is asked who it is [default: 2s]
+    #[arg(long, env = "HEADEND_DIAL_IN_FIRST", value_name = "TIME")]
+    pub dial_in_first: Option<Span>,
     /// File of ports for telegrams of customer ports in TOML [default: none]
     #[arg(long, env = "HEADEND_TELEGRAMS", value_name = "FILE")]
     pub telegrams: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, str::FromStr, time::Duration};
 use serde::Deserialize;
 
 use super::{Options, Span};
-use crate::push::PushOptions;
+use crate::{dial_in::DialInOptions, push::PushOptions};
 
 /// Addresses with ports, separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -31,6 +31,19 @@ impl TryFrom<String> for Addresses {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+/// The listeners for meters that connect, with defaults where nothing is set.
+pub(super) fn dial_in(options: &Options) -> DialInOptions {
+    let defaults = DialInOptions::default();
+    let per_source = options.dial_in_connections_per_source;
+    DialInOptions {
+        listen: options.dial_in.clone().unwrap_or_default().0,
+        connections: options.dial_in_connections.map_or(defaults.connections, Into::into),
+        connections_per_source: per_source.map_or(defaults.connections_per_source, Into::into),
+        first: options.dial_in_first.map_or(defaults.first, Span::duration),
+        ..defaults
     }
 }
 

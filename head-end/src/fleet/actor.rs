@@ -29,12 +29,16 @@ use super::{
 };
 use crate::{
     measure::Inside,
-    meter::{MeterConfig, MeterId},
+    meter::{LinkConfig, MeterConfig, MeterId},
     operation::{Identity, Opening, Operation, Outcome, Priority, RequestError, RequestErrorKind as Kind},
 };
 
 /// How long after its deadline an operation that waits for the store is dropped.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long opening an association on a connection that came in may take.
+const CALL: Duration = Duration::from_secs(30);
+/// Longer than connections of meters live.
+const FOR_EVER: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// Operations in a row before a place that others wait for is given up.
 const TURN: u32 = 8;
 
@@ -52,10 +56,17 @@ pub(super) struct Job {
 #[derive(Debug, Default)]
 pub(super) struct Control {
     stale: AtomicBool,
+    called: AtomicBool,
     changed: Notify,
 }
 
 impl Control {
+    /// The meter, or somebody who says so, has connected.
+    pub(super) fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
     /// The configuration of the meter has changed.
     pub(super) fn invalidate(&self) {
         self.stale.store(true, Ordering::Release);
@@ -152,6 +163,9 @@ impl Actor {
                     if self.control.stale.swap(false, Ordering::AcqRel) {
                         Box::pin(self.forget()).await;
                     }
+                    if self.control.called.swap(false, Ordering::AcqRel) {
+                        Box::pin(self.answer_calls()).await;
+                    }
                 }
                 Wake::Lost(error) => {
                     tracing::debug!(meter = %self.meter, %error, "association lost while idle");
@@ -208,7 +222,7 @@ impl Actor {
 
     /// Carries out one job, unless nobody waits for it any more.
     async fn take(&mut self, job: Job) {
-        let Job { operation, deadline, started, reply, .. } = job;
+        let Job { operation, deadline, started, reply, priority } = job;
         if reply.is_closed() {
             tracing::debug!(meter = %self.meter, operation = operation.name(), "skipped: the caller went away");
             return;
@@ -221,7 +235,8 @@ impl Actor {
                 self.forget().await;
             }
             let abandoned = || reply.is_closed();
-            self.carry_out(&operation, &Work { deadline, abandoned: &abandoned }).await
+            self.carry_out(&operation, &Work { deadline, abandoned: &abandoned, waits: priority != Priority::Low })
+                .await
         };
         answer(reply, result.map_err(|error| error.with_meter(&self.meter)));
         self.after_job().await;
@@ -260,7 +275,7 @@ impl Actor {
             live.turn += 1;
             self.memory.receive_floor = live.session.receive_floor().unwrap_or(self.memory.receive_floor);
             self.environment.counts.counters(live.session.counters());
-            live.until = Instant::now() + live.session.config().timeouts.idle;
+            live.until = Instant::now() + kept_for(live.session.config());
 
             let unheard = live.session.answers() == answers;
             let unsent = live.session.octets_sent() == octets;
@@ -294,6 +309,23 @@ impl Actor {
             None => None,
         };
         let began = Instant::now();
+        let (session, span) = loop {
+            match self.open(&config, work).await {
+                Ok(opened) => break opened,
+                // Whoever called first may not have been the meter.
+                Err(_) if self.environment.line.is_called() && work.check().is_ok() => {}
+                Err(error) => return Err(error),
+            }
+        };
+        if matches!(config.link, LinkConfig::DialIn) {
+            self.environment.counts.all.called(true);
+        }
+        self.live = Some(self.began(&config, (session, span), began, place));
+        Ok(())
+    }
+
+    /// Opens an association once. A connection of the meter's own on which none could be opened is closed.
+    async fn open(&mut self, config: &Arc<MeterConfig>, work: &Work<'_>) -> Result<(Session, Span), RequestError> {
         let span = tracing::info_span!(
             parent: None,
             "session",
@@ -302,22 +334,68 @@ impl Actor {
             octets_sent = field::Empty,
             error = field::Empty
         );
-        let opened = Session::open(&self.environment, &config, &mut self.memory, work);
+        let opened = Session::open(&self.environment, config, &mut self.memory, work);
         let opened = timeout_at(work.deadline + GRACE, opened.instrument(span.clone())).await;
         let opened = opened.unwrap_or_else(|_| Err(expired("while the association was opened")));
         let session = opened.inspect_err(|error| {
             span.record("error", field::display(error));
             self.environment.counts.not_opened(error);
+            drop(self.environment.line.take_current());
         })?;
+        Ok((session, span))
+    }
+
+    fn began(
+        &mut self,
+        config: &Arc<MeterConfig>,
+        (session, span): (Session, Span),
+        began: Instant,
+        place: Option<Place>,
+    ) -> Box<Live> {
         if config.rotation.is_some() {
             // What it opened with is known now; another session begins with what the registry says then.
             self.config = None;
         }
-        let until = Instant::now() + config.timeouts.idle;
+        let until = Instant::now() + kept_for(config);
         let opening = Opening { total: began.elapsed(), ..session.opening() };
         let open = self.environment.counts.opened(opening.total);
-        self.live = Some(Box::new(Live { session, opening, place, until, turn: 0, span, _open: open }));
-        Ok(())
+        Box::new(Live { session, opening, place, until, turn: 0, span, _open: open })
+    }
+
+    /// Tries the connections that came in: one takes the place of the present one when an association has opened on it, and
+    /// not before.
+    async fn answer_calls(&mut self) {
+        let never = || false;
+        while self.environment.line.is_called() && !self.stop.is_cancelled() {
+            let work = Work { deadline: Instant::now() + CALL, abandoned: &never, waits: false };
+            let config = match self.config(&work).await {
+                Ok(config) if matches!(config.link, LinkConfig::DialIn) => config,
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(meter = %self.meter, %error, "a connection of the meter waits");
+                    return;
+                }
+            };
+            if let Some(live) = &self.live {
+                self.memory.receive_floor = live.session.receive_floor().unwrap_or(self.memory.receive_floor);
+            }
+            let began = Instant::now();
+            let opened = self.open(&config, &work).await;
+            self.environment.counts.all.called(opened.is_ok());
+            match opened {
+                Ok(session) => {
+                    let live = self.began(&config, session, began, None);
+                    self.drop_session().await;
+                    // What the one before left of counters and connection is older than what the new one has.
+                    self.memory.counter = InvocationCounter::new(0, 0);
+                    drop(self.environment.line.take_current());
+                    self.live = Some(live);
+                }
+                Err(error) => {
+                    tracing::info!(meter = %self.meter, %error, "no association on a connection of the meter")
+                }
+            }
+        }
     }
 
     /// Asks who is there without a key: what is open is released before, as nobody talks to a meter twice.
@@ -389,6 +467,12 @@ impl Actor {
         drop(place);
         tracing::debug!(meter = %self.meter, notifications, "session ended");
     }
+}
+
+/// How long an association without requests is kept: on a connection that the meter made as long as it makes it, for we
+/// cannot make another.
+fn kept_for(config: &MeterConfig) -> Duration {
+    if matches!(config.link, LinkConfig::DialIn) { FOR_EVER } else { config.timeouts.idle }
 }
 
 /// Puts the counters that a session left back.

@@ -17,8 +17,8 @@ use crate::{
 const OUTCOMES: usize = Kind::ALL.len() + 1;
 
 /// Why lines fail.
-const LINE_FAILURES: [&str; 9] =
-    ["resolve", "refused", "timed_out", "reset", "unreachable", "port", "io", "closed", "no_answer"];
+const LINE_FAILURES: [&str; 10] =
+    ["not_called", "resolve", "refused", "timed_out", "reset", "unreachable", "port", "io", "closed", "no_answer"];
 
 /// Why security fails.
 const SECURITY_FAILURES: [&str; 7] =
@@ -40,6 +40,8 @@ pub struct Counts {
     octets_received: Counter,
     notifications: Counter,
     counters_raised: Counter,
+    calls_opened: Counter,
+    calls_failed: Counter,
 }
 
 impl Default for Counts {
@@ -58,6 +60,8 @@ impl Default for Counts {
             octets_received: Counter::default(),
             notifications: Counter::default(),
             counters_raised: Counter::default(),
+            calls_opened: Counter::default(),
+            calls_failed: Counter::default(),
         }
     }
 }
@@ -83,6 +87,17 @@ impl Counts {
     pub(super) fn not_opened(&self, error: &RequestError) {
         self.not_opened.inc();
         self.failed(error);
+    }
+
+    /// An association was tried on a connection that came in.
+    pub(super) fn called(&self, opened: bool) {
+        if opened { self.calls_opened.inc() } else { self.calls_failed.inc() }
+    }
+
+    /// Associations on connections that meters made, by what became of them.
+    #[must_use]
+    pub fn calls(&self) -> [(&'static str, u64); 2] {
+        [("opened", self.calls_opened.get()), ("failed", self.calls_failed.get())]
     }
 
     /// A session failed, or was not even begun.
@@ -197,6 +212,7 @@ fn place(names: &[&str], name: &str) -> usize {
 fn line_failure(error: &RequestError) -> usize {
     let connection = cause::<ConnectionError>(error);
     let name = match cause::<TransportError>(error) {
+        Some(TransportError::NotCalled) => "not_called",
         Some(TransportError::Resolve { .. }) => "resolve",
         Some(TransportError::Refused { .. }) => "refused",
         Some(TransportError::TimedOut { .. }) => "timed_out",

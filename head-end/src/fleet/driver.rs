@@ -100,6 +100,8 @@ pub(super) struct Driver {
     rests: bool,
     /// Nothing is left to drive.
     ended: bool,
+    /// The meter refused the association in good order, and another one may be tried on the connection.
+    refused: bool,
 }
 
 /// Octets on their way, `start..end` of `octets`.
@@ -162,6 +164,7 @@ impl Driver {
             ticked: Instant::now(),
             rests: false,
             ended: false,
+            refused: false,
         }
     }
 
@@ -226,24 +229,32 @@ impl Driver {
     /// Releases the association, or closes the link where a request is under way or there is no association; the
     /// transport is shut down in any case, at the latest by `deadline`.
     pub(super) async fn finish(&mut self, deadline: Instant) {
+        let mut sound = self.refused;
         if !self.ended {
             let now = self.now();
-            if self.connection.release(now).is_err() {
+            let asked = self.connection.release(now).is_ok();
+            if !asked {
                 self.connection.close(now);
             }
             let released = self.drive(Some(deadline), |event| match event {
                 Event::Released => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             });
-            if let Err(DriveError::Deadline) = released.await {
+            let released = released.await;
+            if let Err(DriveError::Deadline) = released {
                 tracing::debug!("the meter did not confirm the release");
             }
+            sound = asked && released.is_ok();
             self.ended = true;
         }
         let deviations = self.connection.deviations();
         if deviations.iter().next().is_some() {
             self.counts.deviated(deviations);
             tracing::info!(?deviations, "the meter deviates from the standard");
+        }
+        let drained = self.input.waiting().is_empty() && self.output.waiting().is_empty();
+        if sound && drained && self.transport.give_back() {
+            return;
         }
         if tokio::time::timeout_at(deadline.max(Instant::now() + TICK), self.transport.shutdown()).await.is_err() {
             tracing::debug!("the transport could not be shut down in time");
@@ -288,6 +299,8 @@ impl Driver {
         let driven = self.run(deadline, take).await;
         if let Err(DriveError::Closed(_) | DriveError::Transport(_)) = driven {
             self.ended = true;
+            let rejected = |error: &DriveError| matches!(error, DriveError::Closed(ConnectionError::Rejected { .. }));
+            self.refused = driven.as_ref().err().is_some_and(rejected);
         }
         driven
     }

@@ -53,7 +53,7 @@ impl MeterLink {
         let receive = receive_octets(config.max_pdu) + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
         let transmit = REQUEST_OCTETS_MAX + config.gateway.map_or(0, |_| PREFIX_OCTETS_MAX);
         let (parameters, serial) = match &config.link {
-            LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => {
+            LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } | LinkConfig::DialIn => {
                 let room = |octets| Room::new(Header::LENGTH + octets);
                 let timeout = millis(config.timeouts.response);
                 let wrapper = Wrapper::new(client, config.server, room(receive), room(transmit), timeout);

@@ -13,6 +13,7 @@
 mod actor;
 mod attributes;
 mod batch;
+mod calls;
 mod contact;
 mod counters;
 mod counts;
@@ -53,6 +54,7 @@ use std::{
     time::Duration,
 };
 
+use dlms::id::{ClientSap, ServerSap};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::{
@@ -61,6 +63,13 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::{
+    calls::Line,
+    notification::encode,
+    profile::{moment, profile_rows},
+    registers::date_time,
+    transport::prepare,
+};
 pub use self::{
     counts::Counts,
     datagram::DatagramLine,
@@ -68,14 +77,10 @@ pub use self::{
     profile::{Gap, gaps},
     transport::{ByteStream, Connector, Network, Transport, TransportError},
 };
-pub(crate) use self::{
-    notification::encode,
-    profile::{moment, profile_rows},
-    registers::date_time,
-};
 
 use self::{
     actor::{Actor, Control, Job, Limits, Ties},
+    calls::{Calls, Slot},
     contact::{Contacts, Tally},
     directory::Directory,
     driver::OsRandom,
@@ -86,13 +91,14 @@ use self::{
     registry::{Mailbox, Registry},
     route::Routes,
     trace::{Tap, Traces},
+    work::Work,
 };
 use crate::{
     config::QuirkModels,
-    meter::MeterId,
+    meter::{Authentication, DEFAULT_MAX_PDU, LinkConfig, MeterConfig, MeterId, TimePolicy, Timeouts},
     operation::{
-        Diagnosis, MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind, Terms,
-        Trace, TraceError,
+        Diagnosis, Identity, MeterAccess, MeterDirectory, Operation, Outcome, RequestError, RequestErrorKind as Kind,
+        Terms, Trace, TraceError,
     },
 };
 
@@ -152,6 +158,7 @@ struct Inner {
     counts: Arc<Counts>,
     contacts: Contacts,
     traces: Arc<Traces>,
+    calls: Calls,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -225,6 +232,7 @@ impl Fleet {
             counts: Arc::default(),
             contacts: Contacts::default(),
             traces: Arc::default(),
+            calls: Calls::default(),
         };
         Ok((Self(Arc::new(inner)), received))
     }
@@ -269,16 +277,7 @@ impl Fleet {
         let Inner { options, .. } = &*self.0;
         let (jobs, queue) = mailbox(options.mailbox);
         let control = Arc::new(Control::default());
-        let environment = Environment {
-            directory: Arc::clone(&self.0.directory),
-            connector: Arc::clone(&self.0.connector),
-            random: self.0.random,
-            inbox: Inbox::new(meter.clone(), self.0.notifications.clone()),
-            counter_jump_max: options.counter_jump_max,
-            quirks: options.quirks.clone(),
-            counts: self.tally(meter),
-            tap: Tap::new(meter.clone(), Arc::clone(&self.0.traces)),
-        };
+        let environment = self.environment(meter, self.0.calls.slot(meter), self.0.notifications.clone());
         let limits = Limits { actor_idle: options.actor_idle, release: options.release };
         let routes = Arc::clone(&self.0.routes);
         let stop = self.0.stop.clone();
@@ -291,6 +290,64 @@ impl Fleet {
     /// Where what is done with a meter is counted.
     fn tally(&self, meter: &MeterId) -> Tally {
         Tally { all: Arc::clone(&self.0.counts), own: self.0.contacts.of(meter, Timestamp::now()) }
+    }
+
+    fn environment(&self, meter: &MeterId, line: Arc<Slot>, inbox: mpsc::Sender<Notification>) -> Environment {
+        Environment {
+            directory: Arc::clone(&self.0.directory),
+            connector: Arc::clone(&self.0.connector),
+            line,
+            stop: self.0.stop.clone(),
+            random: self.0.random,
+            inbox: Inbox::new(meter.clone(), inbox),
+            counter_jump_max: self.0.options.counter_jump_max,
+            quirks: self.0.options.quirks.clone(),
+            counts: self.tally(meter),
+            tap: Tap::new(meter.clone(), Arc::clone(&self.0.traces)),
+        }
+    }
+
+    /// Takes a connection that a meter, or somebody who says so, has made; its task tries it. `false` when too many wait.
+    pub(crate) fn called(&self, meter: &MeterId, line: Line) -> bool {
+        if self.0.stop.is_cancelled() || !self.0.calls.push(meter, line) {
+            return false;
+        }
+        self.0.registry.get_or_start(meter, |voice| self.spawn(meter, voice)).control.call();
+        true
+    }
+
+    /// Asks whoever has connected who it is; gives the connection back.
+    pub(crate) async fn ask_identity(&self, line: Line, deadline: Instant) -> Result<(Line, Identity), RequestError> {
+        let nobody = MeterId::try_new("unknown").map_err(|error| head_end(Kind::InvalidRequest, error.to_string()))?;
+        let slot = Slot::holding(line);
+        // What it sends meanwhile is of nobody that is known.
+        let environment = self.environment(&nobody, Arc::clone(&slot), mpsc::channel(1).0);
+        let config = Arc::new(MeterConfig {
+            id: nobody,
+            revision: 0,
+            link: LinkConfig::DialIn,
+            client: ClientSap::PUBLIC,
+            server: ServerSap(1),
+            authentication: Authentication::None,
+            ciphering: None,
+            meter_title: None,
+            time: TimePolicy::default(),
+            route: None,
+            timeouts: Timeouts::default(),
+            max_pdu: DEFAULT_MAX_PDU,
+            gateway: None,
+            rotation: None,
+        });
+        let work = Work { deadline, abandoned: &|| false, waits: false };
+        let identity = identify::identify(&environment, &config, &work).await?;
+        let line = slot.take_current();
+        let line = line.ok_or_else(|| head_end(Kind::Unreachable, "the connection did not outlast the question"))?;
+        Ok((line, identity))
+    }
+
+    /// Forgets connections of meters that were closed.
+    pub(crate) fn sweep_calls(&self) {
+        self.0.calls.sweep();
     }
 
     async fn submit(&self, meter: &MeterId, operation: Operation, terms: Terms) -> Result<Outcome, RequestError> {

@@ -15,9 +15,11 @@ use dlms::{
     security::{InvocationCounter, KeySet, PrivateKey, Protection, Random, SecurityError, Suite, public_key::hls7},
 };
 use tokio::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
+    calls::{Lent, Slot},
     contact::Tally,
     counters::CounterSource,
     directory::Directory,
@@ -29,12 +31,12 @@ use super::{
     session::Session,
     tapped::TappedLink,
     trace::Tap,
-    transport::Connector,
+    transport::{Connector, Transport, TransportError},
     work::Work,
 };
 use crate::{
     config::QuirkModels,
-    meter::{Authentication, Ciphering, Envelope, HlsDigest, MeterConfig},
+    meter::{Authentication, Ciphering, Envelope, HlsDigest, LinkConfig, MeterConfig},
     operation::{Layer, RequestError, RequestErrorKind as Kind},
 };
 
@@ -60,6 +62,10 @@ pub(super) fn farewell(deadline: Instant) -> Instant {
 pub(super) struct Environment {
     pub(super) directory: Arc<dyn Directory>,
     pub(super) connector: Arc<dyn Connector>,
+    /// Connections that the meter has made.
+    pub(super) line: Arc<Slot>,
+    /// No connection is waited for any more.
+    pub(super) stop: CancellationToken,
     pub(super) random: OsRandom,
     pub(super) inbox: Inbox,
     /// By how much the meter's word may move our counter up.
@@ -133,7 +139,7 @@ impl Session {
         }
         loop {
             work.check()?;
-            let error = match Self::attempt(environment, config, memory, work.deadline).await? {
+            let error = match Self::attempt(environment, config, memory, work).await? {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
@@ -158,8 +164,9 @@ impl Session {
         environment: &Environment,
         config: &Arc<MeterConfig>,
         memory: &mut Memory,
-        deadline: Instant,
+        work: &Work<'_>,
     ) -> Result<Result<Self, DriveError>, RequestError> {
+        let deadline = work.deadline;
         let association = (association(environment, config, memory.receive_floor)?, signatures(config)?);
         let counters = config.ciphering.as_ref().map(|ciphering| source(environment, ciphering));
         if let Some(source) = &counters {
@@ -167,7 +174,7 @@ impl Session {
         }
         let counter = std::mem::replace(&mut memory.counter, InvocationCounter::new(0, 0));
         let began = Instant::now();
-        let mut driver = match connect(environment, config, association, counter, counters, deadline).await {
+        let mut driver = match connect(environment, config, association, counter, counters, work).await {
             Ok(driver) => driver,
             Err((counter, error)) => {
                 memory.counter = counter;
@@ -200,14 +207,22 @@ async fn connect(
     (association, signatures): (Config, Option<General>),
     counter: InvocationCounter,
     counters: Option<CounterSource>,
-    deadline: Instant,
+    work: &Work<'_>,
 ) -> Result<Driver, (InvocationCounter, RequestError)> {
+    let deadline = work.deadline;
     let link = match MeterLink::new(config, association.client, &association.quirks) {
         Ok(link) => link,
         Err(error) => return Err((counter, error)),
     };
     let by = deadline.min(Instant::now() + config.timeouts.connect);
-    match environment.connector.connect(&config.link, by).await {
+    let opened = match config.link {
+        LinkConfig::DialIn => match called(environment, work).await {
+            Ok(line) => line.map(Transport::Lent).ok_or(TransportError::NotCalled),
+            Err(error) => return Err((counter, error)),
+        },
+        _ => environment.connector.connect(&config.link, by).await,
+    };
+    match opened {
         Ok(transport) => {
             let dedicated = association.security.as_ref().and_then(|security| security.dedicated_key.clone());
             let link = TappedLink::new(link, environment.tap.clone(), Arc::clone(config), dedicated);
@@ -219,12 +234,30 @@ async fn connect(
             Ok(Driver::new(link, (association, signatures), counter, transport, counters, surroundings))
         }
         Err(error) => {
-            let error = match Instant::now() >= deadline {
+            let error = match Instant::now() >= deadline && error != TransportError::NotCalled {
                 true => expired("while the connection was made").with_source(error),
                 false => from_transport(error),
             };
             Err((counter, error))
         }
+    }
+}
+
+/// How often it is looked whether somebody still waits for a meter that connects by itself.
+const LOOK: Duration = Duration::from_millis(250);
+/// How much earlier than its caller's deadline the wait for such a meter ends, so that the caller hears of it.
+const EARLIER: Duration = Duration::from_millis(100);
+
+/// A connection that the meter has made, or makes until the deadline, where that is waited for.
+async fn called(environment: &Environment, work: &Work<'_>) -> Result<Option<Lent>, RequestError> {
+    let until = work.deadline.checked_sub(EARLIER).filter(|_| work.waits).unwrap_or_else(Instant::now);
+    loop {
+        let now = Instant::now();
+        let lent = environment.line.lend(until.min(now + LOOK)).await;
+        if lent.is_some() || now >= until || environment.stop.is_cancelled() {
+            return Ok(lent);
+        }
+        work.check()?;
     }
 }
 
@@ -291,7 +324,7 @@ pub(super) async fn public(
     };
     debug_assert_eq!(association.client, ClientSap::PUBLIC);
     let none = InvocationCounter::new(0, 0);
-    let connected = connect(environment, config, (association, None), none, None, work.deadline).await;
+    let connected = connect(environment, config, (association, None), none, None, work).await;
     let mut driver = connected.map_err(|(_, error)| error)?;
     Ok(match driver.associate(work.deadline).await {
         Ok(negotiated) => Ok(Session::new(driver, Arc::clone(config), negotiated)),

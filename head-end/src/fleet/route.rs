@@ -127,7 +127,7 @@ impl Routes {
             {
                 (address.to_string().into(), 1)
             }
-            (None, LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. }) => return None,
+            (None, LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } | LinkConfig::DialIn) => return None,
         };
         let route = self.routes.entry(Arc::clone(&name)).or_insert_with(|| Arc::new(Route::new(name, places)));
         Some(Arc::clone(&route))

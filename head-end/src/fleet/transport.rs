@@ -12,6 +12,7 @@ use tokio::{
 use tokio_serial::SerialPortBuilderExt;
 
 use super::{
+    calls::Lent,
     datagram::{DatagramLine, Sockets},
     sign_on::{opening_baud, sign_on},
 };
@@ -31,6 +32,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 pub enum Transport {
     /// Octets in order, cut anywhere.
     Stream(Box<dyn ByteStream>),
+    /// The same on a connection that the meter has made.
+    Lent(Lent),
     /// One APDU in each datagram, over a socket that meters share.
     Datagram(DatagramLine),
 }
@@ -39,6 +42,7 @@ impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Stream(_) => "Stream",
+            Self::Lent(_) => "Lent",
             Self::Datagram(_) => "Datagram",
         })
     }
@@ -89,6 +93,9 @@ pub enum TransportError {
         /// What the operating system said.
         reason: String,
     },
+    /// The meter makes its connection itself, and has none.
+    #[error("the meter connects by itself, and is not connected")]
+    NotCalled,
     /// Anything else that the operating system said.
     #[error("input or output failed: {reason}")]
     Io {
@@ -149,6 +156,8 @@ impl Connector for Network {
                 LinkConfig::TcpWrapper { address } | LinkConfig::HdlcTcp { address, .. } => {
                     tcp(address, deadline).await.map(|stream| Transport::Stream(Box::new(stream)))
                 }
+                // The fleet itself knows of connections that meters make.
+                LinkConfig::DialIn => Err(TransportError::NotCalled),
                 LinkConfig::UdpWrapper { address } => self.udp(address, deadline).await.map(Transport::Datagram),
                 LinkConfig::HdlcSerial { device, baud, mode_e, .. } => {
                     serial(device, *baud, mode_e.as_ref(), deadline).await
@@ -192,7 +201,8 @@ async fn tcp(address: &HostPort, deadline: Instant) -> Result<TcpStream, Transpo
     Err(last.unwrap_or(TransportError::TimedOut { peer: address.to_string(), after: started.elapsed() }))
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// Makes a connection fit for meters.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     // A request is one small segment that waits for nothing.
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
@@ -259,11 +269,8 @@ impl Transport {
     /// Cancel safety: no octet is lost when the future is dropped.
     pub(super) async fn read(&mut self, room: &mut [u8]) -> Result<Received, TransportError> {
         match self {
-            Self::Stream(stream) => match stream.read(room).await {
-                Ok(0) => Ok(Received::End),
-                Ok(count) => Ok(Received::Octets(count)),
-                Err(error) => Err(TransportError::from_io(&error)),
-            },
+            Self::Stream(stream) => received(stream.read(room).await),
+            Self::Lent(stream) => received(stream.read(room).await),
             Self::Datagram(line) => loop {
                 let taken = line.receive(|datagram| {
                     let (_, apdu) = dlms::wrapper::decode_datagram(datagram).map_err(|error| error.to_string())?;
@@ -285,7 +292,7 @@ impl Transport {
     /// Cancel safety: no octet is lost when the future is dropped.
     pub(super) async fn wake(&mut self, room: &mut [u8]) -> Result<Received, TransportError> {
         match self {
-            Self::Stream(_) => self.read(room).await,
+            Self::Stream(_) | Self::Lent(_) => self.read(room).await,
             Self::Datagram(line) => {
                 line.arrived().await;
                 Ok(Received::Octets(0))
@@ -298,11 +305,8 @@ impl Transport {
     /// Cancel safety: when the future is dropped, nothing was sent.
     pub(super) async fn write(&mut self, octets: &[u8]) -> Result<usize, TransportError> {
         match self {
-            Self::Stream(stream) => match stream.write(octets).await {
-                Ok(0) => Err(TransportError::Reset),
-                Ok(count) => Ok(count),
-                Err(error) => Err(TransportError::from_io(&error)),
-            },
+            Self::Stream(stream) => sent(stream.write(octets).await),
+            Self::Lent(stream) => sent(stream.write(octets).await),
             Self::Datagram(line) => match line.send(octets).await {
                 Ok(()) => Ok(octets.len()),
                 Err(error) => Err(TransportError::from_io(&error)),
@@ -312,10 +316,40 @@ impl Transport {
 
     /// Tells the peer that nothing more will come.
     pub(super) async fn shutdown(&mut self) {
-        if let Self::Stream(stream) = self
-            && let Err(error) = stream.shutdown().await
-        {
+        let ended = match self {
+            Self::Stream(stream) => stream.shutdown().await,
+            Self::Lent(stream) => stream.shutdown().await,
+            Self::Datagram(_) => Ok(()),
+        };
+        if let Err(error) = ended {
             tracing::trace!(%error, "the peer had closed already");
         }
+    }
+
+    /// Gives a connection that the meter has made back, for another session; whether it is one.
+    pub(super) fn give_back(&mut self) -> bool {
+        match self {
+            Self::Lent(lent) => {
+                lent.give_back();
+                true
+            }
+            Self::Stream(_) | Self::Datagram(_) => false,
+        }
+    }
+}
+
+fn received(read: io::Result<usize>) -> Result<Received, TransportError> {
+    match read {
+        Ok(0) => Ok(Received::End),
+        Ok(count) => Ok(Received::Octets(count)),
+        Err(error) => Err(TransportError::from_io(&error)),
+    }
+}
+
+fn sent(written: io::Result<usize>) -> Result<usize, TransportError> {
+    match written {
+        Ok(0) => Err(TransportError::Reset),
+        Ok(count) => Ok(count),
+        Err(error) => Err(TransportError::from_io(&error)),
     }
 }

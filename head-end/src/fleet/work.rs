@@ -11,6 +11,8 @@ pub(super) struct Work<'a> {
     pub(super) deadline: Instant,
     /// Whether the caller went away.
     pub(super) abandoned: &'a (dyn Fn() -> bool + Send + Sync),
+    /// Whether a meter that connects by itself is waited for.
+    pub(super) waits: bool,
 }
 
 impl Work<'_> {

@@ -64,6 +64,12 @@ impl EquipmentId {
         text.parse().ok()
     }
 
+    /// The same of a name in characters, the octets of which are the identifier where it has others.
+    #[must_use]
+    pub fn printed_text(name: &str) -> Option<Self> {
+        name.parse().or_else(|_| hex::encode_upper(name).parse()).ok()
+    }
+
     /// Its characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -13,6 +13,8 @@ pub enum LinkConfig {
         /// Where the meter or its gateway listens.
         address: HostPort,
     },
+    /// TCP with the same wrapper, on a connection that the meter makes to the head-end.
+    DialIn,
     /// UDP with the same wrapper, one APDU in a datagram.
     UdpWrapper {
         /// Where the meter listens.

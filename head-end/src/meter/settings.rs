@@ -276,7 +276,7 @@ impl MeterSettings {
 
     fn link_problems(&self, rules: &mut Rules) {
         let (hdlc, field) = match &self.link {
-            LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } => return,
+            LinkConfig::TcpWrapper { .. } | LinkConfig::UdpWrapper { .. } | LinkConfig::DialIn => return,
             LinkConfig::HdlcTcp { hdlc, .. } => (hdlc, "link.hdlc_tcp.hdlc"),
             LinkConfig::HdlcSerial { hdlc, baud, device, mode_e } => {
                 rules.check((50..=4_000_000).contains(baud), "link.hdlc_serial.baud", || {

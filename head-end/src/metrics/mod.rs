@@ -28,6 +28,7 @@ use self::{
 use crate::{
     api::ApiCounts,
     collection::{Collection, Timeliness},
+    dial_in,
     fleet::Fleet,
     push,
     store::{JobState, Store, TaskResult},
@@ -45,6 +46,8 @@ pub struct Sources<S> {
     pub fleet: Arc<Fleet>,
     /// The listeners for pushes.
     pub push: Arc<push::Counts>,
+    /// The listeners for meters that connect.
+    pub dial_in: Arc<dial_in::Counts>,
     /// What takes telegrams.
     pub telegrams: Telegrams<S, Fleet>,
     /// The API.
@@ -138,11 +141,15 @@ impl<S: Store> Gatherer<S> {
         page.one(&name::PUSHES_REPEATED, seen.repeated)?;
         page.by(&name::PUSHES_REFUSED, seen.refused)?;
         page.by(&name::PUSHES_READ, [("understood", seen.read), ("not_understood", seen.unread)])?;
-        page.one(&name::UNCLAIMED_DROPPED, seen.unclaimed_dropped + self.sources.telegrams.counts().dropped())
+        let others = self.sources.telegrams.counts().dropped() + self.sources.dial_in.dropped();
+        let dropped = seen.unclaimed_dropped + others;
+        page.one(&name::UNCLAIMED_DROPPED, dropped)
     }
 
     fn telegrams(&self, page: &mut Page<'_>) -> fmt::Result {
         let counts = self.sources.telegrams.counts();
+        page.by(&name::DIAL_INS, self.sources.dial_in.outcomes())?;
+        page.by(&name::DIAL_IN_ASSOCIATIONS, self.sources.fleet.counts().calls())?;
         page.by(&name::TELEGRAMS, counts.taken())?;
         page.by(&name::TELEGRAMS_REFUSED, counts.refused())?;
         page.by(&name::TELEGRAM_CONNECTIONS, counts.connections())

@@ -86,6 +86,9 @@ metrics! {
     PUSHES_REFUSED: Counter "headend_pushes_refused" ["reason"] "Pushes that were not believed or not taken";
     PUSHES_READ: Counter "headend_pushes_read" ["outcome"] "Pushes of which readings or events were made, and others";
     UNCLAIMED_DROPPED: Counter "headend_unclaimed_dropped" [] "Sightings of unknown devices that found no room";
+    DIAL_INS: Counter "headend_dial_in_connections" ["outcome"] "Connections that meters made, or others";
+    DIAL_IN_ASSOCIATIONS: Counter "headend_dial_in_associations" ["outcome"]
+        "Associations on connections that were said to be of a meter";
     TELEGRAMS: Counter "headend_telegrams" ["outcome"]
         "Telegrams that were taken: stored, or of an interval that is held already";
     TELEGRAMS_REFUSED: Counter "headend_telegrams_refused" ["reason"] "Telegrams that were not believed or not taken";

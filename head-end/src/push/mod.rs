@@ -15,6 +15,7 @@ mod alerts;
 mod blocks;
 mod body;
 mod counts;
+mod door;
 mod intake;
 mod learn;
 mod limits;
@@ -32,15 +33,20 @@ mod tests;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::{Mutex, Notify, Semaphore, mpsc},
+    sync::{Mutex, Notify, mpsc},
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::{alerts::Alerts, limits::Limits, unclaimed::Unclaimed};
-use self::{blocks::Blocks, intake::Intake, reader::Reader, tcp::Framing};
+pub(crate) use self::{
+    alerts::Alerts,
+    door::{Admitted, Door},
+    unclaimed::Unclaimed,
+};
+use self::{blocks::Blocks, intake::Intake, limits::Limits, reader::Reader, tcp::Framing};
 pub use self::{
     counts::{Counts, Seen},
     options::PushOptions,
@@ -48,7 +54,8 @@ pub use self::{
     template::{BodyShape, Template, Templates},
 };
 use crate::{
-    events::EventLog, fleet::Notification, head_end::HeadEnd, operation::MeterAccess, registry::Registry, store::Store,
+    events::EventLog, fleet::Notification, head_end::HeadEnd, meter::MeterId, operation::MeterAccess,
+    registry::Registry, store::Store,
 };
 
 /// How often unclaimed devices are written.
@@ -60,6 +67,31 @@ pub struct Listeners {
     counts: Arc<Counts>,
     kept: Arc<Notify>,
     addresses: Vec<SocketAddr>,
+    sink: Arc<dyn PushSink>,
+}
+
+/// Takes notifications that came elsewhere.
+pub(crate) trait PushSink: Send + Sync {
+    /// Takes one like those that come to the listeners; the meter, where it is believed and kept.
+    fn take(&self, apdu: Vec<u8>, source: SocketAddr) -> BoxFuture<'_, Option<MeterId>>;
+}
+
+impl std::fmt::Debug for dyn PushSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PushSink")
+    }
+}
+
+impl<S: Store> PushSink for Shared<S> {
+    fn take(&self, mut apdu: Vec<u8>, source: SocketAddr) -> BoxFuture<'_, Option<MeterId>> {
+        Box::pin(async move {
+            if !self.door.limits().take(source.ip()) {
+                self.intake.refuse(&Refused::RateLimited, source);
+                return None;
+            }
+            self.intake.take(&mut apdu, source).await.ok().map(|taken| taken.meter)
+        })
+    }
 }
 
 /// Why a listener cannot be opened.
@@ -78,11 +110,10 @@ struct Shared<S> {
     registry: Arc<Registry<S>>,
     intake: Intake<S>,
     options: PushOptions,
-    /// Of those who connect, whose addresses are theirs.
-    limits: Limits,
+    /// Those who connect, whose addresses are theirs.
+    door: Arc<Door>,
     /// Of those who send datagrams alone, and may say any address: they fill no table but this one.
     datagrams: Limits,
-    connections: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
     began: Instant,
@@ -100,7 +131,7 @@ impl<S: Store> Shared<S> {
 
     /// Takes an APDU or a block of one, if its source may send it; returns what is to be answered.
     async fn take(&self, blocks: &mut Blocks, apdu: Vec<u8>, peer: SocketAddr) -> Result<Option<Vec<u8>>, Refused> {
-        if !self.limits.take(peer.ip()) {
+        if !self.door.limits().take(peer.ip()) {
             self.intake.refuse(&Refused::RateLimited, peer);
             return Err(Refused::RateLimited);
         }
@@ -125,7 +156,8 @@ impl<S: Store> Shared<S> {
 }
 
 impl Listeners {
-    /// Opens the listeners of `options` and serves them on `tasks` until `stop`; takes what comes inside sessions as well.
+    /// Opens the listeners of `options` and serves them on `tasks` until `stop`; takes what comes inside sessions as well, and
+    /// with the second part what comes elsewhere.
     ///
     /// # Errors
     /// [`ListenError`]; then nothing is listened for.
@@ -133,7 +165,7 @@ impl Listeners {
         registry: Arc<Registry<S>>,
         events: Arc<EventLog>,
         notifications: mpsc::Receiver<Notification>,
-        options: PushOptions,
+        (options, elsewhere): (PushOptions, bool),
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Result<Self, ListenError> {
@@ -158,9 +190,8 @@ impl Listeners {
         let shared = Arc::new(Shared {
             registry: Arc::clone(&registry),
             intake: Intake::new(registry, Arc::clone(&counts), Arc::clone(&kept)),
-            limits: Limits::new(options.rate_per_minute, options.connections_per_source),
+            door: Door::new(options.connections, options.connections_per_source, options.rate_per_minute),
             datagrams: Limits::new(options.rate_per_minute, 0),
-            connections: Arc::new(Semaphore::new(options.connections)),
             tasks: tasks.clone(),
             stop: stop.clone(),
             began: Instant::now(),
@@ -173,13 +204,14 @@ impl Listeners {
             tasks.spawn(udp::listen(Arc::clone(&shared), socket));
         }
         tasks.spawn(session::listen(Arc::clone(&shared), notifications));
-        if !addresses.is_empty() {
+        let sink = Arc::clone(&shared);
+        if !addresses.is_empty() || elsewhere {
             tasks.spawn(async move {
                 let (store, Intake { unclaimed, alerts, .. }) = (&**shared.registry.store(), &shared.intake);
                 write_notes(store, &events, unclaimed, alerts, shared.options.unclaimed, &shared.stop).await;
             });
         }
-        Ok(Self { counts, kept, addresses })
+        Ok(Self { counts, kept, addresses, sink })
     }
 
     /// Reads what was kept into readings and events, on `tasks` until `stop`.
@@ -201,6 +233,11 @@ impl Listeners {
             learning: Mutex::default(),
         });
         tasks.spawn(reader.run());
+    }
+
+    /// What takes notifications that came elsewhere.
+    pub(crate) fn sink(&self) -> Arc<dyn PushSink> {
+        Arc::clone(&self.sink)
     }
 
     /// What was seen so far.

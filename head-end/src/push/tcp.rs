@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Refused, Shared, blocks::Blocks, limits::Limits};
+use super::{Refused, Shared, blocks::Blocks};
 use crate::store::Store;
 
 /// Octets that are read at once.
@@ -23,8 +23,6 @@ const READ: usize = 2_048;
 const WRITE: Duration = Duration::from_secs(10);
 /// Silence inside an HDLC frame, in milliseconds: packets are cut and delayed.
 const INTER_OCTET_MS: u32 = 5_000;
-/// A pause after the operating system could give no connection.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,43 +33,22 @@ pub(super) enum Framing {
 
 /// Takes connections until the engine stops.
 pub(super) async fn listen<S: Store>(shared: Arc<Shared<S>>, listener: TcpListener, framing: Framing) {
-    while let Some(accepted) = shared.stop.run_until_cancelled(listener.accept()).await {
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "no connection could be taken");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let place = Arc::clone(&shared.connections).try_acquire_owned();
-        let (Ok(place), true) = (place, shared.limits.connect(peer.ip())) else {
+    while let Some(next) = shared.stop.run_until_cancelled(shared.door.next(&listener)).await {
+        let Some((stream, place)) = next else {
             shared.intake.counts.connection_refused();
             continue;
         };
         shared.intake.counts.connection();
-        let held = Held { shared: Arc::clone(&shared), peer };
+        let serving = Arc::clone(&shared);
         shared.tasks.spawn(async move {
-            let connection = Connection { shared: &held.shared, stream, peer };
-            let served = held.shared.stop.run_until_cancelled(connection.serve(framing)).await;
+            let peer = place.peer;
+            let connection = Connection { shared: &serving, stream, peer };
+            let served = serving.stop.run_until_cancelled(connection.serve(framing)).await;
             if let Some(Err(error)) = served {
                 tracing::debug!(%peer, %error, "a connection of pushes ended");
             }
-            drop((held, place));
+            drop(place);
         });
-    }
-}
-
-/// A connection that counts for its source as long as this lives.
-struct Held<S: Store> {
-    shared: Arc<Shared<S>>,
-    peer: SocketAddr,
-}
-
-impl<S: Store> Drop for Held<S> {
-    fn drop(&mut self) {
-        let limits: &Limits = &self.shared.limits;
-        limits.disconnect(self.peer.ip());
     }
 }
 
@@ -143,7 +120,7 @@ impl<S: Store> Connection<'_, S> {
                 rest = rest.get(used..).unwrap_or_default();
                 for _ in errors..listener.frame_errors() {
                     self.shared.intake.refuse(&Refused::Malformed("an HDLC frame"), self.peer);
-                    if !self.shared.limits.take(self.peer.ip()) {
+                    if !self.shared.door.limits().take(self.peer.ip()) {
                         return Ok(());
                     }
                 }

@@ -48,7 +48,7 @@ pub(super) async fn listen<S: Store>(shared: Arc<Shared<S>>, socket: UdpSocket) 
             continue;
         };
         let datagram = room.get(..count).unwrap_or_default();
-        if !shared.limits.take_known(peer.ip()).unwrap_or_else(|| shared.datagrams.take(peer.ip())) {
+        if !shared.door.limits().take_known(peer.ip()).unwrap_or_else(|| shared.datagrams.take(peer.ip())) {
             shared.intake.refuse(&Refused::RateLimited, peer);
             continue;
         }

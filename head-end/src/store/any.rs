@@ -181,6 +181,7 @@ forward! {
         meters_by_title(title: SystemTitle) -> Vec<StoredMeter>;
         meters_by_push_source(address: IpAddr) -> Vec<StoredMeter>;
         meters_by_equipment(equipment: EquipmentId) -> Vec<StoredMeter>;
+        meters_by_device_name(name: &str) -> Vec<StoredMeter>;
         accept_push(push: NewPush) -> Accepted;
         waiting_pushes(after: i64, limit: usize) -> Vec<StoredPush>;
         finish_push(id: i64, outcome: PushOutcome) -> ();

@@ -36,6 +36,12 @@ pub trait PushStore: Send + Sync + 'static {
         equipment: EquipmentId,
     ) -> impl Future<Output = Result<Vec<StoredMeter>, StoreError>> + Send;
 
+    /// Meters with this logical device name, in the order of their names, four at most.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn meters_by_device_name(&self, name: &str) -> impl Future<Output = Result<Vec<StoredMeter>, StoreError>> + Send;
+
     /// Keeps a push that was verified, if its counter is above all that were seen; both in one transaction, so that
     /// no counter is used up without its push being kept.
     ///
@@ -192,19 +198,25 @@ pub enum DeviceIdentity {
     Address(IpAddr),
     /// The equipment identifier that its telegrams print.
     Equipment(EquipmentId),
+    /// The logical device name that it says when it connects.
+    Name(EquipmentId),
 }
 
 /// What is written before an equipment identifier.
 const EQUIPMENT: &str = "equipment-";
+/// What is written before a logical device name.
+const NAME: &str = "name-";
 
 impl DeviceIdentity {
-    /// As text: 16 hexadecimal digits, an IP address, or `equipment-` and an equipment identifier.
+    /// As text: 16 hexadecimal digits, an IP address, `equipment-` and an equipment identifier, or `name-` and a
+    /// logical device name.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
             Self::Title(title) => title.to_string(),
             Self::Address(address) => address.to_string(),
             Self::Equipment(equipment) => format!("{EQUIPMENT}{equipment}"),
+            Self::Name(name) => format!("{NAME}{name}"),
         }
     }
 
@@ -213,6 +225,9 @@ impl DeviceIdentity {
     pub fn from_text(text: &str) -> Option<Self> {
         if let Some(equipment) = text.strip_prefix(EQUIPMENT) {
             return equipment.parse().ok().map(Self::Equipment);
+        }
+        if let Some(name) = text.strip_prefix(NAME) {
+            return name.parse().ok().map(Self::Name);
         }
         let mut title = [0; 8];
         match hex::decode_to_slice(text, &mut title) {

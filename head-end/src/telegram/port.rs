@@ -6,14 +6,13 @@ use dlms::p1::{Event, Framer, TELEGRAM_OCTETS_MAX};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_serial::SerialPortBuilderExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Frame, ListenError, Place, Port, Refused, Sender, TelegramOptions, Telegrams};
-use crate::{operation::MeterAccess, push::Limits, store::Store};
+use crate::{operation::MeterAccess, push::Door, store::Store};
 
 /// Octets that are read at once.
 const READ: usize = 2_048;
@@ -28,8 +27,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// What all ports share.
 #[derive(Debug)]
 pub(super) struct Surroundings {
-    limits: Limits,
-    connections: Arc<Semaphore>,
+    door: Arc<Door>,
     idle: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -38,8 +36,7 @@ pub(super) struct Surroundings {
 impl Surroundings {
     pub(super) fn new(options: &TelegramOptions, tasks: TaskTracker, stop: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
-            limits: Limits::new(options.rate_per_minute, options.connections_per_source),
-            connections: Arc::new(Semaphore::new(options.connections)),
+            door: Door::new(options.connections, options.connections_per_source, options.rate_per_minute),
             idle: options.idle,
             tasks,
             stop,
@@ -147,21 +144,10 @@ async fn listen<S: Store, A: MeterAccess>(
     listener: TcpListener,
 ) {
     let stop = surroundings.stop.clone();
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let (mut stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "no connection could be taken");
-                sleep(PAUSES.0).await;
-                continue;
-            }
-        };
-        let place = Arc::clone(&surroundings.connections).try_acquire_owned();
-        let (Ok(place), true) = (place, surroundings.limits.connect(peer.ip())) else {
-            telegrams.counts().connected(false);
-            continue;
-        };
-        telegrams.counts().connected(true);
+    while let Some(next) = stop.run_until_cancelled(surroundings.door.next(&listener)).await {
+        telegrams.counts().connected(next.is_some());
+        let Some((mut stream, place)) = next else { continue };
+        let peer = place.peer;
         let sender = Sender { source: peer.to_string(), from: Some(peer.ip()), ..port.sender() };
         let (telegrams, surroundings) = (telegrams.clone(), Arc::clone(&surroundings));
         surroundings.clone().tasks.spawn(async move {
@@ -170,7 +156,6 @@ async fn listen<S: Store, A: MeterAccess>(
             if let Some(Err(error)) = read {
                 tracing::debug!(%peer, %error, "a connection of telegrams ended");
             }
-            surroundings.limits.disconnect(peer.ip());
             drop(place);
         });
     }
@@ -225,7 +210,7 @@ impl<S: Store, A: MeterAccess> Line<'_, S, A> {
     async fn told(&self, event: Event, framer: &mut Framer<Vec<u8>>, any: &mut bool) -> bool {
         let counts = self.telegrams.counts();
         if let (true, Some(from)) = (self.limited, self.sender.from)
-            && !self.surroundings.limits.take(from)
+            && !self.surroundings.door.limits().take(from)
         {
             counts.ended(&Err(Refused::RateLimited));
             return false;

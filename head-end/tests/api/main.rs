@@ -7,6 +7,7 @@ mod data;
 #[path = "../../../stack/tests/public_key/der.rs"]
 #[allow(dead_code, reason = "certificates made to order, as the stack's own tests make them")]
 mod der;
+mod dial_in;
 mod firmware;
 mod guards;
 mod import;

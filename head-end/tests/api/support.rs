@@ -24,6 +24,8 @@ pub(crate) struct Running {
     /// The first listener for pushes; port 0 where there is none.
     pub(crate) push: SocketAddr,
     pub(crate) channel: Channel,
+    /// The first listener for meters that connect.
+    pub(crate) dial_in: Option<SocketAddr>,
     /// The first listener for telegrams.
     pub(crate) telegrams: Option<SocketAddr>,
     figures: Metrics,
@@ -46,6 +48,7 @@ impl Running {
         let listener = node.listen().await.unwrap();
         let address = listener.local_addr().unwrap();
         let push = node.listeners().addresses().first().copied().unwrap_or(listen);
+        let dial_in = node.dial_in().addresses().first().copied();
         let telegrams = node.telegrams().addresses().first().copied();
         let (metrics, figures) = (node.metrics_address(), node.metrics().clone());
         let (stop, stopped) = oneshot::channel();
@@ -58,7 +61,7 @@ impl Running {
         });
         // With TLS a test makes the connections that it wants.
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        Self { address, push, channel, telegrams, figures, metrics, stop, ended }
+        Self { address, push, channel, dial_in, telegrams, figures, metrics, stop, ended }
     }
 
     pub(crate) fn registry(&self) -> MeterRegistryClient<Channel> {

@@ -11,6 +11,7 @@ pub(super) fn to_proto(link: &LinkConfig) -> v1::Link {
     let ip = |address: &HostPort| v1::IpLink { address: address.to_string() };
     let kind = match link {
         LinkConfig::TcpWrapper { address } => Kind::TcpWrapper(ip(address)),
+        LinkConfig::DialIn => Kind::DialIn(v1::DialInLink {}),
         LinkConfig::UdpWrapper { address } => Kind::UdpWrapper(ip(address)),
         LinkConfig::HdlcTcp { address, hdlc } => {
             Kind::HdlcTcp(v1::HdlcTcpLink { address: address.to_string(), hdlc: Some(to_hdlc(hdlc)) })
@@ -45,6 +46,7 @@ pub(super) fn from_proto(link: Option<&v1::Link>, upper: u32, violations: &mut V
         Kind::TcpWrapper(link) => {
             Some(LinkConfig::TcpWrapper { address: address("link.tcp_wrapper.address", &link.address)? })
         }
+        Kind::DialIn(v1::DialInLink {}) => Some(LinkConfig::DialIn),
         Kind::UdpWrapper(link) => {
             Some(LinkConfig::UdpWrapper { address: address("link.udp_wrapper.address", &link.address)? })
         }

@@ -193,6 +193,7 @@ impl<S: Store, A: MeterAccess> MeterRegistry for Service<S, A> {
             Some(DeviceIdentity::Equipment(equipment)) => {
                 given.customer_port.get_or_insert_default().equipment_id = equipment.to_string();
             }
+            Some(DeviceIdentity::Name(name)) => given.logical_device_name = name.to_string(),
             None => {}
         }
         let change = match meter::change(&given) {
@@ -350,11 +351,15 @@ fn unclaimed(device: &UnclaimedDevice) -> v1::UnclaimedDevice {
         name: format!("unclaimedDevices/{}", device.identity.text()),
         system_title: match device.identity {
             DeviceIdentity::Title(title) => title.0.to_vec(),
-            DeviceIdentity::Address(_) | DeviceIdentity::Equipment(_) => Vec::new(),
+            _ => Vec::new(),
         },
         equipment_id: match device.identity {
             DeviceIdentity::Equipment(equipment) => equipment.to_string(),
-            DeviceIdentity::Title(_) | DeviceIdentity::Address(_) => String::new(),
+            _ => String::new(),
+        },
+        logical_device_name: match device.identity {
+            DeviceIdentity::Name(name) => name.to_string(),
+            _ => String::new(),
         },
         source: device.source.clone(),
         first_seen_time: Some(to_timestamp(device.first_seen)),

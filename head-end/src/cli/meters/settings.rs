@@ -20,6 +20,9 @@ pub(in crate::cli) struct Settings {
     /// Wrapper over UDP
     #[arg(long, value_name = "HOST:PORT", group = "link")]
     udp: Option<String>,
+    /// Wrapper over TCP, on a connection that the meter makes to the head-end
+    #[arg(long, group = "link")]
+    dial_in: bool,
     /// HDLC over TCP
     #[arg(long, value_name = "HOST:PORT", group = "link")]
     hdlc_tcp: Option<String>,
@@ -242,7 +245,9 @@ impl Settings {
             information_field_octets: self.hdlc_information.unwrap_or(0),
         });
         let ip = |address: &String| v1::IpLink { address: address.clone() };
-        let kind = if let Some(address) = &self.tcp {
+        let kind = if self.dial_in {
+            Kind::DialIn(v1::DialInLink {})
+        } else if let Some(address) = &self.tcp {
             Kind::TcpWrapper(ip(address))
         } else if let Some(address) = &self.udp {
             Kind::UdpWrapper(ip(address))

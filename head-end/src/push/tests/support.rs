@@ -48,8 +48,9 @@ impl Running {
         let registry = Registry::open(store, vault, Timeouts::default(), Some(HES)).await.unwrap();
         let (registry, tasks, stop) = (Arc::new(registry), TaskTracker::new(), CancellationToken::new());
         let (_, never) = tokio::sync::mpsc::channel(1);
-        let listeners =
-            Listeners::start(Arc::clone(&registry), Arc::default(), never, options, &tasks, &stop).await.unwrap();
+        let listeners = Listeners::start(Arc::clone(&registry), Arc::default(), never, (options, false), &tasks, &stop)
+            .await
+            .unwrap();
         Self { registry, listeners, tasks, stop }
     }
 

@@ -111,8 +111,8 @@ fn label((key, value): (&String, &String)) -> String {
 }
 
 async fn insert(db: &Transaction<'_>, record: &MeterRecord) -> Result<(), StoreError> {
-    let sql = "INSERT INTO meters (name, record, tenant, labels, system_title, push_source, equipment)
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING";
+    let sql = "INSERT INTO meters (name, record, tenant, labels, system_title, push_source, equipment, device_name)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING";
     match put(db, sql, record).await? {
         0 => Err(StoreError::AlreadyExists(record.id.resource_name())),
         _ => Ok(()),
@@ -121,7 +121,7 @@ async fn insert(db: &Transaction<'_>, record: &MeterRecord) -> Result<(), StoreE
 
 pub(super) async fn replace(db: &Transaction<'_>, record: &MeterRecord) -> Result<(), StoreError> {
     let sql = "UPDATE meters SET record = $2, tenant = $3, labels = $4, system_title = $5, push_source = $6,
-               equipment = $7 WHERE name = $1";
+               equipment = $7, device_name = $8 WHERE name = $1";
     put(db, sql, record).await.map(drop)
 }
 
@@ -133,7 +133,9 @@ async fn put(db: &Transaction<'_>, sql: &str, record: &MeterRecord) -> Result<u6
     let title = settings.system_title.map(|title| title.to_string());
     let source = settings.push.plaintext_from.map(|address| address.to_string());
     let equipment = settings.customer_port.as_ref().and_then(|port| port.equipment_id).map(String::from);
-    let values: [&(dyn ToSql + Sync); 7] = [&record.id.as_str(), &text, &tenant, &labels, &title, &source, &equipment];
+    let name = Some(settings.logical_device_name.as_str()).filter(|name| !name.is_empty());
+    let values: [&(dyn ToSql + Sync); 8] =
+        [&record.id.as_str(), &text, &tenant, &labels, &title, &source, &equipment, &name];
     execute(db, "writing a meter", sql, &values).await
 }
 

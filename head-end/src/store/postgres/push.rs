@@ -37,6 +37,11 @@ impl PushStore for PostgresStore {
         self.found(sql, equipment.as_str().to_owned()).await
     }
 
+    async fn meters_by_device_name(&self, name: &str) -> Result<Vec<StoredMeter>, StoreError> {
+        let sql = "SELECT name FROM meters WHERE device_name = $1 ORDER BY name LIMIT 4";
+        self.found(sql, name.to_owned()).await
+    }
+
     async fn accept_push(&self, push: NewPush) -> Result<Accepted, StoreError> {
         let action = "keeping a push";
         self.0.connections.write(action, move |db| Box::pin(async move { accept(db, &push).await })).await

@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("../sql/postgres/004-templates.sql"),
     include_str!("../sql/postgres/005-customer-port.sql"),
     include_str!("../sql/postgres/006-upkeep.sql"),
+    include_str!("../sql/postgres/007-device-names.sql"),
 ];
 
 /// First half of our advisory locks, "DHEC"; the other half is of the schema, as one database may hold several.

@@ -35,6 +35,7 @@ pub(super) const CONTROL: Schema = Schema {
         include_str!("../sql/control/010-templates.sql"),
         include_str!("../sql/control/011-customer-port.sql"),
         include_str!("../sql/control/012-upkeep.sql"),
+        include_str!("../sql/control/013-device-names.sql"),
     ],
 };
 

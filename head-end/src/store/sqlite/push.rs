@@ -50,6 +50,18 @@ impl PushStore for SqliteStore {
             .await
     }
 
+    async fn meters_by_device_name(&self, name: &str) -> Result<Vec<StoredMeter>, StoreError> {
+        let name = name.to_owned();
+        self.0
+            .readers
+            .control(move |db| {
+                let sql = "SELECT name FROM meters
+                           WHERE json_extract(record, '$.settings.logical_device_name') = ?1 ORDER BY name LIMIT 4";
+                found(db, sql, &name)
+            })
+            .await
+    }
+
     async fn accept_push(&self, push: NewPush) -> Result<Accepted, StoreError> {
         self.0.control.write(move |db| accept(db, &push)).await
     }

@@ -62,7 +62,9 @@ async fn meters_are_found_by_what_their_pushes_show(place: &impl Place) {
     let equipment: EquipmentId = "K8EG004046395507".parse().unwrap();
     let port = CustomerPort { equipment_id: Some(equipment), ..CustomerPort::default() };
     printed.record.settings.customer_port = Some(port);
-    for meter in [titled, plain, printed.clone(), meter("other", 1)] {
+    let mut named = meter("named", 1);
+    named.record.settings.logical_device_name = "ISK1030775211859".to_owned();
+    for meter in [named, titled, plain, printed.clone(), meter("other", 1)] {
         store.create_meter(meter, None).await.unwrap();
     }
     let names = |found: Vec<StoredMeter>| found.into_iter().map(|found| found.record.id).collect::<Vec<_>>();
@@ -74,6 +76,8 @@ async fn meters_are_found_by_what_their_pushes_show(place: &impl Place) {
     assert_eq!(names(store.meters_by_equipment("K8EG".parse().unwrap()).await.unwrap()), []);
     store.update_meter(meter("printed", 2), None).await.unwrap();
     assert_eq!(names(store.meters_by_equipment(equipment).await.unwrap()), []);
+    assert_eq!(names(store.meters_by_device_name("ISK1030775211859").await.unwrap()), [id("named")]);
+    assert_eq!(names(store.meters_by_device_name("").await.unwrap()), []);
     store.update_meter(meter("plain", 2), None).await.unwrap();
     assert_eq!(names(store.meters_by_push_source(address).await.unwrap()), []);
 }
