@@ -159,7 +159,7 @@ mod tests {
         let begun = first(&wrapped).await.unwrap();
         assert_eq!(begun.claim, Some(Claim::Title(SystemTitle(*b"KAME\0\xBCaN"))));
         assert_eq!(begun.apdu.as_deref(), Some(&apdu[..]));
-        let protected = hex::decode("DB084B414D4500BC614E0F300000000100112233445566778899").unwrap();
+        let protected = hex::decode("DB084B414D4500BC614E15300000000100112233445566778899AABBCCDDEEFF").unwrap();
         let wrapped = [&[0, 1, 0, 1, 0, 1, 0, protected.len() as u8][..], &protected].concat();
         assert_eq!(first(&wrapped).await.unwrap().claim, Some(Claim::Title(SystemTitle(*b"KAME\0\xBCaN"))));
     }
