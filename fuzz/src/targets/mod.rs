@@ -21,6 +21,7 @@ mod rows;
 mod sealed;
 mod security;
 mod server;
+mod simulated;
 mod stations;
 mod text;
 mod wrapper;
@@ -53,6 +54,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "line", longest: 512, runs: 1_000, run: line::run },
     Target { name: "blocks", longest: 512, runs: 200, run: blocks::run },
     Target { name: "meter", longest: 1024, runs: 400, run: server::run_meter },
+    Target { name: "fleet", longest: 1024, runs: 300, run: simulated::fleet::run },
+    Target { name: "tokens", longest: 512, runs: 500, run: simulated::tokens::run },
+    Target { name: "calendar", longest: 1024, runs: 300, run: simulated::calendar::run },
 ];
 
 /// The octets that `write` writes. What was decoded from a few thousand octets fits.

@@ -16,7 +16,7 @@ use super::pair::{CLIENT_TITLE, Counting, GAK, GUEK, Meter, PASSWORD, management
 use super::sealed::{keys, sealed};
 
 #[derive(Arbitrary, Debug)]
-enum Op<'a> {
+pub(super) enum Op<'a> {
     /// A client opens its association, properly.
     Open {
         who: u8,
@@ -48,9 +48,9 @@ type Server = Connection<wrapper_server::Wrapper<Vec<u8>>, RustCrypto, Vec<u8>, 
 /// Public, with a password, with keys.
 const CLIENTS: [u16; 3] = [16, 17, 1];
 
-struct Line<D> {
+/// A line to a device, which is lent for each step.
+pub(super) struct Line {
     server: Server,
-    device: D,
     random: Counting,
     now: Instant,
     /// Longest APDU that each client takes.
@@ -74,13 +74,26 @@ fn line(room: usize) -> Server {
     Connection::new(link, || vec![0; room], vec![0; room])
 }
 
-impl<D: Device> Line<D> {
+impl Line {
+    /// A line whose device has `room` octets for each answer, to clients that take APDUs as long as `limits` picks.
+    pub(super) fn new(room: usize, limits: [u8; 3]) -> Self {
+        let limits = limits.map(|limit| [0xFFFF, 128, 200, 300][usize::from(limit) % 4]);
+        Self {
+            server: line(room),
+            random: Counting(1 << 40),
+            now: Instant::from_millis(1_000),
+            limits,
+            counter: 1,
+            room,
+        }
+    }
+
     /// Hands in octets and returns what comes back; `None` when the line must be closed.
-    fn hand_in(&mut self, octets: &[u8]) -> Option<Vec<u8>> {
+    fn hand_in(&mut self, octets: &[u8], device: &mut impl Device) -> Option<Vec<u8>> {
         let mut rest = octets;
         let mut answers = Vec::new();
         for _ in 0..octets.len() + 8 {
-            let taken = self.server.handle_input(rest, self.now, &mut self.device, &mut self.random).ok()?;
+            let taken = self.server.handle_input(rest, self.now, device, &mut self.random).ok()?;
             rest = &rest[taken..];
             let mut buffer = vec![0; self.room + 64];
             let mut sent = false;
@@ -96,10 +109,10 @@ impl<D: Device> Line<D> {
     }
 
     /// A line that is lost is opened anew.
-    fn carry(&mut self, octets: &[u8]) -> Vec<u8> {
-        let answers = self.hand_in(octets);
+    fn carry(&mut self, octets: &[u8], device: &mut impl Device) -> Vec<u8> {
+        let answers = self.hand_in(octets, device);
         if answers.is_none() {
-            self.hang_up();
+            self.hang_up(device);
         }
         let answers = answers.unwrap_or_default();
         let mut rest = &answers[..];
@@ -120,14 +133,14 @@ impl<D: Device> Line<D> {
         answers
     }
 
-    fn hang_up(&mut self) {
-        self.server.close(&mut self.device);
+    pub(super) fn hang_up(&mut self, device: &mut impl Device) {
+        self.server.close(device);
         self.server = line(self.room);
         assert!(!self.server.is_associated());
     }
 
     /// The association as a client of ours opens it.
-    fn open(&mut self, who: usize) -> Option<Client> {
+    fn open(&mut self, who: usize, device: &mut impl Device) -> Option<Client> {
         let mut config = config(who);
         config.max_pdu = u16::try_from(self.limits[who]).unwrap_or(u16::MAX);
         let link = wrapper_client::Wrapper::new(config.client, config.server, vec![0; 70_000], vec![0; 70_000], 1_000);
@@ -142,7 +155,7 @@ impl<D: Device> Line<D> {
             }
             let mut octets = vec![0; 70_000];
             while let Some(length) = client.poll_transmit(&mut octets) {
-                let answers = self.carry(&octets[..length]);
+                let answers = self.carry(&octets[..length], device);
                 assert_eq!(client.handle_input(&answers, self.now), answers.len());
             }
         }
@@ -161,54 +174,55 @@ impl<D: Device> Line<D> {
         [[1, CLIENTS[who], 1, length].map(u16::to_be_bytes).concat(), apdu].concat()
     }
 
-    fn act(&mut self, op: Op<'_>) {
+    pub(super) fn act(&mut self, op: Op<'_>, device: &mut impl Device) {
         match op {
-            Op::Open { who } => drop(self.open(usize::from(who) % 3)),
+            Op::Open { who } => drop(self.open(usize::from(who) % 3, device)),
             Op::Say { who, wrapping, apdu } => {
                 let octets = self.wpdu(usize::from(who) % 3, wrapping, apdu);
-                self.carry(&octets);
+                self.carry(&octets, device);
             }
             Op::Part { who, length, apdu } => {
                 let mut octets = self.wpdu(usize::from(who) % 3, 0, apdu);
                 octets.truncate(usize::from(length));
-                self.carry(&octets);
+                self.carry(&octets, device);
             }
-            Op::Octets(octets) => drop(self.carry(octets)),
+            Op::Octets(octets) => drop(self.carry(octets, device)),
             Op::Time { ms } => {
                 self.now = self.now.after_ms(u64::from(ms));
-                if self.server.handle_timeout(self.now, &mut self.device, &mut self.random).is_err() {
-                    self.hang_up();
+                if self.server.handle_timeout(self.now, device, &mut self.random).is_err() {
+                    self.hang_up(device);
                 }
             }
-            Op::Hangup => self.hang_up(),
+            Op::Hangup => self.hang_up(device),
         }
+    }
+
+    /// Sees that the client `who` can open an association, and is answered when it reads `known`.
+    pub(super) fn is_served(&mut self, who: usize, known: AttributeDescriptor, device: &mut impl Device) {
+        let mut client = self.open(who, device).expect("an association as ever");
+        client.get(AttributeRequest::whole(known), self.now).expect("associated");
+        let mut octets = vec![0; 70_000];
+        let length = client.poll_transmit(&mut octets).expect("a request");
+        let answers = self.carry(&octets[..length], device);
+        assert!(!answers.is_empty(), "client {who} is answered");
+        // A client of the same device that comes later counts on.
+        self.counter = client.counter_mut().next();
     }
 }
 
 /// Plays the operations, then sees that clients are still served; `who` can open an association, and reads `known`.
-fn play<D: Device>(input: &mut Unstructured<'_>, device: D, room: usize, who: &[usize], known: AttributeDescriptor) {
+fn play(input: &mut Unstructured<'_>, mut device: impl Device, room: usize, who: &[usize], known: AttributeDescriptor) {
     let Ok(limits) = input.arbitrary::<[u8; 3]>() else { return };
-    let limits = limits.map(|limit| [0xFFFF, 128, 200, 300][usize::from(limit) % 4]);
-    let (random, now) = (Counting(1 << 40), Instant::from_millis(1_000));
-    let mut line = Line { server: line(room), device, random, now, limits, counter: 1, room };
+    let mut line = Line::new(room, limits);
     for _ in 0..48 {
         if input.is_empty() {
             break;
         }
         let Ok(op) = input.arbitrary() else { break };
-        line.act(op);
+        line.act(op, &mut device);
     }
-    line.hang_up();
-    for &who in who {
-        let mut client = line.open(who).expect("an association as ever");
-        client.get(AttributeRequest::whole(known), line.now).expect("associated");
-        let mut octets = vec![0; 70_000];
-        let length = client.poll_transmit(&mut octets).expect("a request");
-        let answers = line.carry(&octets[..length]);
-        assert!(!answers.is_empty(), "client {who} is answered");
-        // A client of the same device that comes later counts on.
-        line.counter = client.counter_mut().next();
-    }
+    line.hang_up(&mut device);
+    who.iter().for_each(|who| line.is_served(*who, known, &mut device));
 }
 
 pub(super) fn run(octets: &[u8]) {
