@@ -96,6 +96,22 @@ impl Scene {
         Peer(self.peers.recv().await.unwrap())
     }
 
+    /// A meter that has answered a read and whose association is still open.
+    async fn held(&mut self) -> Peer {
+        let mut held = None;
+        let (first, _) = self
+            .read(async |scene| {
+                let mut peer = scene.peer().await;
+                peer.accept().await;
+                let invoke = peer.get().await;
+                peer.send(&answer(invoke, 1)).await;
+                held = Some(peer);
+            })
+            .await;
+        first.unwrap();
+        held.unwrap()
+    }
+
     /// What becomes of a read while `script` plays the meter, and how long it took.
     async fn read(&mut self, script: impl AsyncFnOnce(&mut Self)) -> (Result<Value, RequestError>, Duration) {
         let (fleet, meter, started) = (self.fleet.clone(), self.meter.clone(), Instant::now());
@@ -266,18 +282,7 @@ async fn lesson_10_a_push_before_the_answer_is_kept_and_the_answer_found() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_association_hears_pushes_and_notices_the_end() {
     let mut scene = Scene::new();
-    let mut held = None;
-    let (first, _) = scene
-        .read(async |scene| {
-            let mut peer = scene.peer().await;
-            peer.accept().await;
-            let invoke = peer.get().await;
-            peer.send(&answer(invoke, 1)).await;
-            held = Some(peer);
-        })
-        .await;
-    first.unwrap();
-    let mut peer = held.unwrap();
+    let mut peer = scene.held().await;
     peer.send(&[0x0F, 0, 0, 0, 1, 0, 0x11, 0x2A]).await;
     tokio::time::sleep(Duration::from_millis(10)).await;
     assert!(scene.notifications.try_recv().is_ok());
@@ -299,18 +304,7 @@ async fn an_idle_association_hears_pushes_and_notices_the_end() {
 #[tokio::test(start_paused = true)]
 async fn an_association_that_rests_hears_pushes_and_answers_as_before() {
     let mut scene = Scene::new();
-    let mut held = None;
-    let (first, _) = scene
-        .read(async |scene| {
-            let mut peer = scene.peer().await;
-            peer.accept().await;
-            let invoke = peer.get().await;
-            peer.send(&answer(invoke, 1)).await;
-            held = Some(peer);
-        })
-        .await;
-    first.unwrap();
-    let mut peer = held.unwrap();
+    let mut peer = scene.held().await;
     // Longer than what is read at first by an association at rest.
     let mut push = vec![0x0F, 0, 0, 0, 1, 0, 9, 100];
     push.extend([7; 100]);
@@ -333,18 +327,7 @@ async fn an_association_that_rests_hears_pushes_and_answers_as_before() {
 #[tokio::test(start_paused = true)]
 async fn an_association_that_died_unnoticed_is_opened_anew_for_a_read() {
     let mut scene = Scene::new();
-    let mut held = None;
-    let (first, _) = scene
-        .read(async |scene| {
-            let mut peer = scene.peer().await;
-            peer.accept().await;
-            let invoke = peer.get().await;
-            peer.send(&answer(invoke, 1)).await;
-            held = Some(peer);
-        })
-        .await;
-    first.unwrap();
-    let mut old = held.unwrap();
+    let mut old = scene.held().await;
     let (second, _) = scene
         .read(async |scene| {
             // The request arrives on the old connection, which then closes without an answer.
